@@ -1,0 +1,236 @@
+//! What we want: `gateway.toml`, read, checked and complete.
+//!
+//! This room must not open sockets, and must not decide about requests; it builds the values that `judge` decides with.
+
+mod file;
+mod problem;
+mod resolve;
+
+pub use problem::{Problem, Severity};
+pub use resolve::{Loaded, StartFlags, load, parse};
+
+use crate::judge::{Cloud, Expect, Mode, Policy, Route, StrictLimits};
+use crate::secret::Secret;
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// Everything a gateway needs to run. Checked and complete: no field that must be set is optional.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `[server]`.
+    pub server: Server,
+    /// `[admin] listen`; `None` turns the admin listener off.
+    pub admin: Option<SocketAddr>,
+    /// `[log]`.
+    pub log: Log,
+    /// `[keys]`.
+    pub keys: Keys,
+    /// The clouds that at least one bot uses, each once.
+    pub clouds: Vec<Arc<Cloud>>,
+    /// `[[bots]]`, in the order written; [`Bot::index`] is the position here.
+    pub bots: Vec<Arc<Bot>>,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Addresses to listen on, at least one.
+    pub listen: Vec<SocketAddr>,
+    /// How long a shutdown waits for requests in flight.
+    pub drain_timeout: Duration,
+    /// Peers whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// `[server.tls]`.
+    pub tls: Tls,
+    /// `[server.limits]`.
+    pub limits: Limits,
+}
+
+/// `[server.tls]`.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// Where the certificate comes from.
+    pub source: TlsSource,
+    /// Whether TLS 1.2 is offered beside 1.3.
+    pub min_version: TlsVersion,
+    /// From accept to a finished handshake.
+    pub handshake_timeout: Duration,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsSource {
+    /// Plain HTTP behind something that terminates TLS.
+    Off,
+    /// A certificate made at first start and kept in `dir`, for trying it out.
+    SelfSigned {
+        /// Where `self-signed.pem` and `self-signed.key` are kept.
+        dir: PathBuf,
+        /// DNS names and IP addresses the certificate covers.
+        names: Vec<String>,
+    },
+    /// PEM files.
+    Files {
+        /// Full chain.
+        cert: PathBuf,
+        /// Private key.
+        key: PathBuf,
+    },
+}
+
+/// The lowest TLS version spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// 1.2 and 1.3.
+    V1_2,
+    /// 1.3 only.
+    V1_3,
+}
+
+/// `[server.limits]`.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections open at once.
+    pub connections: usize,
+    /// Connections open at once from one address.
+    pub connections_per_ip: usize,
+    /// For the whole request head.
+    pub header_timeout: Duration,
+    /// For the whole body.
+    pub body_timeout: Duration,
+    /// For an idle connection.
+    pub keep_alive_timeout: Duration,
+    /// Size of the request head, bytes.
+    pub header_bytes: usize,
+    /// Number of header fields.
+    pub headers: usize,
+    /// Size of the body, bytes.
+    pub body_bytes: usize,
+    /// Depth and member count of the activity.
+    pub json: StrictLimits,
+    /// Requests of one address, before any token is looked at.
+    pub requests_per_ip: Quota,
+}
+
+/// A rate with a burst: `{ rate = "200/s", burst = 400 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Time for one more request to become allowed: one second for `1/s`, 6 s for `10/m`. Never zero.
+    pub interval: Duration,
+    /// Requests allowed at once, at least 1.
+    pub burst: std::num::NonZeroU32,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// `json` or `text`.
+    pub format: LogFormat,
+    /// Level for everything but the request line, which is always written.
+    pub level: tracing::level_filters::LevelFilter,
+    /// How user and conversation ids are written.
+    pub identifiers: Identifiers,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object per line.
+    Json,
+    /// For a person at a terminal.
+    Text,
+}
+
+/// `log.identifiers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identifiers {
+    /// A keyed hash: equal ids look equal within one run of the gateway, and cannot be turned back.
+    Hashed,
+    /// As sent.
+    Plain,
+    /// Not at all.
+    Omitted,
+}
+
+/// `[keys]`.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    /// Full refresh of metadata and keys.
+    pub refresh: Duration,
+    /// At most one early refresh per this long for key ids never seen.
+    pub unknown_key_refresh: Duration,
+    /// How long the last good keys serve.
+    pub max_stale: Duration,
+    /// Where the last good documents are kept; `None` for nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// For one document, in all.
+    pub fetch_timeout: Duration,
+    /// Extra trusted certificate authorities for metadata hosts.
+    pub ca_file: Option<PathBuf>,
+    /// Tolerance for `exp`, `nbf` and `iat`, seconds.
+    pub clock_skew: Duration,
+}
+
+/// One `[[bots]]` entry.
+#[derive(Clone, Debug)]
+pub struct Bot {
+    /// Position in [`Settings::bots`].
+    pub index: usize,
+    /// `name`: log field and metric label.
+    pub name: String,
+    /// Hosts and path.
+    pub route: Route,
+    /// Where admitted activities go.
+    pub backend: Backend,
+    /// Which tokens are accepted.
+    pub expect: Expect,
+    /// What is accepted from a proven caller.
+    pub policy: Policy,
+    /// Budgets counted after authentication.
+    pub rate_limits: RateLimits,
+    /// Whether `X-Botgate-*` headers tell the backend what was proven.
+    pub identity_headers: bool,
+}
+
+/// The bot behind the gateway.
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// `http` or `https` URL of the messaging endpoint.
+    pub url: Url,
+    /// For a new connection.
+    pub connect_timeout: Duration,
+    /// From the last byte sent to the response head.
+    pub response_timeout: Duration,
+    /// `[bots.backend_tls]`.
+    pub tls: BackendTls,
+}
+
+/// `[bots.backend_tls]`. Contents are PEM, read when the file was loaded.
+#[derive(Clone, Debug, Default)]
+pub struct BackendTls {
+    /// Trust these authorities instead of the platform's.
+    pub ca: Option<Vec<u8>>,
+    /// Client certificate chain and key.
+    pub client_identity: Option<(Vec<u8>, Secret<Vec<u8>>)>,
+    /// Name to verify instead of the URL's host.
+    pub server_name: Option<String>,
+}
+
+/// `[bots.rate_limits]`; `None` is unlimited.
+#[derive(Clone, Debug, Default)]
+pub struct RateLimits {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// All traffic of the bot.
+    pub per_bot: Option<Quota>,
+    /// One tenant's traffic.
+    pub per_tenant: Option<Quota>,
+    /// One conversation's traffic.
+    pub per_conversation: Option<Quota>,
+    /// One user's traffic.
+    pub per_user: Option<Quota>,
+}

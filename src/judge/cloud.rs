@@ -1,0 +1,115 @@
+//! The clouds of the Bot Framework: who signs, where its keys are, which hosts it answers from.
+
+/// The constants of one cloud. Built-in rows come from [`BUILT_IN`]; operators add more under `[clouds.*]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cloud {
+    /// The name in `gateway.toml`.
+    pub name: String,
+    /// OpenID metadata document of the Connector.
+    pub channel_metadata: String,
+    /// `iss` of Connector tokens, compared byte for byte.
+    pub channel_issuer: String,
+    /// OpenID metadata document of Entra in this cloud.
+    pub entra_metadata: String,
+    /// Entra issuers, with `{tenant}` where the tenant id stands.
+    pub entra_issuers: Vec<String>,
+    /// Hosts a channel's service URL may have: `name` or `*.suffix`.
+    pub service_url_hosts: Vec<String>,
+}
+
+/// One built-in row; see [`BUILT_IN`].
+#[derive(Debug)]
+pub struct BuiltIn {
+    /// The name in `gateway.toml`.
+    pub name: &'static str,
+    channel_metadata: &'static str,
+    channel_issuer: &'static str,
+    entra_metadata: &'static str,
+    entra_issuers: &'static [&'static str],
+    service_url_hosts: &'static [&'static str],
+}
+
+/// The clouds every gateway knows.
+///
+/// Sources: `AuthenticationConstants` and `GovernmentAuthenticationConstants` of the Bot Framework SDKs,
+/// `AuthenticationConstants` of the Agents SDK for .NET (China), `CloudEnvironment` of the Teams SDK (service URL hosts).
+/// No `*.trafficmanager.net`: anyone can register a name there.
+pub const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "public",
+        channel_metadata: "https://login.botframework.com/v1/.well-known/openidconfiguration",
+        channel_issuer: "https://api.botframework.com",
+        entra_metadata: "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration",
+        entra_issuers: &["https://sts.windows.net/{tenant}/", "https://login.microsoftonline.com/{tenant}/v2.0"],
+        service_url_hosts: &[
+            "*.botframework.com",
+            "smba.trafficmanager.net",
+            "smba.onyx.prod.teams.trafficmanager.net",
+            "smba.infra.gcc.teams.microsoft.com",
+        ],
+    },
+    BuiltIn {
+        name: "us-gov",
+        channel_metadata: "https://login.botframework.azure.us/v1/.well-known/openidconfiguration",
+        channel_issuer: "https://api.botframework.us",
+        entra_metadata: "https://login.microsoftonline.us/cab8a31a-1906-4287-a0d8-4eef66b95f6e/v2.0/.well-known/openid-configuration",
+        entra_issuers: &["https://login.microsoftonline.us/{tenant}/", "https://login.microsoftonline.us/{tenant}/v2.0"],
+        service_url_hosts: &[
+            "*.botframework.azure.us",
+            "smba.infra.gov.teams.microsoft.us",
+            "smba.infra.dod.teams.microsoft.us",
+        ],
+    },
+    BuiltIn {
+        name: "china",
+        channel_metadata: "https://login.botframework.azure.cn/v1/.well-known/openidconfiguration",
+        channel_issuer: "https://api.botframework.azure.cn",
+        entra_metadata: "https://login.partner.microsoftonline.cn/a55a4d5b-9241-49b1-b4ff-befa8db00269/.well-known/openid-configuration",
+        entra_issuers: &[
+            "https://sts.chinacloudapi.cn/{tenant}/",
+            "https://login.partner.microsoftonline.cn/{tenant}/v2.0",
+        ],
+        service_url_hosts: &["*.botframework.azure.cn", "frontend.botapi.msg.infra.teams.microsoftonline.cn"],
+    },
+];
+
+impl BuiltIn {
+    /// The row as a [`Cloud`].
+    pub fn to_cloud(&self) -> Cloud {
+        let owned = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect();
+        Cloud {
+            name: self.name.to_owned(),
+            channel_metadata: self.channel_metadata.to_owned(),
+            channel_issuer: self.channel_issuer.to_owned(),
+            entra_metadata: self.entra_metadata.to_owned(),
+            entra_issuers: owned(self.entra_issuers),
+            service_url_hosts: owned(self.service_url_hosts),
+        }
+    }
+}
+
+/// Whether `issuer` is a Connector or Entra issuer of any built-in cloud: tells "known, but not accepted here" from "never heard of".
+pub fn is_known_entra_issuer(issuer: &str) -> bool {
+    BUILT_IN.iter().flat_map(|cloud| cloud.entra_issuers).any(|template| {
+        template.split_once("{tenant}").is_some_and(|(before, after)| {
+            issuer
+                .strip_prefix(before)
+                .and_then(|rest| rest.strip_suffix(after))
+                .is_some_and(|tenant| tenant.len() == 36)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entra_issuers_are_known_by_their_template() {
+        let tid = "d6d49420-f39b-4df7-a1dc-d59a935871db";
+        assert!(is_known_entra_issuer(&format!("https://sts.windows.net/{tid}/")));
+        assert!(is_known_entra_issuer(&format!("https://login.microsoftonline.com/{tid}/v2.0")));
+        assert!(!is_known_entra_issuer(&format!("https://login.microsoftonline.com.evil.example/{tid}/v2.0")));
+        assert!(!is_known_entra_issuer("https://api.botframework.com"));
+    }
+}

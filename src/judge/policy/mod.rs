@@ -1,0 +1,173 @@
+//! The rules of one bot, in the order they are asked.
+
+mod activity_type;
+mod binding;
+mod channel;
+mod direct_line;
+mod service_url;
+mod tenant;
+
+pub use service_url::HostList;
+
+use super::{Activity, Admitted, Caller, Claims, Reason, Rejection};
+use std::collections::HashSet;
+
+/// What the rules look at. Holds claims, not a [`Caller`], so that `explain` can ask the rules about an expired or
+/// unsigned token without any way to make an [`Admitted`].
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What the token says.
+    pub claims: &'a Claims,
+    /// The channels its signing key is endorsed for.
+    pub endorsements: &'a [String],
+    /// What was sent.
+    pub activity: &'a Activity,
+}
+
+/// Whether a policy refuses, or forwards and says what it would have refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Refuse.
+    #[default]
+    Enforce,
+    /// Forward, and log `would_reject`.
+    Report,
+}
+
+/// One question asked of every request.
+#[derive(Debug)]
+pub struct Rule {
+    /// The name in `explain` and in notes.
+    pub name: &'static str,
+    /// Who may soften it: `None` for what the protocol demands, else the operator's mode for this policy.
+    pub mode: fn(&Policy) -> Option<Mode>,
+    /// Answers it.
+    pub check: fn(&Policy, Evidence<'_>) -> Result<(), Rejection>,
+}
+
+/// The rules, in order: first what the protocol demands, then what the operator wrote.
+pub const RULES: &[Rule] = &[
+    Rule { name: "channel_endorsed", mode: |_| None, check: binding::channel_is_endorsed },
+    Rule { name: "service_url_bound", mode: |_| None, check: binding::service_url_is_bound },
+    Rule { name: "service_url_secure", mode: |_| None, check: service_url::is_secure },
+    Rule { name: "service_url_host", mode: |p| Some(p.service_urls.mode), check: service_url::is_allowed },
+    Rule { name: "channel", mode: |p| Some(p.channels.mode), check: channel::is_allowed },
+    Rule { name: "tenant", mode: |p| Some(p.tenants.mode), check: tenant::is_allowed },
+    Rule { name: "activity_type", mode: |p| Some(p.activities.mode), check: activity_type::is_allowed },
+    Rule { name: "invoke_name", mode: |p| Some(p.activities.mode), check: activity_type::is_invoke_allowed },
+    Rule { name: "direct_line_user", mode: |p| Some(p.direct_line.mode), check: direct_line::is_user_trusted },
+];
+
+/// What one bot accepts from a proven caller.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// `[bots.channels]`.
+    pub channels: ChannelPolicy,
+    /// `[bots.service_urls]`.
+    pub service_urls: ServiceUrlPolicy,
+    /// `[bots.tenants]`.
+    pub tenants: TenantPolicy,
+    /// `[bots.activities]`.
+    pub activities: ActivityPolicy,
+    /// `[bots.direct_line]`.
+    pub direct_line: DirectLinePolicy,
+}
+
+/// Which channels may reach the bot.
+#[derive(Clone, Debug, Default)]
+pub struct ChannelPolicy {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// Base channel ids; empty means every endorsed one.
+    pub allow: Vec<String>,
+    /// Base channel ids let through when the key carries no endorsements at all.
+    pub unendorsed: Vec<String>,
+}
+
+/// Which hosts a service URL may have.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceUrlPolicy {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// The hosts.
+    pub hosts: HostList,
+}
+
+/// Which Entra tenants may reach the bot.
+#[derive(Clone, Debug, Default)]
+pub struct TenantPolicy {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// Tenants let in; empty means every tenant.
+    pub allow: HashSet<super::TenantId>,
+    /// Tenants kept out, whatever `allow` says.
+    pub deny: HashSet<super::TenantId>,
+    /// Whether an activity of any channel must name a tenant.
+    pub required: bool,
+    /// Whether a refusal by this policy is answered as if handled.
+    pub on_reject: OnReject,
+}
+
+/// How a tenant refusal looks from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnReject {
+    /// 403.
+    #[default]
+    Refuse,
+    /// 200, for channels that retry or show errors. Never for an invoke: its client waits for an answer.
+    Swallow,
+}
+
+/// Which activity types and invoke names may reach the bot.
+#[derive(Clone, Debug, Default)]
+pub struct ActivityPolicy {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// Activity types; empty means all.
+    pub allow: Vec<String>,
+    /// Invoke names kept out.
+    pub deny_invoke: Vec<String>,
+}
+
+/// What is asked of Direct Line and Web Chat user ids.
+#[derive(Clone, Debug, Default)]
+pub struct DirectLinePolicy {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// Whether `from.id` must start with `dl_` (only when enhanced authentication is on).
+    pub require_dl_user_id: bool,
+    /// Whether the channel is configured with enhanced authentication.
+    pub enhanced_authentication: bool,
+}
+
+impl Policy {
+    /// Asks every rule; the first refusal that no mode softens wins.
+    ///
+    /// # Errors
+    /// The refusal of the first rule that says no.
+    pub fn admit(&self, caller: Caller, activity: Activity) -> Result<Admitted, Rejection> {
+        let evidence =
+            Evidence { claims: caller.claims(), endorsements: caller.endorsements(), activity: &activity };
+        let mut would_reject = None;
+        for rule in RULES {
+            let Err(rejection) = (rule.check)(self, evidence) else { continue };
+            match (rule.mode)(self) {
+                Some(Mode::Report) => would_reject = would_reject.or(Some(rejection)),
+                Some(Mode::Enforce) | None => return Err(rejection),
+            }
+        }
+        Ok(Admitted { caller, activity, would_reject })
+    }
+
+    /// Asks every rule and reports every answer. Admits nothing.
+    pub fn explain(&self, evidence: Evidence<'_>) -> Vec<(&'static str, Result<(), Rejection>)> {
+        RULES.iter().map(|rule| (rule.name, (rule.check)(self, evidence))).collect()
+    }
+
+    /// Whether a refusal for `reason` of `activity` is answered 200 as if handled.
+    pub fn swallows(&self, reason: Reason, activity: &Activity) -> bool {
+        matches!(reason, Reason::TenantMissing | Reason::TenantMalformed | Reason::TenantNotAllowed)
+            && self.tenants.on_reject == OnReject::Swallow
+            && !activity.is_invoke()
+    }
+}

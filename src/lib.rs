@@ -1,0 +1,3 @@
+//! botgate.
+pub mod cli;
+pub mod secret;
