@@ -1,3 +1,5 @@
 //! botgate.
 pub mod cli;
+pub mod config;
+pub mod judge;
 pub mod secret;

@@ -89,7 +89,7 @@ impl BuiltIn {
 }
 
 /// Whether `issuer` is a Connector or Entra issuer of any built-in cloud: tells "known, but not accepted here" from "never heard of".
-pub fn is_known_entra_issuer(issuer: &str) -> bool {
+pub(super) fn is_known_entra_issuer(issuer: &str) -> bool {
     BUILT_IN.iter().flat_map(|cloud| cloud.entra_issuers).any(|template| {
         template.split_once("{tenant}").is_some_and(|(before, after)| {
             issuer

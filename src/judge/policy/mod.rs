@@ -8,6 +8,7 @@ mod service_url;
 mod tenant;
 
 pub use service_url::HostList;
+pub(crate) use tenant::effective as effective_tenant;
 
 use super::{Activity, Admitted, Caller, Claims, Reason, Rejection};
 use std::collections::HashSet;

@@ -1,0 +1,1 @@
+//! `gateway.toml` exactly as written.

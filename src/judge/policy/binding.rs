@@ -1,0 +1,45 @@
+//! What ties a token to the activity it came with. No mode softens these.
+
+use super::service_url::Plain;
+use super::{Evidence, Policy};
+use crate::judge::{Reason, Rejection};
+
+/// The magic channel id of the Direct Line App Service Extension: SDKs switch to a weaker check when a body says it.
+const APP_SERVICE_EXTENSION: &str = "AseChannel";
+
+/// The signing key carries the activity's base channel among its endorsements (AUTHENTICATION 0.1 rule 10, 2.4 rule 10).
+///
+/// The only thing that keeps a Direct Line client from speaking as Teams: the token itself names no channel.
+pub(super) fn channel_is_endorsed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
+    let channel = evidence.activity.base_channel();
+    let no = |note: String| Err(Rejection::from(Reason::ChannelNotEndorsed).noting(note));
+    if channel == APP_SERVICE_EXTENSION {
+        return no(format!("{APP_SERVICE_EXTENSION} does not come through the Connector"));
+    }
+    if evidence.endorsements.iter().any(|endorsed| endorsed == channel) {
+        return Ok(());
+    }
+    if !evidence.endorsements.is_empty() {
+        return no(format!("channel {channel:?}; the key is endorsed for {}", evidence.endorsements.join(" ")));
+    }
+    if policy.channels.unendorsed.iter().any(|listed| listed == channel) {
+        return Ok(());
+    }
+    no(format!("channel {channel:?}; the key carries no endorsements (bots.channels.unendorsed can let a channel through)"))
+}
+
+/// The token's `serviceurl` claim is the activity's `serviceUrl` (AUTHENTICATION 3.3).
+pub(super) fn service_url_is_bound(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
+    let no = |note: String| Err(Rejection::from(Reason::ServiceUrlMismatch).noting(note));
+    let sent = evidence.activity.service_url.as_str();
+    let Some(claimed) = evidence.claims.service_url.as_deref() else {
+        return no("the token has no serviceurl claim".to_owned());
+    };
+    if claimed == sent {
+        return Ok(());
+    }
+    match (Plain::read(claimed), Plain::read(sent)) {
+        (Some(one), Some(other)) if one.is_same_place(&other) => Ok(()),
+        _ => no(format!("token says {claimed:?}, activity says {sent:?}")),
+    }
+}

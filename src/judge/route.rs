@@ -1,0 +1,150 @@
+//! Which bot a host and path belong to.
+
+use super::{Reason, Rejection};
+use http::request::Parts;
+use http::uri::Authority;
+use std::collections::HashMap;
+
+/// Where one bot is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Lower-case host names without port; empty serves any host.
+    pub hosts: Vec<String>,
+    /// The exact path.
+    pub path: String,
+}
+
+/// All routes of a gateway. Lookups cost the same for one bot and for a thousand.
+#[derive(Clone, Debug, Default)]
+pub struct Routes {
+    by_host: HashMap<String, HashMap<String, usize>>,
+    any_host: HashMap<String, usize>,
+}
+
+impl Routes {
+    /// Builds the table; the answer of [`find`](Self::find) is the position in `routes`.
+    pub fn new<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Self {
+        let mut table = Self::default();
+        for (bot, route) in routes.into_iter().enumerate() {
+            if route.hosts.is_empty() {
+                table.any_host.entry(route.path.clone()).or_insert(bot);
+            }
+            for host in &route.hosts {
+                table.by_host.entry(host.clone()).or_default().entry(route.path.clone()).or_insert(bot);
+            }
+        }
+        table
+    }
+
+    /// The bot of a request. A bot that names the host wins over one that serves any.
+    ///
+    /// # Errors
+    /// [`Reason::HostNotServed`], [`Reason::PathNotFound`].
+    pub fn find(&self, host: &str, path: &str) -> Result<usize, Rejection> {
+        let named = self.by_host.get(host);
+        if let Some(bot) = named.and_then(|paths| paths.get(path)).or_else(|| self.any_host.get(path)) {
+            return Ok(*bot);
+        }
+        if named.is_none() && self.any_host.is_empty() {
+            return Err(Reason::HostNotServed.into());
+        }
+        Err(Reason::PathNotFound.into())
+    }
+}
+
+/// The one host a request names, in lower case and without port.
+///
+/// # Errors
+/// [`Reason::RequestMalformed`] when there is none, more than one, user information, or when `Host` and `:authority` differ
+/// (RFC 9112 3.2, RFC 9113 8.3.1); also for an absolute-form target in HTTP/1, which only a forward proxy is sent.
+pub fn host_of(head: &Parts) -> Result<String, Rejection> {
+    let malformed = |what: &str| Rejection::from(Reason::RequestMalformed).noting(what);
+    let mut fields = head.headers.get_all(http::header::HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(malformed("more than one Host"));
+    }
+    let field = field.map(|value| value.to_str().map_err(|_| malformed("Host is not ASCII"))).transpose()?;
+    let target = head.uri.authority().map(Authority::as_str);
+    if target.is_some() && head.version < http::Version::HTTP_2 {
+        return Err(malformed("absolute-form or authority-form target"));
+    }
+    let named = match (target, field) {
+        (None, None) => return Err(malformed("no Host")),
+        (Some(one), None) | (None, Some(one)) => one,
+        (Some(target), Some(field)) if target.eq_ignore_ascii_case(field) => target,
+        (Some(_), Some(_)) => return Err(malformed("Host and :authority differ")),
+    };
+    if named.contains('@') {
+        return Err(malformed("user information in Host"));
+    }
+    let authority: Authority = named.parse().map_err(|_| malformed("Host is not host[:port]"))?;
+    let port_is_plain = match named.rsplit_once(':') {
+        Some((_, port)) if !port.contains(']') => port.parse::<u16>().is_ok(),
+        _ => true,
+    };
+    if authority.host().is_empty() || !port_is_plain {
+        return Err(malformed("Host is not host[:port]"));
+    }
+    Ok(authority.host().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(hosts: &[&str], path: &str) -> Route {
+        Route { hosts: hosts.iter().map(|h| (*h).to_owned()).collect(), path: path.to_owned() }
+    }
+
+    #[test]
+    fn host_and_exact_path_choose_the_bot() {
+        let table = Routes::new(&[
+            route(&["a.example"], "/api/messages"),
+            route(&["b.example", "c.example"], "/api/messages"),
+            route(&["a.example"], "/other"),
+        ]);
+        assert_eq!(table.find("a.example", "/api/messages").ok(), Some(0));
+        assert_eq!(table.find("c.example", "/api/messages").ok(), Some(1));
+        assert_eq!(table.find("a.example", "/other").ok(), Some(2));
+        for path in ["/api/messages/", "/API/messages", "/api//messages", "/api/%6dessages", "/api/messages/../messages", "/"] {
+            assert_eq!(table.find("a.example", path).unwrap_err().reason(), Reason::PathNotFound, "{path}");
+        }
+        assert_eq!(table.find("evil.example", "/api/messages").unwrap_err().reason(), Reason::HostNotServed);
+        assert_eq!(table.find("a.example.evil.example", "/api/messages").unwrap_err().reason(), Reason::HostNotServed);
+    }
+
+    #[test]
+    fn a_named_host_wins_over_any_host() {
+        let table = Routes::new(&[route(&[], "/api/messages"), route(&["a.example"], "/api/messages")]);
+        assert_eq!(table.find("a.example", "/api/messages").ok(), Some(1));
+        assert_eq!(table.find("x.example", "/api/messages").ok(), Some(0));
+        assert_eq!(table.find("x.example", "/x").unwrap_err().reason(), Reason::PathNotFound);
+    }
+
+    fn host(target: &str, fields: &[&str], version: http::Version) -> Result<String, Reason> {
+        let mut request = http::Request::builder().uri(target).version(version);
+        for field in fields {
+            request = request.header("host", *field);
+        }
+        host_of(&request.body(()).unwrap().into_parts().0).map_err(|r| r.reason())
+    }
+
+    #[test]
+    fn exactly_one_host_is_named() {
+        use http::Version;
+        assert_eq!(host("/x", &["Bot.Example:8443"], Version::HTTP_11).as_deref(), Ok("bot.example"));
+        assert_eq!(host("/x", &["[::1]:80"], Version::HTTP_11).as_deref(), Ok("[::1]"));
+        assert_eq!(host("https://bot.example/x", &[], Version::HTTP_2).as_deref(), Ok("bot.example"));
+        assert_eq!(host("https://bot.example/x", &["BOT.example"], Version::HTTP_2).as_deref(), Ok("bot.example"));
+        let bad = Err(Reason::RequestMalformed);
+        assert_eq!(host("/x", &[], Version::HTTP_11), bad);
+        assert_eq!(host("/x", &["a", "a"], Version::HTTP_11), bad);
+        assert_eq!(host("/x", &["user@a"], Version::HTTP_11), bad);
+        assert_eq!(host("/x", &["a b"], Version::HTTP_11), bad);
+        assert_eq!(host("/x", &["a:port"], Version::HTTP_11), bad);
+        assert_eq!(host("/x", &[""], Version::HTTP_11), bad);
+        assert_eq!(host("https://a/x", &["b"], Version::HTTP_2), bad);
+        assert_eq!(host("http://a/x", &["a"], Version::HTTP_11), bad);
+    }
+}

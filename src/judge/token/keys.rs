@@ -1,0 +1,173 @@
+//! A key-set document, with the endorsements of each key.
+
+use super::Bearer;
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The signing keys of one issuer.
+#[derive(Clone, Debug, Default)]
+pub struct KeySet {
+    keys: HashMap<String, Key>,
+    skipped: Vec<String>,
+}
+
+/// One RSA public key that may sign tokens.
+#[derive(Clone)]
+pub struct Key {
+    decoding: DecodingKey,
+    endorsements: Arc<[String]>,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("endorsements", &self.endorsements).finish_non_exhaustive()
+    }
+}
+
+/// Why a key-set document cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySetProblem {
+    /// Not a JSON object with an array `keys`.
+    NotAKeySet(String),
+    /// No key in it can be used; the reasons per key.
+    NoUsableKey(Vec<String>),
+}
+
+impl std::fmt::Display for KeySetProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotAKeySet(why) => write!(f, "not a key set: {why}"),
+            Self::NoUsableKey(why) if why.is_empty() => f.write_str("the key set is empty"),
+            Self::NoUsableKey(why) => write!(f, "no usable key: {}", why.join("; ")),
+        }
+    }
+}
+
+impl std::error::Error for KeySetProblem {}
+
+const MIN_MODULUS_BITS: usize = 2048;
+const MAX_MODULUS_BITS: usize = 8192;
+
+impl KeySet {
+    /// Reads a JWKS (RFC 7517). A key that cannot be used is skipped and does not drop the set (AUTHENTICATION 2.1).
+    ///
+    /// # Errors
+    /// When the document is no key set, or no key in it can be used.
+    pub fn parse(document: &[u8]) -> Result<Self, KeySetProblem> {
+        #[derive(serde::Deserialize)]
+        struct Document {
+            keys: Vec<serde_json::Value>,
+        }
+        let document: Document =
+            serde_json::from_slice(document).map_err(|e| KeySetProblem::NotAKeySet(e.to_string()))?;
+        let mut set = Self::default();
+        for (position, jwk) in document.keys.iter().enumerate() {
+            match read_key(jwk) {
+                Err(why) => set.skipped.push(format!("key {position}: {why}")),
+                Ok((kid, _)) if set.keys.contains_key(&kid) => {
+                    set.skipped.push(format!("key {position}: kid {kid:?} stands there twice, the first counts"));
+                }
+                Ok((kid, key)) => {
+                    set.keys.insert(kid, key);
+                }
+            }
+        }
+        if set.keys.is_empty() {
+            return Err(KeySetProblem::NoUsableKey(set.skipped));
+        }
+        Ok(set)
+    }
+
+    /// The key of an id.
+    pub fn get(&self, kid: &str) -> Option<&Key> {
+        self.keys.get(kid)
+    }
+
+    /// How many keys can be used.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no key. Never true of a set that was parsed.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Keys that were left out, and why.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
+    }
+}
+
+impl Key {
+    /// The channels this key may speak for.
+    pub fn endorsements(&self) -> Arc<[String]> {
+        Arc::clone(&self.endorsements)
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256 over the first two segments (RFC 7515 5.2). The algorithm is ours, never the header's.
+    pub(super) fn verifies(&self, bearer: &Bearer) -> bool {
+        bearer.signed_parts().is_some_and(|(message, signature)| {
+            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding, Algorithm::RS256).unwrap_or(false)
+        })
+    }
+}
+
+fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
+    let text = |name: &str| jwk.get(name).and_then(serde_json::Value::as_str);
+    let must_be = |name: &str, wanted: &str| match jwk.get(name) {
+        None => Ok(()),
+        Some(value) if value.as_str() == Some(wanted) => Ok(()),
+        Some(_) => Err(format!("{name} is not {wanted}")),
+    };
+    if text("kty") != Some("RSA") {
+        return Err("kty is not RSA".to_owned());
+    }
+    must_be("use", "sig")?;
+    must_be("alg", "RS256")?;
+    if let Some(operations) = jwk.get("key_ops") {
+        let verifies = operations.as_array().is_some_and(|list| list.iter().any(|op| op.as_str() == Some("verify")));
+        if !verifies {
+            return Err("key_ops does not contain verify".to_owned());
+        }
+    }
+    let kid = text("kid").filter(|kid| !kid.is_empty()).ok_or("kid is missing")?;
+    let modulus = number(text("n").ok_or("n is missing")?).ok_or("n is not base64url")?;
+    let exponent = number(text("e").ok_or("e is missing")?).ok_or("e is not base64url")?;
+    let bits = bit_length(&modulus);
+    if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits) {
+        return Err(format!("the modulus has {bits} bits, not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS}"));
+    }
+    let exponent_is_fit = exponent.last().is_some_and(|last| last & 1 == 1) && (2..=33).contains(&bit_length(&exponent));
+    if !exponent_is_fit {
+        return Err("the exponent is even, 1 or larger than 33 bits".to_owned());
+    }
+    let endorsements = match jwk.get("endorsements") {
+        None | Some(serde_json::Value::Null) => Vec::new(),
+        Some(serde_json::Value::Array(list)) => list.iter().filter_map(|e| e.as_str().map(str::to_owned)).collect(),
+        Some(_) => return Err("endorsements is not an array".to_owned()),
+    };
+    let decoding = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
+    Ok((kid.to_owned(), Key { decoding, endorsements: endorsements.into() }))
+}
+
+/// A big-endian number without leading zeros. Padding and a leading zero are tolerated in keys, never in tokens.
+fn number(text: &str) -> Option<Vec<u8>> {
+    const LENIENT: GeneralPurpose = GeneralPurpose::new(
+        &alphabet::URL_SAFE,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+    let bytes = LENIENT.decode(text).ok()?;
+    Some(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
+}
+
+fn bit_length(number: &[u8]) -> usize {
+    number.first().map_or(0, |first| {
+        let unused = usize::try_from(first.leading_zeros()).unwrap_or(0);
+        number.len().saturating_mul(8).saturating_sub(unused)
+    })
+}
