@@ -1,1 +1,6 @@
 //! `demo`.
+
+pub mod bot;
+pub mod channel;
+mod loopback;
+pub mod signing;
