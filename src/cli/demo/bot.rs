@@ -1,20 +1,17 @@
 //! A stand-in bot: remembers every request it gets, and answers as an echo bot or as it is told.
 
-use super::loopback::{Loopback, Outcome, ask, hold, read, whole};
+pub use super::answer::{Answer, Pieces};
+
+use super::echo::echo;
+use super::loopback::{Loopback, Outcome, hold, read};
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
-};
-use http_body_util::BodyExt as _;
-use hyper::body::{Frame, Incoming};
-use serde_json::{Value, json};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use hyper::body::Incoming;
+use serde_json::Value;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use url::{Host, Url};
 
 /// The path of its messaging endpoint.
 pub const MESSAGES_PATH: &str = "/api/messages";
@@ -58,151 +55,6 @@ impl Recorded {
             .as_ref()
             .and_then(|body| serde_json::from_slice(body).ok())
             .unwrap_or_default()
-    }
-}
-
-/// What the bot says to one request.
-#[derive(Debug)]
-pub struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    content: Content,
-    delay: Duration,
-}
-
-#[derive(Debug)]
-enum Content {
-    Whole(Bytes),
-    Stream(mpsc::UnboundedReceiver<io::Result<Bytes>>),
-    Raw(Bytes),
-    Never,
-}
-
-impl Answer {
-    /// An answer without a body.
-    pub fn status(status: StatusCode) -> Self {
-        Self {
-            status,
-            headers: HeaderMap::new(),
-            content: Content::Whole(Bytes::new()),
-            delay: Duration::ZERO,
-        }
-    }
-
-    /// 200 with a JSON body.
-    pub fn json(body: &Value) -> Self {
-        Self::status(StatusCode::OK)
-            .header(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json; charset=utf-8"),
-            )
-            .body(body.to_string())
-    }
-
-    /// 200 with a body that is sent piece by piece, as server-sent events are; the handle says when.
-    pub fn stream(content_type: &'static str) -> (Self, Pieces) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let mut answer = Self::status(StatusCode::OK)
-            .header(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        answer.content = Content::Stream(receiver);
-        (answer, Pieces(sender))
-    }
-
-    /// These bytes in place of an HTTP answer, then the connection is closed. No bytes: just closed.
-    pub fn raw(bytes: impl Into<Bytes>) -> Self {
-        Self {
-            content: Content::Raw(bytes.into()),
-            ..Self::status(StatusCode::OK)
-        }
-    }
-
-    /// No answer, ever, on a connection that stays open.
-    pub fn hang() -> Self {
-        Self {
-            content: Content::Never,
-            ..Self::status(StatusCode::OK)
-        }
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
-        self
-    }
-
-    /// Sets the body.
-    #[must_use]
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.content = Content::Whole(body.into());
-        self
-    }
-
-    /// Sets the status.
-    #[must_use]
-    pub const fn with_status(mut self, status: StatusCode) -> Self {
-        self.status = status;
-        self
-    }
-
-    /// Waits this long before the first byte.
-    #[must_use]
-    pub const fn after(mut self, delay: Duration) -> Self {
-        self.delay = delay;
-        self
-    }
-
-    async fn outcome(self) -> Outcome {
-        if !self.delay.is_zero() {
-            tokio::time::sleep(self.delay).await;
-        }
-        let body = match self.content {
-            Content::Whole(bytes) => whole(bytes),
-            Content::Stream(receiver) => Streamed(receiver).boxed_unsync(),
-            Content::Raw(bytes) => return Outcome::Raw(bytes),
-            Content::Never => std::future::pending().await,
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        Outcome::Answer(response)
-    }
-}
-
-/// Releases the pieces of a streamed answer. Dropping it ends the answer as it should end.
-#[derive(Debug)]
-pub struct Pieces(mpsc::UnboundedSender<io::Result<Bytes>>);
-
-impl Pieces {
-    /// Sends the next piece; false if nobody listens any more.
-    pub fn send(&self, piece: impl Into<Bytes>) -> bool {
-        self.0.send(Ok(piece.into())).is_ok()
-    }
-
-    /// Breaks the connection off in the middle of the answer.
-    pub fn break_off(self) {
-        let _nobody_listens = self
-            .0
-            .send(Err(io::Error::from(io::ErrorKind::ConnectionAborted)));
-    }
-
-    /// Waits until the other side went away, or time is up; says whether it did.
-    pub async fn wait_until_abandoned(&self, within: Duration) -> bool {
-        tokio::time::timeout(within, self.0.closed()).await.is_ok()
-    }
-}
-
-struct Streamed(mpsc::UnboundedReceiver<io::Result<Bytes>>);
-
-impl hyper::body::Body for Streamed {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        Poll::Ready(ready!(self.0.poll_recv(context)).map(|piece| piece.map(Frame::data)))
     }
 }
 
@@ -310,74 +162,13 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Outcome {
     answer.outcome().await
 }
 
-/// What a bot made with the SDK does: answers a message through the Connector, an invoke in the response itself.
-async fn echo(activity: &Value) -> Answer {
-    let text = |name: &str| {
-        activity
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
-    match (text("type"), text("name")) {
-        ("message", _) => {
-            let reply = json!({
-                "type": "message",
-                "channelId": activity.get("channelId"),
-                "from": activity.get("recipient"),
-                "recipient": activity.get("from"),
-                "conversation": activity.get("conversation"),
-                "replyToId": activity.get("id"),
-                "text": format!("echo: {}", text("text")),
-            });
-            if text("deliveryMode") == "expectReplies" {
-                return Answer::json(&json!({ "activities": [reply] }));
-            }
-            if let Some(url) = reply_url(activity) {
-                // A Connector that is away is not this bot's concern.
-                let _delivered = ask(Method::POST, &url, Bytes::from(reply.to_string())).await;
-            }
-            Answer::status(StatusCode::OK)
-        }
-        ("invoke", "adaptiveCard/action") => Answer::json(&json!({
-            "statusCode": 200,
-            "type": "application/vnd.microsoft.activity.message",
-            "value": "approved",
-        })),
-        (
-            "invoke",
-            "task/fetch" | "composeExtension/query" | "signin/tokenExchange" | "signin/verifyState",
-        ) => Answer::json(&json!({ "echo": text("name") })),
-        // What the SDK answers to an invoke it has no handler for.
-        ("invoke", _) => Answer::status(StatusCode::NOT_IMPLEMENTED),
-        _ => Answer::status(StatusCode::OK),
-    }
-}
-
-/// Where to reply; `None` unless the service URL is a stand-in Connector on this machine.
-fn reply_url(activity: &Value) -> Option<String> {
-    let mut url = Url::parse(activity.get("serviceUrl")?.as_str()?).ok()?;
-    let is_loopback = match url.host()? {
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-        Host::Domain(name) => name == "localhost",
-    };
-    if url.scheme() != "http" || !is_loopback {
-        return None;
-    }
-    let conversation = activity.pointer("/conversation/id")?.as_str()?;
-    url.path_segments_mut().ok()?.pop_if_empty().extend([
-        "v3",
-        "conversations",
-        conversation,
-        "activities",
-    ]);
-    Some(url.into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::demo::channel::Channel;
+    use crate::cli::demo::loopback::ask;
+    use http::{Response, header};
+    use serde_json::json;
 
     const SOON: Duration = Duration::from_secs(10);
 
@@ -415,22 +206,6 @@ mod tests {
             seen[0].body.as_deref(),
             Some(message.to_string().as_bytes())
         );
-    }
-
-    #[tokio::test]
-    async fn it_never_replies_to_a_service_url_off_this_machine() {
-        for url in [
-            "https://smba.trafficmanager.net/emea/",
-            "http://example.com/",
-            "https://127.0.0.1/",
-            "nonsense",
-        ] {
-            assert_eq!(
-                reply_url(&json!({ "serviceUrl": url, "conversation": { "id": "a" } })),
-                None,
-                "{url}"
-            );
-        }
     }
 
     #[tokio::test]

@@ -1,10 +1,11 @@
 //! A stand-in for the Bot Connector: publishes keys, signs tokens, takes in what a bot sends back.
 
-use super::loopback::{Body, Loopback, Outcome, hold, read, whole};
-use super::signing::{SigningKey, TokenSpec};
-use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+pub use super::connector::{Delivery, Document, Fetches};
+
+use super::connector::{METADATA_PATH, Shared, State, answer};
+use super::loopback::{Loopback, hold};
+use super::signing::SigningKey;
+use super::token::TokenSpec;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io;
@@ -19,8 +20,6 @@ pub const ENDORSED: &[&str] = &["msteams", "webchat", "directline", "email"];
 /// Service URL of Teams. Like every service URL of the demo it is only compared, never called.
 pub const TEAMS_SERVICE_URL: &str = "https://smba.trafficmanager.net/emea/";
 
-const METADATA_PATH: &str = "/v1/.well-known/openidconfiguration";
-const KEYS_PATH: &str = "/v1/.well-known/keys";
 const FIRST_KID: &str = "stand-in-channel-key-1";
 
 /// A stand-in Bot Connector on 127.0.0.1. Clones are handles to the same one, which stops with the last of them.
@@ -29,77 +28,6 @@ pub struct Channel {
     server: Arc<Loopback>,
     shared: Arc<Shared>,
     first_key: SigningKey,
-}
-
-/// How a document is served.
-#[derive(Clone, Debug, Default)]
-pub enum Document {
-    /// As it should be.
-    #[default]
-    Faithful,
-    /// With this status, content type and body.
-    Other(StatusCode, &'static str, Bytes),
-    /// As a redirect to this URL.
-    Redirect(String),
-    /// Never: the request is left without an answer.
-    Hang,
-}
-
-impl Document {
-    /// An empty answer with this status.
-    pub const fn status(status: StatusCode) -> Self {
-        Self::Other(status, "text/plain", Bytes::new())
-    }
-
-    /// A 200 with this JSON, or what claims to be JSON.
-    pub fn json(body: impl Into<Bytes>) -> Self {
-        Self::Other(StatusCode::OK, "application/json", body.into())
-    }
-}
-
-/// How often each document was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Fetches {
-    /// OpenID metadata.
-    pub metadata: usize,
-    /// Key set.
-    pub keys: usize,
-}
-
-/// Something a bot sent to the Connector.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// Method, for example POST.
-    pub method: Method,
-    /// Path and query.
-    pub path: String,
-    /// The `Authorization` header.
-    pub authorization: Option<String>,
-    /// The body as received.
-    pub body: Bytes,
-}
-
-impl Delivery {
-    /// The body as JSON; null if it is none.
-    pub fn activity(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_default()
-    }
-}
-
-#[derive(Default)]
-struct State {
-    issuer: String,
-    jwks_uri: Option<String>,
-    keys: Vec<(SigningKey, Option<Vec<String>>)>,
-    raw_keys: Vec<Value>,
-    metadata: Document,
-    key_set: Document,
-}
-
-struct Shared {
-    state: Mutex<State>,
-    fetches: watch::Sender<Fetches>,
-    deliveries: watch::Sender<Vec<Delivery>>,
 }
 
 impl Channel {
@@ -296,124 +224,13 @@ pub fn now() -> u64 {
     since.map_or(0, |elapsed| elapsed.as_secs())
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Outcome {
-    let origin = request
-        .headers()
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or_default();
-    let origin = format!("http://{origin}");
-    match request.uri().path() {
-        METADATA_PATH => {
-            shared
-                .fetches
-                .send_modify(|fetches| fetches.metadata = fetches.metadata.saturating_add(1));
-            let (document, body) = hold(&shared.state).metadata_document(&origin);
-            serve(document, body).await
-        }
-        KEYS_PATH => {
-            shared
-                .fetches
-                .send_modify(|fetches| fetches.keys = fetches.keys.saturating_add(1));
-            let (document, body) = hold(&shared.state).keys_document();
-            serve(document, body).await
-        }
-        path if path.starts_with("/v3/") => take_delivery(&shared, request).await,
-        _ => Outcome::Answer(respond(StatusCode::NOT_FOUND, "text/plain", Bytes::new())),
-    }
-}
-
-impl State {
-    fn metadata_document(&self, origin: &str) -> (Document, Value) {
-        let own = format!("{origin}{KEYS_PATH}");
-        let body = json!({
-            "issuer": self.issuer,
-            "authorization_endpoint": "https://invalid.botframework.com",
-            "jwks_uri": self.jwks_uri.as_ref().unwrap_or(&own),
-            "id_token_signing_alg_values_supported": ["RS256"],
-            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-        });
-        (self.metadata.clone(), body)
-    }
-
-    fn keys_document(&self) -> (Document, Value) {
-        let published = self.keys.iter().map(|(key, endorsements)| {
-            let mut entry = key.jwk();
-            if let Some(endorsements) = endorsements {
-                entry.insert("endorsements".to_owned(), json!(endorsements));
-            }
-            Value::Object(entry)
-        });
-        let keys: Vec<_> = published.chain(self.raw_keys.iter().cloned()).collect();
-        (self.key_set.clone(), json!({ "keys": keys }))
-    }
-}
-
-async fn serve(document: Document, faithful: Value) -> Outcome {
-    Outcome::Answer(match document {
-        Document::Faithful => respond(
-            StatusCode::OK,
-            "application/json; charset=utf-8",
-            faithful.to_string(),
-        ),
-        Document::Other(status, content_type, body) => respond(status, content_type, body),
-        Document::Redirect(url) => {
-            let mut response = respond(StatusCode::FOUND, "text/plain", Bytes::new());
-            if let Ok(location) = http::HeaderValue::try_from(url) {
-                response.headers_mut().insert(header::LOCATION, location);
-            }
-            response
-        }
-        Document::Hang => std::future::pending().await,
-    })
-}
-
-async fn take_delivery(shared: &Shared, request: Request<Incoming>) -> Outcome {
-    let (head, body) = request.into_parts();
-    let Some(body) = read(body).await else {
-        return Outcome::Raw(Bytes::new());
-    };
-    let authorization = head
-        .headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok());
-    let delivery = Delivery {
-        method: head.method,
-        path: head.uri.to_string(),
-        authorization: authorization.map(str::to_owned),
-        body,
-    };
-    let mut count = 0;
-    shared.deliveries.send_modify(|deliveries| {
-        deliveries.push(delivery);
-        count = deliveries.len();
-    });
-    let body = json!({ "id": format!("stand-in-reply-{count}") });
-    Outcome::Answer(respond(
-        StatusCode::OK,
-        "application/json; charset=utf-8",
-        body.to_string(),
-    ))
-}
-
-fn respond(
-    status: StatusCode,
-    content_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Body> {
-    let mut response = Response::new(whole(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        http::HeaderValue::from_static(content_type),
-    );
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::demo::connector::KEYS_PATH;
     use crate::cli::demo::loopback::ask;
+    use bytes::Bytes;
+    use http::{Method, StatusCode};
 
     async fn get(url: &str) -> (StatusCode, Value) {
         let response = ask(Method::GET, url, Bytes::new()).await.unwrap();
