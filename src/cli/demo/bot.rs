@@ -5,7 +5,7 @@ pub use super::answer::{Answer, Pieces};
 use super::echo::echo;
 use super::loopback::{Loopback, Outcome, hold, read};
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderName, HeaderValue, Method, Request, Version};
 use hyper::body::Incoming;
 use serde_json::Value;
 use std::io;
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::cli::demo::channel::Channel;
     use crate::cli::demo::loopback::ask;
-    use http::{Response, header};
+    use http::{Response, StatusCode, header};
     use serde_json::json;
 
     const SOON: Duration = Duration::from_secs(10);
