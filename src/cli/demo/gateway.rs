@@ -4,7 +4,6 @@ use super::loopback::ask;
 use bytes::Bytes;
 use http::{Method, Response};
 use serde_json::Value;
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -13,12 +12,13 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 /// A running `botgate run`. Dropping it kills the process.
 #[derive(Debug)]
 pub struct GatewayProcess {
-    child: Child,
+    child: Mutex<Child>,
+    id: u32,
     output: watch::Sender<Output>,
     listen: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
@@ -46,10 +46,6 @@ impl Output {
     /// The request lines.
     pub fn request_lines(&self) -> impl Iterator<Item = Value> {
         self.log().filter(|line| text(line, "event") == "request")
-    }
-
-    fn find(&self, wanted: impl Fn(&Value) -> bool) -> Option<Value> {
-        self.log().find(|line| wanted(line))
     }
 }
 
@@ -87,32 +83,28 @@ impl fmt::Display for StartFailure {
 impl std::error::Error for StartFailure {}
 
 impl GatewayProcess {
-    /// Runs `program run --config FILE` with `arguments` after it, until it says it has started.
+    /// The command `program run --config FILE`, to which arguments and variables can be added.
+    pub fn command(program: &Path, config: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.arg("run").arg("--config").arg(config);
+        command
+    }
+
+    /// Runs the command until the gateway says it has started.
     ///
     /// # Errors
     /// When it ends by itself or says nothing within `within`.
-    pub async fn start(
-        program: &Path,
-        config: &Path,
-        arguments: &[impl AsRef<OsStr>],
-        within: Duration,
-    ) -> Result<Self, StartFailure> {
-        let fail = |what: String| StartFailure {
-            what,
-            status: None,
-            output: Output::default(),
-        };
-        let mut child = Command::new(program)
-            .arg("run")
-            .arg("--config")
-            .arg(config)
-            .args(arguments)
+    pub async fn start(mut command: Command, within: Duration) -> Result<Self, StartFailure> {
+        command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| fail(format!("{} cannot be run: {error}", program.display())))?;
+            .kill_on_drop(true);
+        let mut child = command.spawn().map_err(|error| StartFailure {
+            what: format!("{command:?} cannot be run: {error}"),
+            status: None,
+            output: Output::default(),
+        })?;
         let output = watch::Sender::new(Output::default());
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(follow(
@@ -130,8 +122,10 @@ impl GatewayProcess {
                 false,
             ));
         }
+        let id = child.id().unwrap_or_default();
         let mut gateway = Self {
-            child,
+            child: Mutex::new(child),
+            id,
             output,
             listen: vec![],
             admin: None,
@@ -159,7 +153,7 @@ impl GatewayProcess {
     ///
     /// # Errors
     /// When it has not done so within `within`.
-    pub async fn until_ready(mut self, within: Duration) -> Result<Self, StartFailure> {
+    pub async fn until_ready(self, within: Duration) -> Result<Self, StartFailure> {
         // Readiness is asked for, not announced: the listener is a promise to load balancers, which poll it too.
         const PAUSE: Duration = Duration::from_millis(20);
         let asked = async {
@@ -196,9 +190,9 @@ impl GatewayProcess {
         self.admin
     }
 
-    /// The process id, until the end of the process was noticed by [`wait`](Self::wait).
-    pub fn id(&self) -> Option<u32> {
-        self.child.id()
+    /// The process id. It stays taken until [`wait`](Self::wait) has seen the end of the process.
+    pub const fn id(&self) -> u32 {
+        self.id
     }
 
     /// GETs a path of the admin listener.
@@ -217,19 +211,34 @@ impl GatewayProcess {
         self.output.borrow().clone()
     }
 
+    /// Waits until `enough` agrees to what it wrote, and says whether that came about in time and before its end.
+    pub async fn wait_until(
+        &self,
+        mut enough: impl FnMut(&Output) -> bool,
+        within: Duration,
+    ) -> bool {
+        let mut output = self.output.subscribe();
+        let mut was_enough = false;
+        let waiting = output.wait_for(|output| {
+            was_enough = enough(output);
+            was_enough || output.ended
+        });
+        let _in_time = tokio::time::timeout(within, waiting).await.is_ok();
+        was_enough
+    }
+
     /// Waits for a log line; `None` if time is up or the gateway ended without one.
     pub async fn wait_for_line(
         &self,
         wanted: impl Fn(&Value) -> bool,
         within: Duration,
     ) -> Option<Value> {
-        let mut output = self.output.subscribe();
         let mut found = None;
-        let enough = output.wait_for(|output| {
-            found = output.find(&wanted);
-            found.is_some() || output.ended
-        });
-        let _in_time = tokio::time::timeout(within, enough).await.is_ok();
+        let look = |output: &Output| {
+            found = output.log().find(|line| wanted(line));
+            found.is_some()
+        };
+        self.wait_until(look, within).await;
         found
     }
 
@@ -242,11 +251,9 @@ impl GatewayProcess {
     }
 
     /// Waits for the process to end by itself.
-    pub async fn wait(&mut self, within: Duration) -> Option<ExitStatus> {
-        tokio::time::timeout(within, self.child.wait())
-            .await
-            .ok()?
-            .ok()
+    pub async fn wait(&self, within: Duration) -> Option<ExitStatus> {
+        let mut child = self.child.lock().await;
+        tokio::time::timeout(within, child.wait()).await.ok()?.ok()
     }
 
     fn read_addresses(&mut self, started: &Value) {
@@ -257,7 +264,7 @@ impl GatewayProcess {
         self.admin = text(started, "admin").parse().ok();
     }
 
-    async fn failure(&mut self, what: &str) -> StartFailure {
+    async fn failure(&self, what: &str) -> StartFailure {
         // If it ended, its last words are still on their way; if it hangs, they are never coming.
         let status = self.wait(Duration::from_secs(1)).await;
         StartFailure {
@@ -300,7 +307,11 @@ mod tests {
         let program = folder.path().join("gateway");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-        GatewayProcess::start(&program, Path::new("gateway.toml"), &["--flag"], SOON).await
+        GatewayProcess::start(
+            GatewayProcess::command(&program, Path::new("gateway.toml")),
+            SOON,
+        )
+        .await
     }
 
     #[tokio::test]
