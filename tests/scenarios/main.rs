@@ -1,0 +1,17 @@
+//! Scenarios: the real gateway over real TLS sockets on loopback, between a stand-in channel and a recording bot.
+//!
+//! | module | promises |
+//! | --- | --- |
+//! | `smoke` | A valid message arrives, one without a token does not. |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panicking"
+)]
+
+mod smoke;
+mod support;
