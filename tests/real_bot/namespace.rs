@@ -2,8 +2,7 @@
 
 use crate::microsoft;
 use crate::world::GATEWAY_HOST;
-use serde_json::Value;
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -69,7 +68,7 @@ fn prepare(scratch: &Path) -> Result<(), String> {
              and be root or allow unprivileged user namespaces"
         )
     })?;
-    if installed() != Some(true) {
+    if !is_installed() {
         // Install scripts are other people's code with this machine's rights; no package here needs one.
         let install = [
             "--signal=KILL",
@@ -82,7 +81,7 @@ fn prepare(scratch: &Path) -> Result<(), String> {
         ];
         succeeds(Command::new("timeout").args(install).current_dir(project()))
             .map_err(|why| format!("the bot's packages are missing ({why}): run `{INSTALL}`"))?;
-        if installed() != Some(true) {
+        if !is_installed() {
             return Err(format!(
                 "node_modules differs from package-lock.json: run `{INSTALL}`"
             ));
@@ -91,23 +90,27 @@ fn prepare(scratch: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `node_modules` holds exactly what the lock file says; `None` if there is none.
+/// Whether `node_modules` holds what the lock file asks for.
 ///
 /// npm writes the list of what it installed last of all, so a half-done install has none.
-fn installed() -> Option<bool> {
-    let packages = |file: PathBuf| -> Option<BTreeMap<String, String>> {
-        let lock: Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-        let packages = lock["packages"].as_object()?.iter();
-        let named = packages.filter(|(path, _)| !path.is_empty());
-        Some(
-            named
-                .map(|(path, package)| (path.clone(), package["version"].to_string()))
-                .collect(),
-        )
+fn is_installed() -> bool {
+    let packages = |file: &str| -> Option<Map<String, Value>> {
+        let lock = std::fs::read(project().join(file)).ok()?;
+        let mut lock: Value = serde_json::from_slice(&lock).ok()?;
+        serde_json::from_value(lock["packages"].take()).ok()
     };
-    let wanted =
-        packages(project().join("package-lock.json")).expect("tests/real-bot/package-lock.json");
-    Some(packages(project().join("node_modules/.package-lock.json"))? == wanted)
+    let wanted = packages("package-lock.json").expect("tests/real-bot/package-lock.json");
+    let Some(there) = packages("node_modules/.package-lock.json") else {
+        return false;
+    };
+    let mut required = wanted
+        .iter()
+        .filter(|(path, package)| !path.is_empty() && package["optional"] != true);
+    required.all(|(path, package)| {
+        there
+            .get(path)
+            .is_some_and(|found| found["version"] == package["version"])
+    })
 }
 
 /// A command that enters the namespaces and there runs the arguments added to it, ended with all its group after `limit`.
