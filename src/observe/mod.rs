@@ -10,7 +10,7 @@ mod redact;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
-pub use metrics::{HandshakeFailure, Metrics, OpenConnection, Reload};
+pub use metrics::{ConnectionRefusal, HandshakeFailure, Metrics, OpenConnection, Reload};
 
 use flood::{Flood, Suppressed};
 
@@ -105,6 +105,12 @@ pub struct Observer {
     metrics: Metrics,
     flood: Mutex<Flood>,
     lost_lines: OnceLock<ErrorCounter>,
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer").finish_non_exhaustive()
+    }
 }
 
 impl Observer {

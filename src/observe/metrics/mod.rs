@@ -28,6 +28,15 @@ pub enum HandshakeFailure {
     TimedOut,
 }
 
+/// Why a connection was closed before it could ask anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectionRefusal {
+    /// Its address holds too many already.
+    TooManyFromAddress,
+    /// A plain listener serves trusted proxies only.
+    NotATrustedProxy,
+}
+
 /// What came of an attempt to reload the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
@@ -82,11 +91,11 @@ pub struct Metrics {
     connections_refused: IntCounterVec,
     /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out; version: 1.2, 1.3, empty unless ok.
     tls_handshakes: IntCounterVec,
-    /// `botgate_keys_age_seconds{issuer}`: since the keys in use were fetched. issuer: names of clouds.
+    /// `botgate_keys_age_seconds{issuer}`: since the keys in use were fetched. issuer: Connector issuers of the clouds in use.
     keys_age: GaugeVec,
-    /// `botgate_key_fetches_total{issuer,result}`. issuer: names of clouds; result: ok, failed.
+    /// `botgate_key_fetches_total{issuer,result}`. issuer: Connector issuers of the clouds in use; result: ok, failed.
     key_fetches: IntCounterVec,
-    /// `botgate_token_clock_offset_seconds`: our clock minus `iat` of the last verified token not seen before.
+    /// `botgate_token_clock_offset_seconds`: `nbf` of the last verified token minus our clock.
     token_clock_offset: Gauge,
     /// `botgate_endorsement_missing_total{channel}`: proven tokens whose key is not endorsed for the activity's channel.
     /// channel: [`KNOWN_CHANNELS`] or other.
@@ -252,10 +261,12 @@ impl Metrics {
     }
 
     /// A connection was closed unserved.
-    pub fn connection_refused(&self, reason: Reason) {
-        self.connections_refused
-            .with_label_values(&[reason.code()])
-            .inc();
+    pub fn connection_refused(&self, why: ConnectionRefusal) {
+        let reason = match why {
+            ConnectionRefusal::TooManyFromAddress => Reason::ConnectionLimited.code(),
+            ConnectionRefusal::NotATrustedProxy => "not_a_trusted_proxy",
+        };
+        self.connections_refused.with_label_values(&[reason]).inc();
     }
 
     /// A TLS handshake ended.
@@ -291,14 +302,12 @@ impl Metrics {
         }
     }
 
-    /// A token was verified for the first time: our clock says `now`, it was issued at `issued_at`.
+    /// A token was verified: its `nbf` lies this many seconds ahead of our clock (AUTHENTICATION 1.11).
     ///
     /// A gauge of the last one is enough to see a clock that is wrong: Connector tokens are up to an hour old when they
-    /// come, so only a negative value, or one that never goes below an hour, means anything.
-    pub fn token_verified(&self, issued_at: UnixSeconds, now: UnixSeconds) {
-        let ahead = now.0.saturating_sub(issued_at.0) as f64;
-        let behind = issued_at.0.saturating_sub(now.0) as f64;
-        self.token_clock_offset.set(ahead - behind);
+    /// come, so only a positive value, or one that never rises above minus an hour, means anything.
+    pub fn token_clock_offset(&self, seconds: f64) {
+        self.token_clock_offset.set(seconds);
     }
 
     /// A proven token's key is not endorsed for this base channel.
