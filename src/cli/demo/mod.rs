@@ -20,30 +20,34 @@ mod verdict;
 use self::bot::MESSAGES_PATH;
 use self::stage::Stage;
 use self::table::{Colour, Style, say};
+use super::Exit;
 use std::io;
-use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Something here broke, as opposed to a row that is not as it should be (OPERATIONS 5).
-const EXIT_INTERNAL: u8 = 70;
-/// What shells report for a program that SIGINT ended.
-const EXIT_INTERRUPTED: u8 = 130;
+/// Plays the demo and prints it: good only if every request went as it should. With `keep_running`, leaves everything
+/// up until Ctrl-C and prints what to try.
+pub(super) fn main(keep_running: bool) -> Exit {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run(keep_running)),
+        Err(error) => broken(&error),
+    }
+}
 
-/// Plays the demo and prints it: exit code 0 only if every request went as it should. With `keep_running`, leaves
-/// everything up until Ctrl-C and prints what to try.
-pub async fn run(keep_running: bool) -> ExitCode {
+async fn run(keep_running: bool) -> Exit {
     // Dropping the performance ends the gateway and removes its folder, also when it is cut short.
     tokio::select! {
         played = perform(keep_running) => match played {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::FAILURE,
-            Err(error) => {
-                say(&format!("the demo could not be set up: {error}"));
-                ExitCode::from(EXIT_INTERNAL)
-            }
+            Ok(true) => Exit::Good,
+            Ok(false) => Exit::NotSo,
+            Err(error) => broken(&error),
         },
-        () = interrupted() => ExitCode::from(if keep_running { 0 } else { EXIT_INTERRUPTED }),
+        () = interrupted() => if keep_running { Exit::Good } else { Exit::NotSo },
     }
+}
+
+fn broken(error: &io::Error) -> Exit {
+    say(&format!("the demo could not be set up: {error}"));
+    Exit::Internal
 }
 
 async fn perform(keep_running: bool) -> io::Result<bool> {
