@@ -100,7 +100,7 @@ impl Gateway {
 
     /// Every request line so far.
     pub(crate) fn request_lines(&self) -> Vec<Value> {
-        self.0.process.output().request_lines().collect()
+        self.0.process.output().request_lines().cloned().collect()
     }
 
     /// The request line of one request, waiting until it is written.
