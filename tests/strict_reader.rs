@@ -6,6 +6,7 @@
 use botgate::judge::{Activity, StrictLimits};
 use bytes::Bytes;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
