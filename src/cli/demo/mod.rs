@@ -16,6 +16,7 @@ mod stage;
 mod table;
 pub mod token;
 mod verdict;
+mod witnesses;
 
 use self::bot::MESSAGES_PATH;
 use self::stage::Stage;
