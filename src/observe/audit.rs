@@ -128,6 +128,7 @@ pub(super) struct Entry<'a> {
     /// Of the verdict, or of an answer that broke midway.
     pub(super) rejection: Option<&'a Rejection>,
     pub(super) bytes_out: u64,
+    pub(super) until_verdict: Duration,
     pub(super) duration: Duration,
 }
 

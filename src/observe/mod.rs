@@ -10,7 +10,7 @@ mod redact;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
-pub use metrics::{ConnectionRefusal, HandshakeFailure, Metrics, OpenConnection, Reload};
+pub use metrics::{Metrics, Reload};
 
 use flood::{Flood, Suppressed};
 
@@ -107,12 +107,6 @@ pub struct Observer {
     lost_lines: OnceLock<ErrorCounter>,
 }
 
-impl std::fmt::Debug for Observer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Observer").finish_non_exhaustive()
-    }
-}
-
 impl Observer {
     /// Makes the observer of one gateway: own metrics, own key for hashing identifiers.
     ///
@@ -180,15 +174,16 @@ impl Observer {
 
     /// Writes the line of a request that ended, and counts it.
     fn conclude(&self, ended: &Watch) {
-        let abandoned = Verdict::Abandoned;
-        let verdict = ended.verdict.as_ref().unwrap_or(&abandoned);
         let now = Instant::now();
+        let abandoned = (Verdict::Abandoned, now);
+        let (verdict, concluded) = ended.verdict.as_ref().unwrap_or(&abandoned);
         let entry = audit::Entry {
             line: &ended.line,
             bot: self.metrics.bot(ended.bot).name(),
             verdict,
             rejection: verdict.rejection().or(ended.broken.as_ref()),
             bytes_out: ended.bytes_out,
+            until_verdict: concluded.saturating_duration_since(ended.started),
             duration: now.saturating_duration_since(ended.started),
         };
         self.metrics.bot(ended.bot).request_ended(&entry);
@@ -217,13 +212,20 @@ impl Observer {
     }
 }
 
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the hash key nor the metrics belong in anybody's debug output.
+        f.debug_struct("Observer").finish_non_exhaustive()
+    }
+}
+
 /// Watches one request. However it ends, exactly one line is written and every metric counts once: when this is dropped.
 #[must_use = "dropping it writes the request line"]
 pub struct Watch {
     observer: Arc<Observer>,
     line: RequestLine,
     bot: Option<usize>,
-    verdict: Option<Verdict>,
+    verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
     bytes_out: u64,
     started: Instant,
@@ -249,7 +251,8 @@ impl Watch {
 
     /// Sets the verdict. To be called once, before the answer is streamed; the first verdict stays.
     pub fn conclude(&mut self, verdict: Verdict) {
-        self.verdict.get_or_insert(verdict);
+        self.verdict
+            .get_or_insert_with(|| (verdict, Instant::now()));
     }
 
     /// The bot's answer broke after its head was passed on: the verdict stays, and the line says why.

@@ -1,7 +1,8 @@
 //! The metrics of one bot, looked up once: a request then costs a few atomic additions.
 
-use super::Describe;
+use super::describe::Describe;
 use crate::config::Bot;
+use crate::judge::Fault;
 use crate::observe::audit::Entry;
 use crate::observe::{Door, Verdict};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
@@ -14,8 +15,9 @@ pub(super) struct Families {
     requests: IntCounterVec,
     /// `botgate_request_duration_seconds{bot}`: from the request's head to the end of the answer.
     request_duration: HistogramVec,
-    /// `botgate_gate_duration_seconds{bot}`: the same without the wait for the bot: what the gateway itself added, and the
-    /// time the client took to send and receive. Abandoned requests are left out: what they waited for is not known.
+    /// `botgate_gate_duration_seconds{bot}`: from the request's head to the verdict, without the wait for the bot: what the
+    /// gateway itself added, and the time the client took to send its body. Left out where the wait is not known: the
+    /// client went away, or the bot did not answer.
     gate_duration: HistogramVec,
     /// `botgate_upstream_duration_seconds{bot}`: the wait for the bot.
     upstream_duration: HistogramVec,
@@ -26,32 +28,23 @@ pub(super) struct Families {
 impl Families {
     pub(super) fn new(describe: &Describe<'_>) -> Result<Self, prometheus::Error> {
         let labels = &["bot", "door", "verdict", "reason"];
+        let [requests, whole, gate, upstream, inflight] = [
+            "botgate_requests_total",
+            "botgate_request_duration_seconds",
+            "botgate_gate_duration_seconds",
+            "botgate_upstream_duration_seconds",
+            "botgate_inflight_requests",
+        ];
         Ok(Self {
-            requests: describe.counters(
-                "botgate_requests_total",
-                "Requests by how they ended.",
-                labels,
-            )?,
-            request_duration: describe.histograms(
-                "botgate_request_duration_seconds",
-                "Whole requests.",
-                &["bot"],
-            )?,
+            requests: describe.counters(requests, labels, "Requests by how they ended.")?,
+            request_duration: describe.histograms(whole, &["bot"], "Whole requests.")?,
             gate_duration: describe.histograms(
-                "botgate_gate_duration_seconds",
-                "Requests without the wait for the bot.",
+                gate,
                 &["bot"],
+                "Until the verdict, without the wait for the bot.",
             )?,
-            upstream_duration: describe.histograms(
-                "botgate_upstream_duration_seconds",
-                "The wait for the bot.",
-                &["bot"],
-            )?,
-            inflight: describe.gauges(
-                "botgate_inflight_requests",
-                "Requests that have not ended.",
-                &["bot"],
-            )?,
+            upstream_duration: describe.histograms(upstream, &["bot"], "The wait for the bot.")?,
+            inflight: describe.gauges(inflight, &["bot"], "Requests that have not ended.")?,
         })
     }
 
@@ -113,12 +106,11 @@ impl BotMetrics {
         if let Some(upstream) = upstream {
             self.upstream_duration.observe(upstream.as_secs_f64());
         }
-        match entry.verdict {
-            Verdict::Abandoned => {}
-            Verdict::Forwarded { .. } | Verdict::WouldReject { .. } | Verdict::Rejected { .. } => {
-                let gate = entry.duration.saturating_sub(upstream.unwrap_or_default());
-                self.gate_duration.observe(gate.as_secs_f64());
-            }
+        if is_gate_time_known(entry) {
+            let gate = entry
+                .until_verdict
+                .saturating_sub(upstream.unwrap_or_default());
+            self.gate_duration.observe(gate.as_secs_f64());
         }
     }
 
@@ -136,6 +128,17 @@ impl BotMetrics {
                 self.requests.with_label_values(&labels).inc();
             }
         }
+    }
+}
+
+fn is_gate_time_known(entry: &Entry<'_>) -> bool {
+    match entry.verdict {
+        Verdict::Abandoned => false,
+        Verdict::Forwarded { .. } | Verdict::WouldReject { .. } => true,
+        Verdict::Rejected { rejection, .. } => match rejection.reason().fault() {
+            Fault::Caller | Fault::Gateway => true,
+            Fault::Upstream => entry.line.upstream.is_some(),
+        },
     }
 }
 
