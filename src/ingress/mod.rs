@@ -12,7 +12,7 @@ use crate::net::headers::{self, Origin};
 use crate::net::listener::{Door, Event};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
-use crate::observe::{self, ConnectionRefusal, HandshakeFailure, Observer, OpenConnection, RequestLine, Verdict, Watch};
+use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
 use crate::upstream::{Forwarded, Upstreams};
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
@@ -236,25 +236,22 @@ impl Door for Ingress {
         self.keep_books(request, peer).await
     }
 
-    fn opened(&self) -> Option<OpenConnection> {
-        Some(self.observer.metrics().connection_opened())
-    }
-
     fn heard(&self, event: Event<'_>) {
         let metrics = self.observer.metrics();
         match event {
+            Event::Opened => metrics.connection_opened(),
+            Event::Closed => metrics.connection_closed(),
             Event::TooManyFromAddress(address) => {
-                metrics.connection_refused(ConnectionRefusal::TooManyFromAddress);
+                metrics.connection_refused(Reason::ConnectionLimited.code());
                 tracing::debug!(%address, "closed a connection: its address holds too many");
             }
             Event::NotATrustedProxy(address) => {
-                metrics.connection_refused(ConnectionRefusal::NotATrustedProxy);
+                metrics.connection_refused("not_a_trusted_proxy");
                 tracing::debug!(%address, "closed a connection: only trusted proxies may connect without TLS");
             }
-            Event::HandshakeDone(version) => metrics.tls_handshake(Ok(version)),
+            Event::HandshakeDone(version) => metrics.handshake_done(version),
             Event::HandshakeFailed(address, error) => {
-                let timed_out = error.kind() == std::io::ErrorKind::TimedOut;
-                metrics.tls_handshake(Err(if timed_out { HandshakeFailure::TimedOut } else { HandshakeFailure::Failed }));
+                metrics.handshake_failed(error);
                 tracing::debug!(%address, %error, "TLS handshake failed");
             }
             Event::Unreadable(peer, error) => self.note_unreadable(peer, error),

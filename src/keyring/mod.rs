@@ -48,10 +48,8 @@ impl Keyring {
             ),
         };
         let fetcher = Fetcher::new(extra_ca.as_deref(), settings.keys.fetch_timeout)?;
-        let cloud = |(position, cloud): (usize, &Arc<Cloud>)| {
-            Arc::new(CloudKeys::new(position, cloud, &settings.keys, fetcher.clone(), observer))
-        };
-        Ok(Self { clouds: settings.clouds.iter().enumerate().map(cloud).collect() })
+        let cloud = |cloud: &Arc<Cloud>| Arc::new(CloudKeys::new(cloud, &settings.keys, fetcher.clone(), observer));
+        Ok(Self { clouds: settings.clouds.iter().map(cloud).collect() })
     }
 
     /// One future per cloud that keeps its keys fresh until `stop`.
@@ -77,21 +75,19 @@ impl Keyring {
         self.clouds.iter().filter(|cloud| cloud.usable(now).is_none()).map(|cloud| cloud.cloud.name.clone()).collect()
     }
 
-    /// Position of each cloud that has keys, and their age.
-    pub fn ages(&self) -> Vec<(usize, Duration)> {
+    /// Issuer and age of its keys in seconds, where there are any.
+    pub fn ages(&self) -> Vec<(String, u64)> {
         let now = clock::now();
-        let age = |(position, cloud): (usize, &Arc<CloudKeys>)| {
+        let age = |cloud: &Arc<CloudKeys>| {
             let fetched = cloud.state.load().set.as_ref()?.fetched_at;
-            Some((position, Duration::from_secs(now.0.saturating_sub(fetched.0))))
+            Some((cloud.cloud.channel_issuer.clone(), now.0.saturating_sub(fetched.0)))
         };
-        self.clouds.iter().enumerate().filter_map(age).collect()
+        self.clouds.iter().filter_map(age).collect()
     }
 }
 
 #[derive(Debug)]
 struct CloudKeys {
-    /// In the settings, for metrics.
-    position: usize,
     cloud: Arc<Cloud>,
     schedule: Schedule,
     fetcher: Fetcher,
@@ -127,14 +123,13 @@ struct DatedSet {
 }
 
 impl CloudKeys {
-    fn new(position: usize, cloud: &Arc<Cloud>, keys: &Keys, fetcher: Fetcher, observer: &Arc<Observer>) -> Self {
+    fn new(cloud: &Arc<Cloud>, keys: &Keys, fetcher: Fetcher, observer: &Arc<Observer>) -> Self {
         let store = keys.cache_dir.as_deref().map(|dir| store::Store::new(dir, cloud));
         let schedule = Schedule::new(keys);
         let cached = store.as_ref().and_then(|store| store.load(schedule.max_stale, clock::now()));
         let set = cached.map(|(keys, fetched_at)| DatedSet { keys: Arc::new(keys), fetched_at });
         let quota = schedule.early_refresh_quota();
         Self {
-            position,
             cloud: Arc::clone(cloud),
             schedule,
             fetcher,
@@ -279,7 +274,7 @@ impl CloudKeys {
                 self.state.store(Arc::new(State { set: before, last_attempt_failed: true, ..State::default() }));
             }
         }
-        self.observer.metrics().keys_fetched(self.position, succeeded);
+        self.observer.metrics().key_fetch(issuer, succeeded);
         self.early.pending.store(false, Ordering::Release);
         self.attempts.send_modify(|attempts| *attempts = attempts.wrapping_add(1));
     }

@@ -3,7 +3,6 @@
 use super::paced::{Busy, Paced, Patience, Serving};
 use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
-use crate::observe::OpenConnection;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -32,9 +31,6 @@ pub trait Door: Send + Sync + 'static {
     /// Answers one request.
     fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send;
 
-    /// What is held while a connection is open.
-    fn opened(&self) -> Option<OpenConnection>;
-
     /// Hears of what ended before there was a request.
     fn heard(&self, event: Event<'_>);
 }
@@ -42,6 +38,10 @@ pub trait Door: Send + Sync + 'static {
 /// What happens on connections beside requests.
 #[derive(Debug)]
 pub enum Event<'a> {
+    /// A connection was opened.
+    Opened,
+    /// A connection ended.
+    Closed,
     /// A connection was closed at once: its address holds too many.
     TooManyFromAddress(IpAddr),
     /// A connection was closed at once: only trusted proxies may connect to a plain listener.
@@ -174,9 +174,11 @@ impl<D: Door> Listener<D> {
             let connection = Connection { door: Arc::clone(&door), caps: gate.caps, drain: drain.clone(), address };
             let acceptor = acceptor.clone();
             tasks.spawn(async move {
-                let open = connection.door.opened();
+                connection.door.heard(Event::Opened);
+                let door = Arc::clone(&connection.door);
                 connection.serve(stream, acceptor).await;
-                drop((permit, entered, open));
+                door.heard(Event::Closed);
+                drop((permit, entered));
             });
         }
     }

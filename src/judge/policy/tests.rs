@@ -23,9 +23,11 @@ fn teams() -> Case {
         "conversation": {"id": "a:1", "tenantId": T1}, "channelData": {"tenant": {"id": T1}}
     });
     let hosts = HostList::parse(["*.botframework.com", "smba.trafficmanager.net"]).unwrap();
+    let mut claims = Claims::default();
+    claims.service_url = Some(TEAMS.to_owned());
     Case {
         activity,
-        claims: Claims { service_url: Some(TEAMS.to_owned()), ..Claims::default() },
+        claims,
         endorsements: vec!["msteams".to_owned(), "webchat".to_owned(), "directline".to_owned(), "slack".to_owned()],
         policy: Policy { service_urls: ServiceUrlPolicy { hosts, ..Default::default() }, ..Policy::default() },
     }
