@@ -1,2 +1,4 @@
 //! Commands.
+pub mod check;
 pub mod demo;
+pub mod reasons;
