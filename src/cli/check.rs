@@ -81,7 +81,11 @@ fn write_posture(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
     row(out, "listens on", &format!("{}, {tls}", listen.join(", ")))?;
     row(out, "admin", &settings.admin.map_or_else(|| "off".to_owned(), |address| address.to_string()))?;
     let arrival = quota(&limits.requests_per_ip);
-    row(out, "limits", &format!("{arrival} per address, body {} bytes, JSON depth {}", limits.body_bytes, limits.json.depth))?;
+    row(
+        out,
+        "limits",
+        &format!("{arrival} per address, body {} bytes, JSON depth {}", limits.body_bytes, limits.json.depth),
+    )?;
     for bot in &settings.bots {
         writeln!(out, "bot {}", bot.name)?;
         for (name, value) in posture(settings, bot) {
@@ -189,8 +193,10 @@ fn rate_limits(bot: &Bot) -> String {
         ("conversation", &limits.per_conversation),
         ("user", &limits.per_user),
     ];
-    let set: Vec<String> =
-        each.into_iter().filter_map(|(name, limit)| limit.map(|limit| format!("{} per {name}", quota(&limit)))).collect();
+    let set: Vec<String> = each
+        .into_iter()
+        .filter_map(|(name, limit)| limit.map(|limit| format!("{} per {name}", quota(&limit))))
+        .collect();
     listed(&set, "none")
 }
 
@@ -293,7 +299,9 @@ per_user = { rate = "10/m", burst = 3 }
     #[test]
     fn quotas_are_written_in_the_unit_that_keeps_them_whole() {
         for text in ["200/s", "1/s", "10/m", "600/h", "7/h", "90/m", "1000000/s"] {
-            let rate = format!("[server]\nlisten = \"127.0.0.1:1\"\nlimits.requests_per_ip = {{ rate = \"{text}\", burst = 5 }}\n");
+            let rate = format!(
+                "[server]\nlisten = \"127.0.0.1:1\"\nlimits.requests_per_ip = {{ rate = \"{text}\", burst = 5 }}\n"
+            );
             let (_, said) = checked(&GOOD.replace("[server]\nlisten = \"127.0.0.1:8443\"\n", &rate));
             let shown = if text == "600/h" { "10/m" } else { text };
             assert!(said.contains(&format!("{shown} (burst 5) per address")), "{text}\n{said}");

@@ -58,7 +58,14 @@ fn cloud(name: &str, section: &Section<'_>) -> Cloud {
         // Not a table, which is noted; the name stays known, so that bots of this cloud are not blamed for it.
         let empty = String::new;
         let (entra_issuers, service_url_hosts) = (Vec::new(), Vec::new());
-        return Cloud { name: name.to_owned(), channel_metadata: empty(), channel_issuer: empty(), entra_metadata: empty(), entra_issuers, service_url_hosts };
+        return Cloud {
+            name: name.to_owned(),
+            channel_metadata: empty(),
+            channel_issuer: empty(),
+            entra_metadata: empty(),
+            entra_issuers,
+            service_url_hosts,
+        };
     }
     let value = |text: Option<Text<'_>>| text.map(|text| text.value).unwrap_or_default();
     let metadata = "write the URL of the OpenID metadata document that names the Connector's keys";

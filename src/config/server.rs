@@ -189,11 +189,14 @@ fn refuse_later_tls(tls: &Section<'_>) {
 
 fn check_certificate(tls: &Section<'_>, cert: &Path, key: &Path) {
     const MAX_BYTES: u64 = 1024 * 1024;
+    const HINT: &str = "put it there (relative names start from the directory of this file), or set source = \"self-signed\" \
+                        to try botgate out without";
     for (name, path, default) in [("cert", cert, "certs/server.pem"), ("key", key, "certs/server.key")] {
-        if let Err(error) = read_file(path, MAX_BYTES) {
-            let shown = tls.shown(name).unwrap_or_else(|| format!("{default:?}"));
-            let what = format!("is {shown}, which cannot be read: {error}");
-            tls.error(name, what, "put the certificate chain at server.tls.cert and its key at server.tls.key (relative names start from the directory of this file); to try botgate out without one, set source = \"self-signed\"");
+        let shown = tls.shown(name).unwrap_or_else(|| format!("{default:?}"));
+        if shown == "\"\"" {
+            tls.error(name, "is empty", "name a file, or leave the key out for the default");
+        } else if let Err(error) = read_file(path, MAX_BYTES) {
+            tls.error(name, format!("is {shown}, which cannot be read: {error}"), HINT);
         }
     }
     warn_if_readable(tls, "key", key);

@@ -1,8 +1,8 @@
-//! `[[bots]]` and `[clouds.*]`.
+//! `[[bots]]`: what is asked of each, and what of it reaches the settings.
 
 use super::*;
 use crate::config::Bot;
-use crate::judge::{BUILT_IN, HostList, Mode, OnReject, TenantId, TokenKind};
+use crate::judge::{HostList, Mode, OnReject, TenantId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ fn app_ids_that_no_token_will_have_are_pointed_out() {
 
 #[test]
 fn hosts_are_lower_case_names_without_port() {
-    let hosts = bot("hosts = [\"Bot.Example.com\", \"bot.example.com\", \"10.0.0.1\", \"::1\", \"[::1]\", \"bot_gateway\"]");
+    let hosts =
+        bot("hosts = [\"Bot.Example.com\", \"bot.example.com\", \"10.0.0.1\", \"::1\", \"[::1]\", \"bot_gateway\"]");
     assert_eq!(hosts.route.hosts, ["bot.example.com", "10.0.0.1", "[::1]", "bot_gateway"]);
     for (host, says) in [
         ("*.example.com", "each host by itself"),
@@ -73,7 +74,12 @@ fn paths_are_exact() {
 
 #[test]
 fn a_backend_is_an_http_url_with_host_and_path() {
-    for url in ["http://127.0.0.1:3978/api/messages", "https://bot.internal/x?code=1", "http://[::1]:1/", "http://bot:3978/api/messages"] {
+    for url in [
+        "http://127.0.0.1:3978/api/messages",
+        "https://bot.internal/x?code=1",
+        "http://[::1]:1/",
+        "http://bot:3978/api/messages",
+    ] {
         good(&replaced("backend", &format!("\"{url}\"")));
     }
     for (url, says) in [
@@ -127,7 +133,9 @@ fn tls_to_the_backend_is_read_from_pem_files_and_only_for_https() {
 
 #[test]
 fn two_bots_are_told_apart() {
-    let other = |name: &str, rest: &str| BOT.replace("helpdesk", name).replace("tenants.allow", &format!("{rest}\ntenants.allow"));
+    let other = |name: &str, rest: &str| {
+        BOT.replace("helpdesk", name).replace("tenants.allow", &format!("{rest}\ntenants.allow"))
+    };
     good(&format!("{BOT}{}", other("b", "path = \"/b\"")));
     good(&format!("{BOT}{}", other("b", "hosts = [\"b.example\"]")));
     let twins = format!("{BOT}{}", other("helpdesk", "path = \"/b\"")).replace("\nname", "\nname ");
@@ -136,7 +144,8 @@ fn two_bots_are_told_apart() {
     let any_host = format!("{BOT}{}", other("b", "path = \"/api/messages\" #<-"));
     assert_problem(&any_host, "bots[1].path", &["error", "served at any host", "bots[0] (line 2)"]);
     let a = other("a", "hosts = [\"x.example\", \"a.example\"]");
-    let b = other("b", "hosts = [\"b.example\", \"X.example\"]").replace("name = \"b\"", "path = \"/api/messages\" #<-\nname = \"b\"");
+    let b = other("b", "hosts = [\"b.example\", \"X.example\"]")
+        .replace("name = \"b\"", "path = \"/api/messages\" #<-\nname = \"b\"");
     assert_problem(&format!("{a}{b}"), "bots[1].path", &["error", "served at x.example", "bots[0] (line 2)"]);
 }
 
@@ -148,76 +157,6 @@ fn accept_names_kinds_of_token() {
     assert_bot_problem("accept = \"channel\"", "accept", &["error", "a list of strings"]);
 }
 
-const LAB: &str = r#"
-[clouds.lab]
-channel_metadata = "http://127.0.0.1:9999/v1/.well-known/openidconfiguration"
-channel_issuer = "https://issuer.example"
-service_url_hosts = ["127.0.0.1", "*.lab.example"]
-"#;
-
-#[test]
-fn clouds_that_bots_use_are_kept_once_and_roots_point_to_them() {
-    let bot = |name: &str, cloud: &str| BOT.replace("helpdesk", name).replace("tenants.", &format!("path = \"/{name}\"\ncloud = \"{cloud}\"\ntenants."));
-    let text = [LAB.to_owned(), bot("a", "lab"), bot("b", "public"), bot("c", "lab"), bot("d", "china")].concat();
-    let settings = good(&text).settings;
-    let names: Vec<&str> = settings.clouds.iter().map(|cloud| cloud.name.as_str()).collect();
-    assert_eq!(names, ["lab", "public", "china"]);
-    for (bot, (cloud, issuer)) in settings.bots.iter().zip([
-        (0, "https://issuer.example"),
-        (1, "https://api.botframework.com"),
-        (0, "https://issuer.example"),
-        (2, "https://api.botframework.azure.cn"),
-    ]) {
-        let root = &bot.expect.roots[0];
-        assert_eq!((root.kind, root.cloud, root.issuer.as_str()), (TokenKind::Channel, cloud, issuer));
-        assert_eq!(settings.bots[bot.index].name, bot.name);
-    }
-    let hosts = &settings.bots[0].policy.service_urls.hosts;
-    assert!(hosts.contains("127.0.0.1") && hosts.contains("a.lab.example") && !hosts.contains("smba.trafficmanager.net"));
-}
-
-#[test]
-fn a_cloud_needs_metadata_that_nobody_can_forge() {
-    let with = |key: &str, value: &str| {
-        let line = LAB.lines().find(|line| line.starts_with(key)).unwrap();
-        format!("{}{BOT}", LAB.replace(line, &format!("{key} = \"{value}\" {MARK}")))
-    };
-    for url in ["https://login.example/x", "http://localhost:1/x", "http://[::1]:1/x", "http://127.9.9.9/x"] {
-        good(&with("channel_metadata", url));
-    }
-    for (url, says) in [
-        ("http://login.example/x", "not https"),
-        ("http://localhost.example/x", "not https"),
-        ("http://10.0.0.1/x", "not https"),
-        ("ftp://127.0.0.1/x", "not https"),
-        ("login.example/x", "is not a URL"),
-        ("https://u:hunter2@login.example/x", "user name or password"),
-        ("", "is empty"),
-    ] {
-        assert_problem(&with("channel_metadata", url), "clouds.lab.channel_metadata", &["error", says]);
-    }
-    let entra = format!("{LAB}entra_metadata = \"http://login.example/x\" #<-\n{BOT}");
-    assert_problem(&entra, "clouds.lab.entra_metadata", &["error", "not https"]);
-    assert_problem(&with("channel_issuer", ""), "clouds.lab.channel_issuer", &["error", "is empty"]);
-    let hosts = format!("{LAB}{BOT}").replace("[\"127.0.0.1\", \"*.lab.example\"]", "[\"127.0.0.1\",\n\"*.com\", #<-\n]");
-    assert_problem(&hosts, "clouds.lab.service_url_hosts[1]", &["error", "anyone can register"]);
-    let missing = format!("[clouds.lab] #<-\nchannel_metadata = \"https://a.example/\"\n{BOT}");
-    assert_problem(&missing, "clouds.lab.channel_issuer", &["error", "is missing"]);
-}
-
-#[test]
-fn cloud_names_are_known_and_built_in_ones_cannot_be_changed() {
-    for built_in in BUILT_IN {
-        good(&with_bot(&format!("cloud = \"{}\"", built_in.name)));
-        let text = format!("{}{BOT}", LAB.replace("[clouds.lab]", &format!("[clouds.{}] #<-", built_in.name)));
-        assert_problem(&text, &format!("clouds.{}", built_in.name), &["error", "built-in cloud"]);
-    }
-    let odd = format!("{}{BOT}", LAB.replace("[clouds.lab]", "[clouds.\"my lab\"] #<-"));
-    assert_problem(&odd, "clouds.\"my lab\"", &["error", "not a usable name"]);
-    assert_bot_problem("cloud = \"us_gov\"", "cloud", &["error", "did you mean \"us-gov\"?"]);
-    assert_bot_problem("cloud = \"mars\"", "cloud", &["error", "public, us-gov, china"]);
-}
-
 #[test]
 fn policies_take_the_mode_of_the_bot_unless_they_have_their_own() {
     let loaded = good(&with_bot("mode = \"report\"\ntenants.mode = \"enforce\"\nrate_limits.mode = \"enforce\""));
@@ -226,22 +165,41 @@ fn policies_take_the_mode_of_the_bot_unless_they_have_their_own() {
     let bot = &loaded.settings.bots[0];
     let policy = &bot.policy;
     assert_eq!((policy.tenants.mode, bot.rate_limits.mode), (Mode::Enforce, Mode::Enforce));
-    assert_eq!((policy.channels.mode, policy.activities.mode, policy.service_urls.mode), (Mode::Report, Mode::Report, Mode::Report));
+    assert_eq!(
+        (policy.channels.mode, policy.activities.mode, policy.service_urls.mode),
+        (Mode::Report, Mode::Report, Mode::Report)
+    );
     assert_eq!(policy.direct_line.mode, Mode::Report);
     for policy in ["tenants", "channels", "activities", "service_urls", "rate_limits"] {
-        assert_bot_problem(&format!("{policy}.mode = \"report\""), &format!("{policy}.mode"), &["warning", "would_reject"]);
-        assert_bot_problem(&format!("{policy}.mode = \"enforced\""), &format!("{policy}.mode"), &["did you mean \"enforce\"?"]);
+        assert_bot_problem(
+            &format!("{policy}.mode = \"report\""),
+            &format!("{policy}.mode"),
+            &["warning", "would_reject"],
+        );
+        assert_bot_problem(
+            &format!("{policy}.mode = \"enforced\""),
+            &format!("{policy}.mode"),
+            &["did you mean \"enforce\"?"],
+        );
     }
 }
 
 #[test]
 fn tenants_are_guids() {
-    let tenants = bot("tenants.deny = [\"72F988BF-86F1-41AF-91AB-2D7CD011DB48\"]\ntenants.required = true\ntenants.on_reject = \"200\"");
+    let tenants = bot(
+        "tenants.deny = [\"72F988BF-86F1-41AF-91AB-2D7CD011DB48\"]\ntenants.required = true\ntenants.on_reject = \"200\"",
+    );
     let tenants = &tenants.policy.tenants;
     assert!(tenants.deny.contains(&TenantId::parse("72f988bf-86f1-41af-91ab-2d7cd011db48").unwrap()));
     assert_eq!((tenants.allow.len(), tenants.required, tenants.on_reject), (1, true, OnReject::Swallow));
-    for tenant in ["contoso.onmicrosoft.com", "", "{72f988bf-86f1-41af-91ab-2d7cd011db47}", "72f988bf86f141af91ab2d7cd011db47"] {
-        assert_bot_problem(&format!("tenants.deny = [\"{tenant}\"]"), "tenants.deny[0]", &["error", "is not a tenant id", "GUID"]);
+    for tenant in
+        ["contoso.onmicrosoft.com", "", "{72f988bf-86f1-41af-91ab-2d7cd011db47}", "72f988bf86f141af91ab2d7cd011db47"]
+    {
+        assert_bot_problem(
+            &format!("tenants.deny = [\"{tenant}\"]"),
+            "tenants.deny[0]",
+            &["error", "is not a tenant id", "GUID"],
+        );
     }
     assert_bot_problem("tenants.on_reject = 403", "tenants.on_reject", &["error", "on_reject = \"403\""]);
     assert_bot_problem("tenants.on_reject = \"404\"", "tenants.on_reject", &["error", "\"403\", \"200\""]);
@@ -252,7 +210,8 @@ fn tenants_are_guids() {
 
 #[test]
 fn channels_are_named_one_by_one() {
-    let channels = bot("channels.allow = [\"msteams\", \"a-new-one\", \"AseChannel\"]\nchannels.unendorsed = [\"directline\"]");
+    let channels =
+        bot("channels.allow = [\"msteams\", \"a-new-one\", \"AseChannel\"]\nchannels.unendorsed = [\"directline\"]");
     assert_eq!(channels.policy.channels.allow, ["msteams", "a-new-one", "AseChannel"]);
     assert_eq!(channels.policy.channels.unendorsed, ["directline"]);
     for key in ["allow", "unendorsed"] {
@@ -275,7 +234,11 @@ fn activity_types_and_invoke_names_are_words() {
     let activities = bot("activities = { allow = [\"message\", \"invoke\"], deny_invoke = [\"signin/verifyState\"] }");
     assert_eq!(activities.policy.activities.allow, ["message", "invoke"]);
     assert_eq!(activities.policy.activities.deny_invoke, ["signin/verifyState"]);
-    assert_bot_problem("activities.allow = [\"Message\"]", "activities.allow[0]", &["warning", "did you mean \"message\"?"]);
+    assert_bot_problem(
+        "activities.allow = [\"Message\"]",
+        "activities.allow[0]",
+        &["warning", "did you mean \"message\"?"],
+    );
     assert_bot_problem("activities.allow = [\"\"]", "activities.allow[0]", &["error", "is empty"]);
     assert_bot_problem("activities.deny_invoke = [\"\"]", "activities.deny_invoke[0]", &["error", "is empty"]);
 }
@@ -307,10 +270,17 @@ fn service_url_hosts_come_from_the_cloud_or_from_a_list() {
 
 #[test]
 fn rate_limits_and_switches_reach_the_settings() {
-    let bot = bot("rate_limits.per_user = { rate = \"2/s\" }\nrate_limits.per_tenant = { rate = \"90/m\", burst = 9 }\nidentity_headers.enabled = true\ndirect_line.enhanced_authentication = true");
-    let burst = |quota: Option<crate::config::Quota>| quota.map(|quota| (quota.interval.as_millis(), quota.burst.get()));
+    let bot = bot(
+        "rate_limits.per_user = { rate = \"2/s\" }\nrate_limits.per_tenant = { rate = \"90/m\", burst = 9 }\nidentity_headers.enabled = true\ndirect_line.enhanced_authentication = true",
+    );
+    let burst =
+        |quota: Option<crate::config::Quota>| quota.map(|quota| (quota.interval.as_millis(), quota.burst.get()));
     assert_eq!(burst(bot.rate_limits.per_user), Some((500, 2)), "the burst is one second's worth unless written");
     assert_eq!(burst(bot.rate_limits.per_tenant), Some((666, 9)));
     assert_eq!(burst(bot.rate_limits.per_bot), None);
-    assert!(bot.identity_headers && bot.policy.direct_line.enhanced_authentication && bot.policy.direct_line.require_dl_user_id);
+    assert!(
+        bot.identity_headers
+            && bot.policy.direct_line.enhanced_authentication
+            && bot.policy.direct_line.require_dl_user_id
+    );
 }

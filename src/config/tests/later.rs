@@ -13,7 +13,10 @@ const LATER: &[(&str, &str)] = &[
     ("keys.proxy", "[keys]\nproxy = \"http://proxy.example:3128\""),
     ("state.store", "[state]\nstore = \"redis\""),
     ("state.redis", "[state]\nredis = \"redis://:hunter2@127.0.0.1:6379/0\""),
-    ("direct_line[0]", "[[direct_line]]\nname = \"site\"\nsecret = \"file:secrets/none\"\nper_ip = { rate = \"10/m\", burst = 10 }"),
+    (
+        "direct_line[0]",
+        "[[direct_line]]\nname = \"site\"\nsecret = \"file:secrets/none\"\nper_ip = { rate = \"10/m\", burst = 10 }",
+    ),
 ];
 
 const LATER_OF_A_BOT: &[(&str, &str)] = &[
@@ -95,7 +98,9 @@ fn types_are_checked_there_too() {
         assert_problem(&text, at, &["error"]);
     }
     let text = with_server("[server.tls.acme]\nchallenge = \"dns-01\"\ndomains = \"x\"\nemail = \"x\"");
-    let found: Vec<String> = problems(&text).iter().map(|problem| format!("{}:{}", problem.line.unwrap(), problem.at)).collect();
-    let wanted = ["1:server.tls.acme", "2:server.tls.acme.challenge", "3:server.tls.acme.domains", "4:server.tls.acme.email"];
+    let found: Vec<String> =
+        problems(&text).iter().map(|problem| format!("{}:{}", problem.line.unwrap(), problem.at)).collect();
+    let wanted =
+        ["1:server.tls.acme", "2:server.tls.acme.challenge", "3:server.tls.acme.domains", "4:server.tls.acme.email"];
     assert_eq!(found, wanted);
 }

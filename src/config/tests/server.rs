@@ -46,10 +46,13 @@ fn the_admin_listener_has_a_place_of_its_own() {
 
 #[test]
 fn trusted_proxies_are_networks() {
-    let settings = good(&with_server("[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"192.0.2.7\", \"fd00::/8\"]")).settings;
+    let settings =
+        good(&with_server("[server]\ntrusted_proxies = [\"10.0.0.0/8\", \"192.0.2.7\", \"fd00::/8\"]")).settings;
     let shown: Vec<String> = settings.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(shown, ["10.0.0.0/8", "192.0.2.7/32", "fd00::/8"]);
-    for (value, severity) in [("10.0.0.0/33", "error"), ("proxy.example", "error"), ("", "error"), ("0.0.0.0/0", "warning")] {
+    for (value, severity) in
+        [("10.0.0.0/33", "error"), ("proxy.example", "error"), ("", "error"), ("0.0.0.0/0", "warning")]
+    {
         let text = with_server(&format!("[server]\ntrusted_proxies = [\"{value}\"] {MARK}"));
         assert_problem(&text, "server.trusted_proxies[0]", &[severity]);
     }
@@ -78,6 +81,7 @@ fn certificate_files_must_be_there_and_the_key_should_be_private() {
         "server.tls.cert",
         &["error", "\"certs/none.pem\", which cannot be read", "source = \"self-signed\""],
     );
+    assert_problem(&with_server("[server.tls]\ncert = \"\" #<-"), "server.tls.cert", &["error", "is empty"]);
     assert_problem(&with_server("[server.tls]\nkey = \"certs\" #<-"), "server.tls.key", &["error", "cannot be read"]);
     let empty = tempfile::tempdir().unwrap();
     let found = parse_at(empty.path(), &with_server("[server.tls]")).unwrap_err();
@@ -87,7 +91,9 @@ fn certificate_files_must_be_there_and_the_key_should_be_private() {
 
 #[test]
 fn a_self_signed_certificate_covers_what_is_served() {
-    let text = with_server("[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.2:1\"]\ntls.source = \"self-signed\"\ntls.cert = \"own/x.pem\"");
+    let text = with_server(
+        "[server]\nlisten = [\"127.0.0.1:1\", \"127.0.0.2:1\"]\ntls.source = \"self-signed\"\ntls.cert = \"own/x.pem\"",
+    );
     let text = format!("{text}\nhosts = [\"Bot.example.com\", \"[::1]\"]\n");
     let dir = directory();
     let source = parse_at(dir.path(), &text).unwrap().settings.server.tls.source;
@@ -109,7 +115,8 @@ fn a_self_signed_certificate_in_public_is_refused_unless_allowed() {
 
 #[test]
 fn plain_http_is_for_this_machine_or_behind_a_proxy() {
-    let plain = with_server("[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:8080\"]\n[server.tls]\nsource = \"off\" #<-");
+    let plain =
+        with_server("[server]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:8080\"]\n[server.tls]\nsource = \"off\" #<-");
     assert_problem(&plain, "server.tls.source", &["error", "in the clear", "trusted_proxies"]);
     let loopback = good(&plain.replace("0.0.0.0", "[::1]")).settings;
     assert_eq!(loopback.server.tls.source, TlsSource::Off);
@@ -125,7 +132,8 @@ drain_timeout = "3s"
 min_version = "1.3"
 handshake_timeout = "250ms"
 [server.limits]
-connections = 5
+connections = 1_000
+headers = 0x40
 body_bytes = "64KiB"
 json_depth = 120
 requests_per_ip = { rate = "600/m", burst = 7 }
@@ -142,7 +150,8 @@ clock_skew = "0s"
     let Settings { server, log, keys, bots, .. } = good(&with_server(tables)).settings;
     assert_eq!(server.drain_timeout, Duration::from_secs(3));
     assert_eq!((server.tls.min_version, server.tls.handshake_timeout), (TlsVersion::V1_3, Duration::from_millis(250)));
-    assert_eq!((server.limits.connections, server.limits.body_bytes, server.limits.json.depth), (5, 65_536, 120));
+    assert_eq!((server.limits.connections, server.limits.headers), (1_000, 64));
+    assert_eq!((server.limits.body_bytes, server.limits.json.depth), (65_536, 120));
     let quota = server.limits.requests_per_ip;
     assert_eq!((quota.interval, quota.burst.get()), (Duration::from_millis(100), 7));
     assert_eq!(format!("{log:?}"), "Log { format: Text, level: LevelFilter::DEBUG, identifiers: Omitted }");
@@ -160,5 +169,9 @@ fn weak_settings_are_pointed_out() {
         assert_problem(&with_server(tables), at, &["warning"]);
     }
     assert_problem(&with_server("[keys]\nca_file = \"none.pem\" #<-"), "keys.ca_file", &["error", "cannot be read"]);
-    assert_problem(&with_server("[keys]\nca_file = \"certs/server.key\" #<-"), "keys.ca_file", &["error", "CERTIFICATE"]);
+    assert_problem(
+        &with_server("[keys]\nca_file = \"certs/server.key\" #<-"),
+        "keys.ca_file",
+        &["error", "CERTIFICATE"],
+    );
 }

@@ -6,17 +6,41 @@ use super::*;
 fn a_wrong_type_is_told_with_what_was_found_and_an_example() {
     for (at, text, says) in [
         ("server", "server = 5 #<-", &["is the number 5, wanted a table", "[server]"][..]),
-        ("server.proxy_protocol", "[server]\nproxy_protocol = \"yes\" #<-", &["is the string \"yes\"", "proxy_protocol = true"]),
-        ("server.limits.headers", "[server.limits]\nheaders = \"100\" #<-", &["the string \"100\"", "a whole number", "headers = 100"]),
+        (
+            "server.proxy_protocol",
+            "[server]\nproxy_protocol = \"yes\" #<-",
+            &["is the string \"yes\"", "proxy_protocol = true"],
+        ),
+        (
+            "server.limits.headers",
+            "[server.limits]\nheaders = \"100\" #<-",
+            &["the string \"100\"", "a whole number", "headers = 100"],
+        ),
         ("server.limits.headers", "[server.limits]\nheaders = 1.5 #<-", &["is the number 1.5"]),
         ("server.drain_timeout", "[server]\ndrain_timeout = 20 #<-", &["is the number 20", "drain_timeout = \"20s\""]),
         ("server.limits.body_bytes", "[server.limits]\nbody_bytes = 65536 #<-", &["is the number 65536", "\"1MiB\""]),
-        ("server.tls.min_version", "[server.tls]\nmin_version = 1.2 #<-", &["is the number 1.2", "min_version = \"1.2\""]),
+        (
+            "server.tls.min_version",
+            "[server.tls]\nmin_version = 1.2 #<-",
+            &["is the number 1.2", "min_version = \"1.2\""],
+        ),
         ("server.trusted_proxies", "[server]\ntrusted_proxies = \"10.0.0.0/8\" #<-", &["a list of strings"]),
         ("server.trusted_proxies[1]", "[server]\ntrusted_proxies = [\"10.0.0.0/8\",\n 7, #<-\n]", &["is the number 7"]),
-        ("server.limits.requests_per_ip", "[server.limits]\nrequests_per_ip = \"200/s\" #<-", &["wanted a rate and a burst", "{ rate ="]),
-        ("server.limits.requests_per_ip.rate", "[server.limits]\nrequests_per_ip = { rate = 200 } #<-", &["the number 200"]),
-        ("server.limits.requests_per_ip.rate", "[server.limits]\nrequests_per_ip = { burst = 200 } #<-", &["is missing"]),
+        (
+            "server.limits.requests_per_ip",
+            "[server.limits]\nrequests_per_ip = \"200/s\" #<-",
+            &["wanted a rate and a burst", "{ rate ="],
+        ),
+        (
+            "server.limits.requests_per_ip.rate",
+            "[server.limits]\nrequests_per_ip = { rate = 200 } #<-",
+            &["the number 200"],
+        ),
+        (
+            "server.limits.requests_per_ip.rate",
+            "[server.limits]\nrequests_per_ip = { burst = 200 } #<-",
+            &["is missing"],
+        ),
         ("log.level", "[log]\nlevel = true #<-", &["is true", "\"info\""]),
         ("log.level", "[log]\nlevel = 1979-05-27 #<-", &["is a date"]),
         ("admin.listen", "[admin]\nlisten = [\"127.0.0.1:9090\"] #<-", &["is a list, wanted a string"]),
@@ -117,15 +141,31 @@ fn what_was_put_in_is_never_shown() {
     for source in ["${SECRET}", "file:secret"] {
         let mut found = Vec::new();
         for key in [
-            "hosts", "path", "cloud", "accept", "mode", "tenants.deny", "channels.allow", "activities.allow", "service_urls.allow_hosts",
-            "service_urls.extra_hosts", "timeouts.connect", "rate_limits.per_bot.rate", "tenants.on_reject", "backend_tls.server_name",
+            "hosts",
+            "path",
+            "cloud",
+            "accept",
+            "mode",
+            "tenants.deny",
+            "channels.allow",
+            "activities.allow",
+            "service_urls.allow_hosts",
+            "service_urls.extra_hosts",
+            "timeouts.connect",
+            "rate_limits.per_bot.rate",
+            "tenants.on_reject",
+            "backend_tls.server_name",
         ] {
-            let is_list = ["hosts", "accept", "tenants.deny", "channels.allow", "activities.allow", "service_urls.extra_hosts"].contains(&key);
+            let is_list =
+                ["hosts", "accept", "tenants.deny", "channels.allow", "activities.allow", "service_urls.extra_hosts"]
+                    .contains(&key);
             let value = if is_list { format!("[\"{source}\"]") } else { format!("\"{source}\"") };
             let problems = parse_at(dir.path(), &with_bot(&format!("{key} = {value}")));
             found.extend(problems.map_or_else(|problems| problems, |loaded| loaded.warnings));
         }
-        let tables = format!("[server]\nlisten = \"{source}\"\ntrusted_proxies = [\"{source}\"]\n[admin]\nlisten = \"{source}\"\n[clouds.x]\nchannel_metadata = \"{source}\"\nchannel_issuer = \"{source}\"\n[keys]\nrefresh = \"{source}\"\n[[bots]]\nname = \"{source} \"\napp_id = \"{source}\"\nbackend = \"{source}\"\n");
+        let tables = format!(
+            "[server]\nlisten = \"{source}\"\ntrusted_proxies = [\"{source}\"]\n[admin]\nlisten = \"{source}\"\n[clouds.x]\nchannel_metadata = \"{source}\"\nchannel_issuer = \"{source}\"\n[keys]\nrefresh = \"{source}\"\n[[bots]]\nname = \"{source} \"\napp_id = \"{source}\"\nbackend = \"{source}\"\n"
+        );
         found.extend(parse_at(dir.path(), &tables).unwrap_err());
         let said = listed(&found);
         assert!(found.len() > 16 && !said.contains("hunter2"), "{said}");

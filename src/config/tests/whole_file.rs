@@ -20,6 +20,10 @@ fn a_syntax_error_is_one_problem_with_its_line() {
         assert_eq!(found[0].line, Some(line), "{text}{}", found[0]);
         assert!(found[0].is_error() && found[0].to_string().contains("is not TOML here"), "{}", found[0]);
     }
+    let told = |text: &str| problems(text)[0].to_string();
+    assert!(told("[log]\n[server]\n[log]\n").contains("duplicate key \"log\""), "{}", told("[log]\n[server]\n[log]\n"));
+    assert!(told("name = helpdesk").contains("key = \"value\""), "{}", told("name = helpdesk"));
+    assert!(!told("secret = hunter2").contains("hunter2"), "what stands there may be a secret");
 }
 
 #[test]
@@ -28,9 +32,18 @@ fn an_unknown_key_is_an_error_with_the_nearest_one() {
         ("sever", "[sever] #<-\nlisten = 1", "did you mean \"server\"?"),
         ("server.lisen", "[server]\nlisen = \"127.0.0.1:1\" #<-", "did you mean \"listen\"?"),
         ("server.limits.body_byte", "[server.limits]\nbody_byte = \"1MiB\" #<-", "did you mean \"body_bytes\"?"),
+        ("server.drain", "[server]\ndrain = \"5s\" #<-", "did you mean \"drain_timeout\"?"),
         ("server.body_bytes", "[server]\nbody_bytes = \"1MiB\" #<-", "belongs under [server.limits]"),
-        ("server.limits.requests_per_ip.rat", "[server.limits]\nrequests_per_ip = { rate = \"1/s\", rat = 1 } #<-", "\"rate\""),
-        ("clouds.lab.issuer", "[clouds.lab]\nchannel_metadata = \"https://a.example/x\"\nchannel_issuer = \"x\"\nissuer = \"x\" #<-", "channel_issuer"),
+        (
+            "server.limits.requests_per_ip.rat",
+            "[server.limits]\nrequests_per_ip = { rate = \"1/s\", rat = 1 } #<-",
+            "\"rate\"",
+        ),
+        (
+            "clouds.lab.issuer",
+            "[clouds.lab]\nchannel_metadata = \"https://a.example/x\"\nchannel_issuer = \"x\"\nissuer = \"x\" #<-",
+            "channel_issuer",
+        ),
         ("limits", "[limits] #<-\nheaders = 5", "belongs under [server]"),
         ("\"odd key\"", "\"odd key\" = 1 #<-", "known here: server, admin"),
         ("server.tls.tls_version", "[server.tls]\ntls_version = \"1.2\" #<-", "did you mean \"min_version\"?"),
@@ -40,7 +53,11 @@ fn an_unknown_key_is_an_error_with_the_nearest_one() {
     for (at, keys, says) in [
         ("bots[0].appid", "appid = \"x\" #<-", "did you mean \"app_id\"?"),
         ("bots[0].tenant", "[bots.tenant] #<-\nallow = []", "did you mean \"tenants\"?"),
-        ("bots[0].channels.cloud", "[bots.channels]\ncloud = \"public\" #<-", "belongs under [[bots]], above its [bots.*] tables"),
+        (
+            "bots[0].channels.cloud",
+            "[bots.channels]\ncloud = \"public\" #<-",
+            "belongs under [[bots]], above its [bots.*] tables",
+        ),
         ("bots[0].channels.alow", "channels.alow = [] #<-", "did you mean \"allow\"?"),
     ] {
         assert_problem(&with_bot(keys), at, &["error", "is not a key that botgate knows", says]);
@@ -99,7 +116,11 @@ fn a_file_without_bots_is_refused() {
     for text in ["", "[server]\ndrain_timeout = \"5s\"\n", "bots = []\n"] {
         let found = parse(text).unwrap_err();
         assert_eq!(found.len(), 1, "{}", listed(&found));
-        assert!(found[0].to_string().contains("bots has no entry") && found[0].hint.contains("[[bots]]"), "{}", found[0]);
+        assert!(
+            found[0].to_string().contains("bots has no entry") && found[0].hint.contains("[[bots]]"),
+            "{}",
+            found[0]
+        );
     }
     let single = BOT.replace("[[bots]]", "[bots] #<-");
     assert_problem(&single, "bots", &["wanted a list of tables", "[[bots]], in two brackets"]);
