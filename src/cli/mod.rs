@@ -1,4 +1,118 @@
-//! Commands.
+//! The commands, dispatched with one `match`. The only room that talks to people.
+
+#![allow(clippy::print_stdout, reason = "commands talk to people")]
+
 pub mod check;
 pub mod demo;
+mod healthcheck;
 pub mod reasons;
+mod run;
+
+use crate::config::StartFlags;
+use clap::{Args, Parser, Subcommand};
+use http::Uri;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A reverse-proxy security gateway in front of a Microsoft Bot Framework bot.
+#[derive(Debug, Parser)]
+#[command(name = "botgate", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+#[derive(Debug, Args)]
+struct RunOptions {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
+    config: PathBuf,
+    /// Use a self-signed certificate although the gateway is reachable from other machines.
+    #[arg(long)]
+    allow_self_signed: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (the default command).
+    Run(RunOptions),
+    /// Say everything that is wrong or weak in a configuration file, and what it enforces.
+    Check(RunOptions),
+    /// Show the gateway at work: everything local, nothing to set up.
+    Demo {
+        /// Leave everything running and print requests to try.
+        #[arg(long)]
+        keep_running: bool,
+    },
+    /// Print every reason for which a request is refused.
+    Reasons {
+        /// As a Markdown table.
+        #[arg(long)]
+        markdown: bool,
+    },
+    /// Ask a running gateway whether it is ready; exit 0 if so.
+    Healthcheck {
+        /// The readiness address of the admin listener.
+        #[arg(long, default_value = "http://127.0.0.1:9090/readyz")]
+        url: Uri,
+    },
+}
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0.
+    Good,
+    /// 1: the thing asked about is not so.
+    NotSo,
+    /// 78, `EX_CONFIG`: the configuration is no good.
+    Configuration,
+    /// 70, `EX_SOFTWARE`: the gateway cannot do it.
+    Internal,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Good => 0,
+            Exit::NotSo => 1,
+            Exit::Configuration => 78,
+            Exit::Internal => 70,
+        })
+    }
+}
+
+/// Runs the command that the process was started with. Exits 2 on usage errors.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let flags = |options: &RunOptions| StartFlags { allow_self_signed: options.allow_self_signed };
+    match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(options) => run::run(&options.config, flags(&options)),
+        Command::Check(options) => {
+            let outcome = check::run(&options.config, flags(&options), &mut io::stdout().lock());
+            told(outcome.map(|outcome| match outcome {
+                check::Outcome::Usable => Exit::Good,
+                check::Outcome::Refused => Exit::Configuration,
+            }))
+        }
+        Command::Demo { keep_running } => demo::main(keep_running),
+        Command::Reasons { markdown } => {
+            let style = if markdown { reasons::Style::Markdown } else { reasons::Style::Text };
+            told(reasons::run(style, &mut io::stdout().lock()).map(|()| Exit::Good))
+        }
+        Command::Healthcheck { url } => healthcheck::run(&url),
+    }
+    .into()
+}
+
+/// A command that only writes: a reader that closed its end early (`botgate reasons | head`) is no mistake.
+fn told(outcome: io::Result<Exit>) -> Exit {
+    match outcome {
+        Ok(exit) => exit,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
+        Err(_) => Exit::Internal,
+    }
+}

@@ -2,6 +2,7 @@
 
 mod activity;
 mod cloud;
+mod head;
 mod policy;
 mod reason;
 mod route;
@@ -11,6 +12,7 @@ pub mod token;
 
 pub use activity::{Activity, NamedTenants};
 pub use cloud::{BUILT_IN, BuiltIn, Cloud};
+pub use head::check_head;
 pub use policy::{
     ActivityPolicy, ChannelPolicy, DirectLinePolicy, Evidence, HostList, Mode, OnReject, Policy, RULES, Rule,
     ServiceUrlPolicy, TenantPolicy,
@@ -19,7 +21,7 @@ pub use reason::{Fault, Reason, Rejection};
 pub use route::{Route, Routes, host_of};
 pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use tenant_id::TenantId;
-pub use token::{Bearer, Caller, Claims, Expect, KeySet, Root, TokenKind, UnixSeconds};
+pub use token::{Bearer, Caller, Claims, Expect, Key, KeySet, Root, Screened, TokenKind, UnixSeconds};
 
 /// A request that passed every check.
 ///

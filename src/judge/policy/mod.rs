@@ -6,6 +6,8 @@ mod channel;
 mod direct_line;
 mod service_url;
 mod tenant;
+#[cfg(test)]
+mod tests;
 
 pub use service_url::HostList;
 pub(crate) use tenant::effective as effective_tenant;
@@ -141,6 +143,14 @@ pub struct DirectLinePolicy {
     pub enhanced_authentication: bool,
 }
 
+impl TenantPolicy {
+    /// Whether a refusal for `reason` is answered 200, as if handled.
+    pub fn swallows(&self, reason: Reason) -> bool {
+        matches!(reason, Reason::TenantMissing | Reason::TenantMalformed | Reason::TenantNotAllowed)
+            && self.on_reject == OnReject::Swallow
+    }
+}
+
 impl Policy {
     /// Asks every rule; the first refusal that no mode softens wins.
     ///
@@ -163,12 +173,5 @@ impl Policy {
     /// Asks every rule and reports every answer. Admits nothing.
     pub fn explain(&self, evidence: Evidence<'_>) -> Vec<(&'static str, Result<(), Rejection>)> {
         RULES.iter().map(|rule| (rule.name, (rule.check)(self, evidence))).collect()
-    }
-
-    /// Whether a refusal for `reason` of `activity` is answered 200 as if handled.
-    pub fn swallows(&self, reason: Reason, activity: &Activity) -> bool {
-        matches!(reason, Reason::TenantMissing | Reason::TenantMalformed | Reason::TenantNotAllowed)
-            && self.tenants.on_reject == OnReject::Swallow
-            && !activity.is_invoke()
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The signing keys of one issuer.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
-    keys: HashMap<String, Key>,
+    keys: HashMap<String, Arc<Key>>,
     skipped: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl KeySet {
                     set.skipped.push(format!("key {position}: kid {kid:?} stands there twice, the first counts"));
                 }
                 Ok((kid, key)) => {
-                    set.keys.insert(kid, key);
+                    set.keys.insert(kid, Arc::new(key));
                 }
             }
         }
@@ -83,8 +83,8 @@ impl KeySet {
     }
 
     /// The key of an id.
-    pub fn get(&self, kid: &str) -> Option<&Key> {
-        self.keys.get(kid)
+    pub fn get(&self, kid: &str) -> Option<Arc<Key>> {
+        self.keys.get(kid).map(Arc::clone)
     }
 
     /// How many keys can be used.

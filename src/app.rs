@@ -1,0 +1,214 @@
+//! Builds the rooms in order, opens the doors, drains with a deadline.
+
+use crate::admin::Admin;
+use crate::config::{Settings, TlsSource};
+use crate::ingress::{Ingress, Rooms};
+use crate::keyring::Keyring;
+use crate::limit::Limiter;
+use crate::net::listener::{Caps, Gate, Listener};
+use crate::observe::{LogGuard, Observer};
+use crate::tls;
+use crate::upstream::Upstreams;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Connections of operators and their monitoring; nobody else has business there.
+const ADMIN_CONNECTIONS: usize = 64;
+const TICK: Duration = Duration::from_secs(1);
+
+/// Why a gateway could not be started: a sentence for the operator.
+#[derive(Debug)]
+pub struct StartProblem(pub String);
+
+impl std::fmt::Display for StartProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartProblem {}
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// The bound public addresses, in the order of `server.listen`.
+    pub listen: Vec<SocketAddr>,
+    /// The bound admin address.
+    pub admin: Option<SocketAddr>,
+    drain_timeout: Duration,
+    /// Cancelled first: stop accepting, finish what is in flight.
+    drain: CancellationToken,
+    /// Cancelled last: background work and the admin listener end.
+    stop: CancellationToken,
+    requests: TaskTracker,
+    background: TaskTracker,
+    observer: Arc<Observer>,
+}
+
+/// Whether a drain finished everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing was left.
+    Clean,
+    /// The deadline came first.
+    CutOff,
+}
+
+/// Starts a gateway: everything is bound and loaded when this returns; keys come in the background.
+///
+/// # Errors
+/// See [`StartProblem`].
+pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running, StartProblem> {
+    let settings = Arc::new(settings);
+    let problem = |what: &str, why: &dyn std::fmt::Display| StartProblem(format!("{what}: {why}"));
+    let observer = Observer::new(&settings).map_err(|e| problem("observer", &e))?;
+    if let Some(log) = log {
+        observer.watch_log(log);
+    }
+    let certificate = tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
+    let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
+    let limiter = Arc::new(Limiter::new(&settings));
+    let upstreams = Upstreams::new(&settings).map_err(|e| problem("backends", &e))?;
+    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    let (requests, background) = (TaskTracker::new(), TaskTracker::new());
+    let rooms =
+        Rooms { keyring: Arc::clone(&keyring), limiter: Arc::clone(&limiter), upstreams, observer: Arc::clone(&observer) };
+    let ingress = Arc::new(Ingress::new(Arc::clone(&settings), rooms, drain.clone()));
+    let gate = Gate::new(public_caps(&settings));
+
+    let mut sockets = Vec::new();
+    for address in &settings.server.listen {
+        sockets.push(bind("server.listen", *address).await?);
+    }
+    let listen = local_addresses(&sockets)?;
+    for socket in sockets {
+        let listener = Listener {
+            socket,
+            tls: certificate.as_ref().map(|loaded| Arc::clone(&loaded.config)),
+            only_from: only_from(&settings),
+            gate: Arc::clone(&gate),
+            door: Arc::clone(&ingress),
+            tasks: requests.clone(),
+            drain: drain.clone(),
+        };
+        background.spawn(listener.run());
+    }
+    let admin = match settings.admin {
+        None => None,
+        Some(address) => {
+            let socket = bind("admin.listen", address).await?;
+            let bound = socket.local_addr().map_err(|e| problem("admin.listen", &e))?;
+            let door =
+                Admin { settings: Arc::clone(&settings), keyring: Arc::clone(&keyring), observer: Arc::clone(&observer), draining: drain.clone() };
+            background.spawn(admin_listener(socket, &settings, Arc::new(door), &background, &stop).run());
+            Some(bound)
+        }
+    };
+    for refresher in keyring.refreshers(&stop) {
+        background.spawn(refresher);
+    }
+    background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
+    tell_started(&settings, &listen, admin);
+    Ok(Running { listen, admin, drain_timeout: settings.server.drain_timeout, drain, stop, requests, background, observer })
+}
+
+impl Running {
+    /// Stops accepting, lets requests in flight finish until the drain deadline, then ends everything.
+    pub async fn drain(self) -> Drained {
+        tracing::info!(event = "draining", timeout_seconds = self.drain_timeout.as_secs(), "draining: no new requests, finishing those in flight");
+        self.drain.cancel();
+        self.requests.close();
+        let outcome = match tokio::time::timeout(self.drain_timeout, self.requests.wait()).await {
+            Ok(()) => Drained::Clean,
+            Err(_) => Drained::CutOff,
+        };
+        self.stop.cancel();
+        self.background.close();
+        // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
+        let _ = tokio::time::timeout(TICK, self.background.wait()).await;
+        self.observer.flush();
+        let left = self.requests.len();
+        tracing::info!(event = "stopped", connections_cut = left, "stopped");
+        outcome
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProblem> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "; another program listens there",
+            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE)",
+            std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+            _ => "",
+        };
+        StartProblem(format!("{key}: cannot listen on {address}: {error}{hint}"))
+    })
+}
+
+fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, StartProblem> {
+    sockets
+        .iter()
+        .map(|socket| socket.local_addr().map_err(|e| StartProblem(format!("server.listen: {e}"))))
+        .collect()
+}
+
+fn public_caps(settings: &Settings) -> Caps {
+    let limits = &settings.server.limits;
+    Caps {
+        connections: limits.connections,
+        connections_per_ip: limits.connections_per_ip,
+        handshake_timeout: settings.server.tls.handshake_timeout,
+        header_timeout: limits.header_timeout,
+        keep_alive_timeout: limits.keep_alive_timeout,
+        header_bytes: limits.header_bytes,
+        headers: limits.headers,
+    }
+}
+
+/// A plain listener that is not on loopback lets only the proxies in that terminate TLS before it.
+fn only_from(settings: &Settings) -> Option<Vec<ipnet::IpNet>> {
+    let is_plain = settings.server.tls.source == TlsSource::Off;
+    let trusted = &settings.server.trusted_proxies;
+    (is_plain && !trusted.is_empty()).then(|| trusted.clone())
+}
+
+fn admin_listener(
+    socket: TcpListener,
+    settings: &Settings,
+    door: Arc<Admin>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Listener<Admin> {
+    let caps = Caps { connections: ADMIN_CONNECTIONS, connections_per_ip: ADMIN_CONNECTIONS, ..public_caps(settings) };
+    Listener { socket, tls: None, only_from: None, gate: Gate::new(caps), door, tasks: tasks.clone(), drain: stop.clone() }
+}
+
+async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {
+                observer.tick();
+                limiter.sweep();
+            }
+        }
+    }
+}
+
+fn tell_started(settings: &Settings, listen: &[SocketAddr], admin: Option<SocketAddr>) {
+    let listen = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    tracing::info!(
+        event = "started",
+        listen,
+        admin = admin.map(|admin| admin.to_string()),
+        version = env!("CARGO_PKG_VERSION"),
+        bots = settings.bots.len(),
+        "started"
+    );
+}

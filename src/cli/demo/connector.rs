@@ -1,0 +1,199 @@
+//! What the stand-in Connector serves: OpenID metadata, key set, and a place for the replies of bots.
+
+use super::loopback::{Body, Outcome, hold, read, whole};
+use super::signing::SigningKey;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
+
+pub(super) const METADATA_PATH: &str = "/v1/.well-known/openidconfiguration";
+pub(super) const KEYS_PATH: &str = "/v1/.well-known/keys";
+
+/// How a document is served.
+#[derive(Clone, Debug, Default)]
+pub enum Document {
+    /// As it should be.
+    #[default]
+    Faithful,
+    /// With this status, content type and body.
+    Other(StatusCode, &'static str, Bytes),
+    /// As a redirect to this URL.
+    Redirect(String),
+    /// Never: the request is left without an answer.
+    Hang,
+}
+
+impl Document {
+    /// An empty answer with this status.
+    pub const fn status(status: StatusCode) -> Self {
+        Self::Other(status, "text/plain", Bytes::new())
+    }
+
+    /// A 200 with this JSON, or what claims to be JSON.
+    pub fn json(body: impl Into<Bytes>) -> Self {
+        Self::Other(StatusCode::OK, "application/json", body.into())
+    }
+}
+
+/// How often each document was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fetches {
+    /// OpenID metadata.
+    pub metadata: usize,
+    /// Key set.
+    pub keys: usize,
+}
+
+/// Something a bot sent to the Connector.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Method, for example POST.
+    pub method: Method,
+    /// Path and query.
+    pub path: String,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// The body as received.
+    pub body: Bytes,
+}
+
+impl Delivery {
+    /// The body as JSON; null if it is none.
+    pub fn activity(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) issuer: String,
+    pub(super) jwks_uri: Option<String>,
+    pub(super) keys: Vec<(SigningKey, Option<Vec<String>>)>,
+    pub(super) raw_keys: Vec<Value>,
+    pub(super) metadata: Document,
+    pub(super) key_set: Document,
+}
+
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    pub(super) fetches: watch::Sender<Fetches>,
+    pub(super) deliveries: watch::Sender<Vec<Delivery>>,
+}
+
+/// Answers one request to the Connector.
+pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Outcome {
+    let origin = request
+        .headers()
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    let origin = format!("http://{origin}");
+    match request.uri().path() {
+        METADATA_PATH => {
+            shared
+                .fetches
+                .send_modify(|fetches| fetches.metadata = fetches.metadata.saturating_add(1));
+            let (document, body) = hold(&shared.state).metadata_document(&origin);
+            serve(document, body).await
+        }
+        KEYS_PATH => {
+            shared
+                .fetches
+                .send_modify(|fetches| fetches.keys = fetches.keys.saturating_add(1));
+            let (document, body) = hold(&shared.state).keys_document();
+            serve(document, body).await
+        }
+        path if path.starts_with("/v3/") => take_delivery(&shared, request).await,
+        _ => Outcome::Answer(respond(StatusCode::NOT_FOUND, "text/plain", Bytes::new())),
+    }
+}
+
+impl State {
+    fn metadata_document(&self, origin: &str) -> (Document, Value) {
+        let own = format!("{origin}{KEYS_PATH}");
+        let body = json!({
+            "issuer": self.issuer,
+            "authorization_endpoint": "https://invalid.botframework.com",
+            "jwks_uri": self.jwks_uri.as_ref().unwrap_or(&own),
+            "id_token_signing_alg_values_supported": ["RS256"],
+            "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        });
+        (self.metadata.clone(), body)
+    }
+
+    fn keys_document(&self) -> (Document, Value) {
+        let published = self.keys.iter().map(|(key, endorsements)| {
+            let mut entry = key.jwk();
+            if let Some(endorsements) = endorsements {
+                entry.insert("endorsements".to_owned(), json!(endorsements));
+            }
+            Value::Object(entry)
+        });
+        let keys: Vec<_> = published.chain(self.raw_keys.iter().cloned()).collect();
+        (self.key_set.clone(), json!({ "keys": keys }))
+    }
+}
+
+async fn serve(document: Document, faithful: Value) -> Outcome {
+    Outcome::Answer(match document {
+        Document::Faithful => respond(
+            StatusCode::OK,
+            "application/json; charset=utf-8",
+            faithful.to_string(),
+        ),
+        Document::Other(status, content_type, body) => respond(status, content_type, body),
+        Document::Redirect(url) => {
+            let mut response = respond(StatusCode::FOUND, "text/plain", Bytes::new());
+            if let Ok(location) = http::HeaderValue::try_from(url) {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
+            response
+        }
+        Document::Hang => std::future::pending().await,
+    })
+}
+
+async fn take_delivery(shared: &Shared, request: Request<Incoming>) -> Outcome {
+    let (head, body) = request.into_parts();
+    let Some(body) = read(body).await else {
+        return Outcome::Raw(Bytes::new());
+    };
+    let authorization = head
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok());
+    let delivery = Delivery {
+        method: head.method,
+        path: head.uri.to_string(),
+        authorization: authorization.map(str::to_owned),
+        body,
+    };
+    let mut count = 0;
+    shared.deliveries.send_modify(|deliveries| {
+        deliveries.push(delivery);
+        count = deliveries.len();
+    });
+    let body = json!({ "id": format!("stand-in-reply-{count}") });
+    Outcome::Answer(respond(
+        StatusCode::OK,
+        "application/json; charset=utf-8",
+        body.to_string(),
+    ))
+}
+
+fn respond(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
+    let mut response = Response::new(whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        http::HeaderValue::from_static(content_type),
+    );
+    response
+}

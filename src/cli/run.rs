@@ -1,0 +1,76 @@
+//! `run`: loads settings, starts the app, waits for a signal.
+
+use super::Exit;
+use crate::app::{self, Drained};
+use crate::config::{self, Loaded, Severity, StartFlags};
+use crate::observe;
+use std::io::{self, Write};
+use std::path::Path;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the gateway until SIGTERM or SIGINT.
+pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
+    let Loaded { settings, warnings } = match config::load(path, flags) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            let mut out = io::stderr().lock();
+            for problem in &problems {
+                let _ = writeln!(out, "{}", problem.in_file(&path.display().to_string()));
+            }
+            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+            let _ = writeln!(out, "botgate: {errors} problem(s) in {}; not started", path.display());
+            return Exit::Configuration;
+        }
+    };
+    let log = observe::start(&settings.log);
+    for warning in &warnings {
+        tracing::warn!(event = "config_warning", at = warning.at, line = warning.line, hint = warning.hint, "{}", warning.what);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let outcome = runtime.block_on(async {
+        let running = app::start(settings, Some(&log)).await?;
+        wait_and_drain(running).await
+    });
+    // A second signal, or a drain cut off: what is left is dropped with the runtime.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => Exit::Good,
+        Err(problem) => fail(&*problem),
+    }
+}
+
+fn fail(problem: &dyn std::fmt::Display) -> Exit {
+    tracing::error!(event = "start_failed", "{problem}");
+    let _ = writeln!(io::stderr(), "botgate: {problem}");
+    Exit::Internal
+}
+
+async fn wait_and_drain(running: app::Running) -> Result<(), Box<dyn std::error::Error>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut reopen = signal(SignalKind::user_defined1())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                tracing::warn!(event = "config_refused", "SIGHUP: this version does not reload; restart to apply a changed gateway.toml");
+            }
+            _ = reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
+        }
+    }
+    tokio::select! {
+        outcome = running.drain() => {
+            if outcome == Drained::CutOff {
+                tracing::warn!("the drain deadline came before every request had finished");
+            }
+        }
+        _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
+        _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
+    }
+    Ok(())
+}

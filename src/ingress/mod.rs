@@ -1,0 +1,294 @@
+//! The door for channels: one request's way through the gateway, top to bottom.
+
+mod watched;
+
+use crate::config::{Bot, Settings};
+use crate::judge::token::UnixSeconds;
+use crate::judge::{self, Activity, Admitted, Bearer, Reason, Rejection, Routes};
+use crate::keyring::Keyring;
+use crate::limit::Limiter;
+use crate::net::body::{self, ReadError};
+use crate::net::headers::{self, Origin};
+use crate::net::listener::{Door, Event};
+use crate::net::reply::{self, Audience};
+use crate::net::{Body, Peer, clock};
+use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
+use crate::upstream::{Forwarded, Upstreams};
+use http::header::{AUTHORIZATION, HOST, HeaderName};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use watched::Watched;
+
+/// The door for channels.
+pub struct Ingress {
+    settings: Arc<Settings>,
+    routes: Routes,
+    keyring: Arc<Keyring>,
+    limiter: Arc<Limiter>,
+    upstreams: Upstreams,
+    observer: Arc<Observer>,
+    draining: CancellationToken,
+}
+
+/// The rooms this door leads through.
+pub struct Rooms {
+    /// Keys of the issuers.
+    pub keyring: Arc<Keyring>,
+    /// Budgets.
+    pub limiter: Arc<Limiter>,
+    /// The bots.
+    pub upstreams: Upstreams,
+    /// Who is told.
+    pub observer: Arc<Observer>,
+}
+
+/// How a request ends without an answer of the bot.
+enum End {
+    Refused(Rejection),
+    ClientLeft,
+}
+
+impl<T: Into<Rejection>> From<T> for End {
+    fn from(refusal: T) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Rejected(rejection) => Self::Refused(rejection),
+            ReadError::ClientLeft => Self::ClientLeft,
+        }
+    }
+}
+
+/// What refusing a request needs to know of how far it came.
+struct Progress {
+    audience: Audience,
+    /// The refused activity is to be answered as if handled; whether it expects replies.
+    swallow: Option<bool>,
+    /// What a policy in report mode would have refused it for.
+    would_reject: Option<Rejection>,
+}
+
+impl Ingress {
+    /// A door that is not open yet: [`Listener`](crate::net::listener::Listener) opens it.
+    pub fn new(settings: Arc<Settings>, rooms: Rooms, draining: CancellationToken) -> Self {
+        let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
+        let Rooms { keyring, limiter, upstreams, observer } = rooms;
+        Self { settings, routes, keyring, limiter, upstreams, observer, draining }
+    }
+
+    /// The sentence. Cheap refusals first, headers before body, nobody unproven makes us buffer.
+    async fn admit_and_forward(
+        &self,
+        head: &Parts,
+        body: &mut Incoming,
+        peer: Peer,
+        watch: &mut Watch,
+        progress: &mut Progress,
+    ) -> Result<Forwarded, End> {
+        if self.draining.is_cancelled() {
+            return Err(Rejection::from(Reason::Draining).retry_after(Duration::from_secs(1)).into());
+        }
+        let limits = &self.settings.server.limits;
+        self.limiter.take_arrival(watch.line().client_ip)?;
+        let bot = self.bot_of(head)?;
+        watch.set_bot(bot.index);
+        judge::check_head(head)?;
+        body::check_announced(body, limits.body_bytes)?;
+
+        let now = clock::now();
+        let bearer = Bearer::from_headers(&head.headers)?;
+        note_token(watch.line_mut(), &bearer);
+        let screened = bot.expect.screen(bearer, now)?;
+        watch.line_mut().token_kind = Some(screened.root().kind);
+        let key = self.keyring.key_for(&screened).await?;
+        let caller = screened.verify(&key)?;
+        progress.audience = Audience::Proven;
+        self.note_clock(caller.claims(), now);
+
+        let bytes = body::read(body, limits.body_bytes, limits.body_timeout).await?;
+        watch.line_mut().bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let activity = Activity::parse(bytes, limits.json)?;
+        note_activity(watch.line_mut(), caller.claims(), &activity);
+        let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
+        let mut admitted = bot.policy.admit(caller, activity).inspect_err(|rejection| {
+            self.note_refusal(rejection, watch.line());
+            progress.swallow = swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
+        })?;
+        self.limiter.take(bot, &mut admitted)?;
+
+        progress.would_reject = admitted.would_reject().cloned();
+        let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
+        let forwarded = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await?;
+        watch.line_mut().upstream = Some(forwarded.waited);
+        Ok(forwarded)
+    }
+
+    fn bot_of(&self, head: &Parts) -> Result<&Bot, Rejection> {
+        let host = judge::host_of(head)?;
+        let position = self.routes.find(&host, head.uri.path())?;
+        self.settings.bots.get(position).map(AsRef::as_ref).ok_or_else(|| Reason::PathNotFound.into())
+    }
+
+    fn headers_for(&self, bot: &Bot, head: &Parts, peer: Peer, admitted: &Admitted, request_id: &str) -> HeaderMap {
+        let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
+        let origin = Origin {
+            peer: peer.address.ip(),
+            peer_is_trusted: headers::is_trusted(peer.address.ip(), &self.settings.server.trusted_proxies),
+            scheme: if peer.tls_version.is_some() { "https" } else { "http" },
+            host: host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default(),
+        };
+        let mut sent = headers::to_backend(&head.headers, origin);
+        let mut say = |name: HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                sent.insert(name, value);
+            }
+        };
+        say(reply::X_REQUEST_ID, request_id);
+        if bot.identity_headers {
+            say(HeaderName::from_static("x-botgate-request-id"), request_id);
+            say(HeaderName::from_static("x-botgate-app-id"), &bot.expect.app_id);
+            say(HeaderName::from_static("x-botgate-channel"), admitted.activity().base_channel());
+            if let Some(tenant) = admitted.tenant() {
+                say(HeaderName::from_static("x-botgate-tenant"), &tenant.to_string());
+            }
+        }
+        sent
+    }
+
+    fn note_clock(&self, claims: &judge::Claims, now: UnixSeconds) {
+        if let Some(offset) = claims.clock_offset(now) {
+            self.observer.metrics().token_clock_offset(offset);
+        }
+    }
+
+    fn note_refusal(&self, rejection: &Rejection, line: &RequestLine) {
+        if rejection.reason() == Reason::ChannelNotEndorsed {
+            let channel = line.channel.as_deref().unwrap_or_default();
+            self.observer.metrics().endorsement_missing(channel.split(':').next().unwrap_or_default());
+        }
+    }
+
+    /// Everything around the sentence: the line, the verdict, the answer.
+    async fn keep_books(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        let (head, mut body) = request.into_parts();
+        let mut watch = self.observer.watch(self.line_of(&head, peer), None);
+        let sent_token = head.headers.contains_key(AUTHORIZATION);
+        let mut progress = Progress { audience: Audience::Stranger { sent_token }, swallow: None, would_reject: None };
+        match self.admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress).await {
+            Ok(Forwarded { response, .. }) => {
+                let status = response.status().as_u16();
+                watch.conclude(match progress.would_reject {
+                    Some(rejection) => Verdict::WouldReject { status, rejection },
+                    None => Verdict::Forwarded { status },
+                });
+                let request_id = watch.line().request_id.clone();
+                let mut response = response.map(|answer| Watched::new(answer, watch).boxed_unsync());
+                reply::name(&mut response, &request_id);
+                response
+            }
+            Err(End::ClientLeft) => {
+                watch.conclude(Verdict::Abandoned);
+                Response::new(body::empty())
+            }
+            Err(End::Refused(rejection)) => {
+                body::discard(&mut body, &head.headers).await;
+                let request_id = &watch.line().request_id;
+                let response = match progress.swallow {
+                    Some(expects_replies) => reply::swallowed(expects_replies, request_id),
+                    None => reply::refusal(&rejection, progress.audience, request_id, head.version),
+                };
+                watch.add_bytes_out(response.body().size_hint().lower());
+                watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
+                watch.finish();
+                response
+            }
+        }
+    }
+
+    fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
+        let request_id =
+            headers::request_id(&head.headers).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+        let client_ip = headers::client_ip(peer.address.ip(), &head.headers, &self.settings.server.trusted_proxies);
+        RequestLine {
+            trace_id: headers::trace_id(&head.headers).map(str::to_owned),
+            method: Some(head.method.as_str().to_owned()),
+            path: Some(head.uri.path().to_owned()),
+            http_version: Some(head.version),
+            tls_version: peer.tls_version,
+            ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
+        }
+    }
+}
+
+impl Door for Ingress {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        self.keep_books(request, peer).await
+    }
+
+    fn heard(&self, event: Event<'_>) {
+        let metrics = self.observer.metrics();
+        match event {
+            Event::Opened => metrics.connection_opened(),
+            Event::Closed => metrics.connection_closed(),
+            Event::TooManyFromAddress(address) => {
+                metrics.connection_refused(Reason::ConnectionLimited.code());
+                tracing::debug!(%address, "closed a connection: its address holds too many");
+            }
+            Event::NotATrustedProxy(address) => {
+                metrics.connection_refused("not_a_trusted_proxy");
+                tracing::debug!(%address, "closed a connection: only trusted proxies may connect without TLS");
+            }
+            Event::HandshakeDone(version) => metrics.handshake_done(version),
+            Event::HandshakeFailed(address, error) => {
+                metrics.handshake_failed(error);
+                tracing::debug!(%address, %error, "TLS handshake failed");
+            }
+            Event::Unreadable(peer, error) => self.note_unreadable(peer, error),
+            Event::AcceptFailed(error) => tracing::error!(%error, "cannot accept connections"),
+        }
+    }
+}
+
+impl Ingress {
+    /// hyper answered 400 or 431 by itself; the line is ours to write.
+    fn note_unreadable(&self, peer: Peer, error: &hyper::Error) {
+        let reason = if error.is_parse_too_large() { Reason::HeadersTooLarge } else { Reason::RequestMalformed };
+        let client_ip: IpAddr = peer.address.ip().to_canonical();
+        let request_id = Uuid::new_v4().simple().to_string();
+        let line = RequestLine {
+            tls_version: peer.tls_version,
+            ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
+        };
+        let mut watch = self.observer.watch(line, None);
+        let rejection = Rejection::from(reason).noting(crate::net::client::chain(error));
+        watch.conclude(Verdict::Rejected { status: reason.status(), rejection });
+    }
+}
+
+/// What a token claims is written down before it is proven: an operator needs to see what was refused.
+fn note_token(line: &mut RequestLine, bearer: &Bearer) {
+    line.token_issuer = bearer.claimed().issuer.clone();
+    line.caller_app_id = bearer.claimed().caller_app_id.clone();
+    line.key_id = Some(bearer.key_id().to_owned());
+}
+
+fn note_activity(line: &mut RequestLine, claims: &judge::Claims, activity: &Activity) {
+    line.channel = Some(activity.channel.clone());
+    line.activity_type = Some(activity.kind.clone());
+    line.invoke_name = activity.name.clone().filter(|_| activity.is_invoke());
+    line.tenant = judge::tenant_of(claims, activity);
+    line.service_url_host = activity.service_url_parsed.host_str().map(str::to_owned);
+    line.conversation = Some(activity.conversation.clone());
+    line.user = activity.user.clone();
+}

@@ -1,0 +1,132 @@
+//! What a request head must say before anything else is looked at (AUTHENTICATION 0.1 rule 1).
+
+use super::{Reason, Rejection};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method};
+
+/// The request is a POST of plain JSON, and no upgrade.
+///
+/// # Errors
+/// [`Reason::UpgradeRefused`], [`Reason::MethodNotAllowed`], [`Reason::ContentTypeUnsupported`],
+/// [`Reason::ContentEncodingUnsupported`].
+pub fn check_head(head: &Parts) -> Result<(), Rejection> {
+    if is_upgrade(head) {
+        return Err(Reason::UpgradeRefused.into());
+    }
+    if head.method != Method::POST {
+        return Err(Rejection::from(Reason::MethodNotAllowed));
+    }
+    check_content_type(&head.headers)?;
+    check_content_encoding(&head.headers)
+}
+
+/// A GET that asks for another protocol, or anything that asks for a WebSocket. (An `Upgrade: h2c` that rides on a POST may be
+/// ignored, RFC 9110 7.8.)
+fn is_upgrade(head: &Parts) -> bool {
+    let mut upgrades = head.headers.get_all(UPGRADE).iter().peekable();
+    let asks = upgrades.peek().is_some();
+    let for_websocket = upgrades.any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|w| w == b"websocket"));
+    for_websocket || (asks && head.method == Method::GET)
+}
+
+/// Exactly one, `application/json`, with no parameter but `charset=utf-8`: other charsets are honoured by some readers and
+/// ignored by others.
+fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
+    let no = |why: &str| Err(Rejection::from(Reason::ContentTypeUnsupported).noting(why));
+    let mut values = headers.get_all(CONTENT_TYPE).iter();
+    let Some(value) = values.next() else { return no("no Content-Type") };
+    if values.next().is_some() {
+        return no("more than one Content-Type");
+    }
+    let Some(text) = value.to_str().ok() else { return no("Content-Type is not ASCII") };
+    let mut parts = text.split(';').map(str::trim);
+    if !parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
+        return no("the media type is not application/json");
+    }
+    let mut charsets = 0_u32;
+    for parameter in parts {
+        charsets = charsets.saturating_add(1);
+        if !is_utf8_charset(parameter) || charsets > 1 {
+            return no("a parameter other than one charset=utf-8");
+        }
+    }
+    Ok(())
+}
+
+fn is_utf8_charset(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        name.eq_ignore_ascii_case("charset") && bare.eq_ignore_ascii_case("utf-8")
+    })
+}
+
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
+        return Ok(());
+    }
+    Err(Rejection::from(Reason::ContentEncodingUnsupported).noting("the body is compressed or otherwise encoded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(method: &str, headers: &[(&str, &str)]) -> Result<(), Reason> {
+        let mut request = http::Request::builder().method(method).uri("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        check_head(&request.body(()).unwrap().into_parts().0).map_err(|r| r.reason())
+    }
+
+    #[test]
+    fn one_plain_json_content_type_passes() {
+        for value in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=UTF-8",
+            "application/json ; charset=\"utf-8\"",
+        ] {
+            assert_eq!(outcome("POST", &[("content-type", value)]), Ok(()), "{value}");
+        }
+    }
+
+    #[test]
+    fn anything_another_reader_could_decode_differently_is_refused() {
+        for value in [
+            "",
+            "text/plain",
+            "application/json; charset=utf-16",
+            "application/json; charset=utf-7",
+            "application/json; charset=utf8x",
+            "application/json; charset=utf-8; charset=utf-16",
+            "application/json; charset=utf-8; charset=utf-8",
+            "application/json; odata=verbose",
+            "application/json;",
+            "application/jsonp",
+            "application/x-www-form-urlencoded",
+            "application/json, application/json",
+        ] {
+            assert_eq!(outcome("POST", &[("content-type", value)]), Err(Reason::ContentTypeUnsupported), "{value}");
+        }
+        let json = ("content-type", "application/json");
+        assert_eq!(outcome("POST", &[]), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(outcome("POST", &[json, json]), Err(Reason::ContentTypeUnsupported));
+        for encoding in ["gzip", "deflate", "br", "identity, gzip", ""] {
+            assert_eq!(outcome("POST", &[json, ("content-encoding", encoding)]), Err(Reason::ContentEncodingUnsupported), "{encoding}");
+        }
+        assert_eq!(outcome("POST", &[json, ("content-encoding", "Identity")]), Ok(()));
+    }
+
+    #[test]
+    fn upgrades_and_other_methods_are_told_apart() {
+        assert_eq!(outcome("GET", &[("upgrade", "websocket")]), Err(Reason::UpgradeRefused));
+        assert_eq!(outcome("POST", &[("upgrade", "h2c, WebSocket")]), Err(Reason::UpgradeRefused));
+        for method in ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "post", "PRI"] {
+            assert_eq!(outcome(method, &[]), Err(Reason::MethodNotAllowed), "{method}");
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! How often: budgets per address before proof, per user, conversation, tenant and bot after it.
+//!
+//! This room must not know how a refusal is answered, and must not keep more in memory than its caps allow.
+
+mod budget;
+mod store;
+
+use crate::config::{self, Quota, RateLimits, Settings};
+use crate::judge::{Admitted, Mode, Reason, Rejection, TenantId};
+use budget::Budget;
+use governor::clock::{Clock, MonotonicClock};
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::IpAddr;
+
+/// All budgets of one gateway.
+///
+/// On the monotonic clock of the system, not on governor's default: that one counts processor cycles, which a virtual
+/// machine that is moved or paused can make jump, and saves some ten nanoseconds.
+pub struct Limiter<C: Clock = MonotonicClock> {
+    hasher: Hasher,
+    per_ip: Budget<C>,
+    bots: Vec<BotBudgets<C>>,
+}
+
+struct BotBudgets<C: Clock> {
+    user: Option<Budget<C>>,
+    conversation: Option<Budget<C>>,
+    tenant: Option<Budget<C>>,
+    bot: Option<Budget<C>>,
+}
+
+impl Limiter {
+    /// Full budgets for every bot of `settings`.
+    pub fn new(settings: &Settings) -> Self {
+        Self::with_clock(
+            settings.server.limits.requests_per_ip,
+            settings.bots.iter().map(|bot| &bot.rate_limits),
+            &MonotonicClock,
+        )
+    }
+}
+
+impl<C: Clock + Clone> Limiter<C> {
+    fn with_clock<'a>(
+        per_ip: Quota,
+        bots: impl Iterator<Item = &'a RateLimits>,
+        clock: &C,
+    ) -> Self {
+        let per_ip = Budget::new(
+            "requests_per_ip",
+            per_ip,
+            Reason::RateLimitedIp,
+            MAX_ADDRESSES,
+            clock.clone(),
+        );
+        Self {
+            hasher: Hasher::default(),
+            per_ip,
+            bots: bots.map(|limits| BotBudgets::new(limits, clock)).collect(),
+        }
+    }
+
+    /// Counts a request of an address, before anything else is known of it.
+    ///
+    /// # Errors
+    /// [`Reason::RateLimitedIp`].
+    pub fn take_arrival(&self, address: IpAddr) -> Result<(), Rejection> {
+        let hash = self.hasher.of(network(address));
+        self.per_ip
+            .take(hash)
+            .map_err(|wait| self.per_ip.refusal(wait))
+    }
+
+    /// Counts an admitted activity against every budget of its bot, or against none.
+    ///
+    /// In report mode a refusal is noted in `admitted`, and nothing is counted, just as if it had been refused.
+    ///
+    /// # Errors
+    /// [`Reason::RateLimitedUser`], [`Reason::RateLimitedConversation`], [`Reason::RateLimitedTenant`],
+    /// [`Reason::RateLimitedBot`].
+    pub fn take(&self, bot: &config::Bot, admitted: &mut Admitted) -> Result<(), Rejection> {
+        let activity = admitted.activity();
+        let outcome = self.take_for(
+            bot.index,
+            &Sender {
+                channel: activity.base_channel(),
+                tenant: admitted.tenant(),
+                conversation: &activity.conversation,
+                user: activity.user.as_deref().filter(|user| !user.is_empty()),
+            },
+        );
+        match (outcome, bot.rate_limits.mode) {
+            (Err(rejection), Mode::Report) => {
+                admitted.note_would_reject(rejection);
+                Ok(())
+            }
+            (outcome, Mode::Report | Mode::Enforce) => outcome,
+        }
+    }
+
+    /// The narrowest budget first: a user who is over its own must not use up the bot's. All or nothing: a request that
+    /// the tenant's budget refuses costs its user nothing, or waiting as told would not be enough.
+    fn take_for(&self, bot: usize, sender: &Sender<'_>) -> Result<(), Rejection> {
+        let Some(budgets) = self.bots.get(bot) else {
+            return Ok(());
+        };
+        let &Sender {
+            channel,
+            tenant,
+            conversation,
+            user,
+        } = sender;
+        let hash = &self.hasher;
+        let asked = [
+            budgets
+                .user
+                .as_ref()
+                .and_then(|budget| Some((budget, hash.of((channel, tenant, user?))))),
+            budgets
+                .conversation
+                .as_ref()
+                .map(|budget| (budget, hash.of((channel, conversation)))),
+            budgets
+                .tenant
+                .as_ref()
+                .and_then(|budget| Some((budget, hash.of(tenant?)))),
+            budgets.bot.as_ref().map(|budget| (budget, hash.of(bot))),
+        ];
+        let asked = || asked.iter().flatten();
+        for (taken, (budget, hash)) in asked().enumerate() {
+            let Err(wait) = budget.take(*hash) else {
+                continue;
+            };
+            asked()
+                .take(taken)
+                .for_each(|(budget, hash)| budget.give_back(*hash));
+            // The wider budgets may have to be waited for longer.
+            let waits = asked()
+                .skip(taken)
+                .filter_map(|(budget, hash)| budget.look(*hash).err());
+            return Err(budget.refusal(waits.fold(wait, Ord::max)));
+        }
+        Ok(())
+    }
+
+    /// Forgets counters that mean nothing any more. To be called every few seconds.
+    pub fn sweep(&self) {
+        self.per_ip.sweep();
+        for bot in &self.bots {
+            [&bot.user, &bot.conversation, &bot.tenant, &bot.bot]
+                .into_iter()
+                .flatten()
+                .for_each(Budget::sweep);
+        }
+    }
+}
+
+impl<C: Clock + Clone> BotBudgets<C> {
+    fn new(limits: &RateLimits, clock: &C) -> Self {
+        let budget = |name: &str, quota: Option<Quota>, reason: Reason, keys: usize| {
+            quota.map(|quota| Budget::new(name, quota, reason, keys, clock.clone()))
+        };
+        Self {
+            user: budget(
+                "per_user",
+                limits.per_user,
+                Reason::RateLimitedUser,
+                MAX_SENDERS,
+            ),
+            conversation: budget(
+                "per_conversation",
+                limits.per_conversation,
+                Reason::RateLimitedConversation,
+                MAX_SENDERS,
+            ),
+            tenant: budget(
+                "per_tenant",
+                limits.per_tenant,
+                Reason::RateLimitedTenant,
+                MAX_TENANTS,
+            ),
+            bot: budget("per_bot", limits.per_bot, Reason::RateLimitedBot, 1),
+        }
+    }
+}
+
+/// Whom an activity is counted for. Where a value is missing, its budget does not count.
+struct Sender<'a> {
+    channel: &'a str,
+    tenant: Option<TenantId>,
+    conversation: &'a str,
+    user: Option<&'a str>,
+}
+
+/// What stands for one client: an IPv4 address, or the 64 bits of an IPv6 address that a provider hands to one customer
+/// (RFC 6177 section 2); the other 64 are the customer's to vary.
+fn network(address: IpAddr) -> (bool, u64) {
+    match address.to_canonical() {
+        IpAddr::V4(address) => (false, u32::from(address).into()),
+        IpAddr::V6(address) => (
+            true,
+            u64::try_from(u128::from(address) >> 64).unwrap_or_default(),
+        ),
+    }
+}
+
+/// 128 bits of SipHash under keys that no client knows: nobody can choose two keys that meet, or fill one shard.
+#[derive(Default)]
+struct Hasher(RandomState, RandomState);
+
+impl Hasher {
+    fn of(&self, key: impl Hash) -> u128 {
+        u128::from(self.0.hash_one(&key)) << 64 | u128::from(self.1.hash_one(&key))
+    }
+}
+
+/// Some nine megabytes, should all be active at once.
+const MAX_ADDRESSES: usize = 200_000;
+/// Users, and conversations, of one bot.
+const MAX_SENDERS: usize = 200_000;
+/// Tenants of one bot. An Entra tenant cannot be invented.
+const MAX_TENANTS: usize = 50_000;

@@ -1,0 +1,118 @@
+//! Reads request bodies up to a limit and within a deadline.
+
+use super::{Body, BodyError};
+use crate::judge::{Reason, Rejection};
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use http_body::Body as _;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use std::time::Duration;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How reading a body can fail.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The request is refused.
+    Rejected(Rejection),
+    /// The client went away.
+    ClientLeft,
+}
+
+/// The size that `Content-Length` announces is within the limit. Costs nothing, so it is asked first.
+///
+/// # Errors
+/// [`Reason::BodyTooLarge`].
+pub fn check_announced(body: &Incoming, max_bytes: usize) -> Result<(), Rejection> {
+    let announced = body.size_hint().lower();
+    if usize::try_from(announced).is_ok_and(|announced| announced <= max_bytes) {
+        return Ok(());
+    }
+    Err(too_large(max_bytes).noting(format!("Content-Length {announced}, at most {max_bytes}")))
+}
+
+/// Reads the whole body.
+///
+/// # Errors
+/// [`Reason::BodyTooLarge`], [`Reason::BodyTimedOut`] when it is not complete after `within`,
+/// [`Reason::RequestMalformed`] for broken chunks.
+pub async fn read(body: &mut Incoming, max_bytes: usize, within: Duration) -> Result<Bytes, ReadError> {
+    match timeout(within, read_frames(body, max_bytes)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(ReadError::Rejected(
+            Rejection::from(Reason::BodyTimedOut).noting(format!("not complete after {within:?}")),
+        )),
+    }
+}
+
+async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, ReadError> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(max_bytes);
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|error| fault(&error))?.into_data() else { continue };
+        let so_far = first.as_ref().map_or(0, Bytes::len).saturating_add(rest.len());
+        if so_far.saturating_add(data.len()) > max_bytes {
+            return Err(ReadError::Rejected(too_large(max_bytes)));
+        }
+        // A body that came in one piece is passed on as that piece.
+        match first.as_ref() {
+            None => first = Some(data),
+            Some(start) => {
+                if rest.is_empty() {
+                    rest.reserve(announced);
+                    rest.extend_from_slice(start);
+                    first = Some(Bytes::new());
+                }
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+}
+
+fn fault(error: &hyper::Error) -> ReadError {
+    if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
+        return ReadError::ClientLeft;
+    }
+    let is_disconnect = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<std::io::Error>())
+        .is_some_and(|io| io.kind() != std::io::ErrorKind::InvalidData && io.kind() != std::io::ErrorKind::InvalidInput);
+    if is_disconnect {
+        return ReadError::ClientLeft;
+    }
+    ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"))
+}
+
+fn too_large(max_bytes: usize) -> Rejection {
+    Rejection::from(Reason::BodyTooLarge).noting(format!("more than {max_bytes} bytes"))
+}
+
+/// Throws away the rest of a refused request's body, within bounds, so that the client gets to read the refusal: closing a
+/// socket with unread bytes resets it, and the answer is lost on the way (RFC 9112 9.6).
+pub async fn discard(body: &mut Incoming, headers: &HeaderMap) {
+    const MAX_BYTES: usize = 4 * 1024 * 1024;
+    const WITHIN: Duration = Duration::from_millis(1000);
+    // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
+    if body.is_end_stream() || headers.contains_key(http::header::EXPECT) {
+        return;
+    }
+    let deadline = Instant::now() + WITHIN;
+    let mut seen = 0_usize;
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+        seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if seen > MAX_BYTES {
+            return;
+        }
+    }
+}
+
+/// No bytes.
+pub fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// These bytes.
+pub fn full(bytes: impl Into<Bytes>) -> Body {
+    Full::new(bytes.into()).map_err(|never| -> BodyError { match never {} }).boxed_unsync()
+}

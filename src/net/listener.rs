@@ -1,0 +1,317 @@
+//! Accepts, limits, handshakes within a deadline, serves, drains.
+
+use super::paced::{Busy, Paced, Patience, Serving};
+use super::{Body, BodyError, Peer};
+use crate::config::TlsVersion;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// What stands behind a listener.
+pub trait Door: Send + Sync + 'static {
+    /// Answers one request.
+    fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Hears of what ended before there was a request.
+    fn heard(&self, event: Event<'_>);
+}
+
+/// What happens on connections beside requests.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A connection was opened.
+    Opened,
+    /// A connection ended.
+    Closed,
+    /// A connection was closed at once: its address holds too many.
+    TooManyFromAddress(IpAddr),
+    /// A connection was closed at once: only trusted proxies may connect to a plain listener.
+    NotATrustedProxy(IpAddr),
+    /// A TLS handshake succeeded, with this version.
+    HandshakeDone(TlsVersion),
+    /// A TLS handshake failed or took too long.
+    HandshakeFailed(SocketAddr, &'a io::Error),
+    /// hyper refused to read a request and answered by itself.
+    Unreadable(Peer, &'a hyper::Error),
+    /// `accept` failed; it is tried again after a pause.
+    AcceptFailed(&'a io::Error),
+}
+
+/// Limits of one listener.
+#[derive(Clone, Copy, Debug)]
+pub struct Caps {
+    /// Connections open at once over all listeners that share a [`Gate`]; the next one waits.
+    pub connections: usize,
+    /// Connections open at once from one address.
+    pub connections_per_ip: usize,
+    /// For the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to its whole head.
+    pub header_timeout: Duration,
+    /// From an answer to the next request.
+    pub keep_alive_timeout: Duration,
+    /// Size of a request head, bytes.
+    pub header_bytes: usize,
+    /// Number of header fields.
+    pub headers: usize,
+}
+
+/// Counts connections for all listeners together.
+#[derive(Debug)]
+pub struct Gate {
+    caps: Caps,
+    open: Arc<Semaphore>,
+    per_ip: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl Gate {
+    /// An empty gate.
+    pub fn new(caps: Caps) -> Arc<Self> {
+        Arc::new(Self { caps, open: Arc::new(Semaphore::new(caps.connections)), per_ip: Mutex::default() })
+    }
+
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
+        let address = address.to_canonical();
+        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = per_ip.entry(address).or_insert(0);
+        if *count >= self.caps.connections_per_ip {
+            return None;
+        }
+        *count = count.saturating_add(1);
+        Some(Entered { gate: Arc::clone(self), address })
+    }
+}
+
+/// One connection counted for its address.
+struct Entered {
+    gate: Arc<Gate>,
+    address: IpAddr,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let mut per_ip = self.gate.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = per_ip.get_mut(&self.address) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                per_ip.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// One listening socket and what it serves.
+pub struct Listener<D> {
+    /// The bound socket.
+    pub socket: TcpListener,
+    /// Nothing for plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
+    /// Only these neighbours may connect; nothing lets everyone.
+    pub only_from: Option<Vec<ipnet::IpNet>>,
+    /// Connection limits.
+    pub gate: Arc<Gate>,
+    /// Who answers.
+    pub door: Arc<D>,
+    /// Where connections are kept until they have ended.
+    pub tasks: TaskTracker,
+    /// Cancelled to stop accepting and to finish what is in flight.
+    pub drain: CancellationToken,
+}
+
+impl<D: Door> Listener<D> {
+    /// Accepts until `drain`, then lets go of the socket; connections end by themselves in `tasks`.
+    pub async fn run(self) {
+        let Self { socket, tls, only_from, gate, door, tasks, drain } = self;
+        let acceptor = tls.map(TlsAcceptor::from);
+        loop {
+            // The permit comes first: at the cap the next connection waits in the kernel's queue.
+            let permit = tokio::select! {
+                biased;
+                () = drain.cancelled() => return,
+                permit = Arc::clone(&gate.open).acquire_owned() => permit,
+            };
+            let accepted = tokio::select! {
+                biased;
+                () = drain.cancelled() => return,
+                accepted = socket.accept() => accepted,
+            };
+            let (stream, address) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    door.heard(Event::AcceptFailed(&error));
+                    pause_after(&error).await;
+                    continue;
+                }
+            };
+            let is_welcome = only_from.as_deref().is_none_or(|nets| super::headers::is_trusted(address.ip(), nets));
+            if !is_welcome {
+                door.heard(Event::NotATrustedProxy(address.ip()));
+                continue;
+            }
+            let Some(entered) = gate.enter(address.ip()) else {
+                door.heard(Event::TooManyFromAddress(address.ip()));
+                continue;
+            };
+            let connection = Connection { door: Arc::clone(&door), caps: gate.caps, drain: drain.clone(), address };
+            let acceptor = acceptor.clone();
+            tasks.spawn(async move {
+                connection.door.heard(Event::Opened);
+                let door = Arc::clone(&connection.door);
+                connection.serve(stream, acceptor).await;
+                door.heard(Event::Closed);
+                drop((permit, entered));
+            });
+        }
+    }
+}
+
+/// Errors of one connection are its own; running out of descriptors needs a pause, or the loop spins.
+async fn pause_after(error: &io::Error) {
+    let is_of_one_connection = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    );
+    if !is_of_one_connection {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+struct Connection<D> {
+    door: Arc<D>,
+    caps: Caps,
+    drain: CancellationToken,
+    address: SocketAddr,
+}
+
+impl<D: Door> Connection<D> {
+    async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
+        // Answers are small and waited for; Nagle would only hold them back.
+        let _ = stream.set_nodelay(true);
+        let Some(acceptor) = acceptor else {
+            let peer = Peer { address: self.address, tls_version: None };
+            return self.serve_http1(stream, peer).await;
+        };
+        let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "handshake timed out");
+        let handshake = tokio::time::timeout(self.caps.handshake_timeout, acceptor.accept(stream));
+        let stream = match handshake.await.unwrap_or_else(|_| Err(timed_out())) {
+            Ok(stream) => stream,
+            Err(error) => return self.door.heard(Event::HandshakeFailed(self.address, &error)),
+        };
+        let session = stream.get_ref().1;
+        let version = match session.protocol_version() {
+            Some(rustls::ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
+            _ => TlsVersion::V1_2,
+        };
+        let speaks_h2 = session.alpn_protocol() == Some(b"h2");
+        self.door.heard(Event::HandshakeDone(version));
+        let peer = Peer { address: self.address, tls_version: Some(version) };
+        if speaks_h2 { self.serve_http2(stream, peer).await } else { self.serve_http1(stream, peer).await }
+    }
+
+    fn pace<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> (TokioIo<Paced<S>>, Busy) {
+        let busy = Busy::default();
+        let patience = Patience { head: self.caps.header_timeout, keep_alive: self.caps.keep_alive_timeout };
+        (TokioIo::new(Paced::new(stream, patience, busy.clone())), busy)
+    }
+
+    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
+        let (io, busy) = self.pace(stream);
+        let door = Arc::clone(&self.door);
+        let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
+        let connection = hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            // A backstop: Paced is stricter.
+            .header_read_timeout(self.caps.header_timeout.max(self.caps.keep_alive_timeout))
+            .max_headers(self.caps.headers)
+            .max_header_size(self.caps.header_bytes)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        let outcome = tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = self.drain.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = outcome
+            && error.is_parse()
+        {
+            self.door.heard(Event::Unreadable(peer, &error));
+        }
+    }
+
+    async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
+        let (io, busy) = self.pace(stream);
+        let door = Arc::clone(&self.door);
+        let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
+        let head_bytes = u32::try_from(self.caps.header_bytes).unwrap_or(u32::MAX);
+        let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(head_bytes)
+            .max_concurrent_streams(100)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(100)
+            .max_send_buf_size(64 * 1024)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            _ = connection.as_mut() => {}
+            () = self.drain.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
+    }
+}
+
+async fn answer<D: Door>(
+    door: Arc<D>,
+    request: Request<Incoming>,
+    peer: Peer,
+    serving: Serving,
+) -> Result<Response<Body>, Infallible> {
+    let response = door.answer(request, peer).await;
+    Ok(response.map(|body| Held { body, _serving: serving }.boxed_unsync()))
+}
+
+/// A body that keeps its request counted as being served until it has ended.
+struct Held {
+    body: Body,
+    _serving: Serving,
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,177 @@
+//! A stream that ends a connection whose client takes too long to say something.
+//!
+//! hyper counts its header timeout from the end of the previous answer, so that one value would have to serve for a slow head and
+//! for an idle keep-alive connection. Here they are two: `keep_alive` until the first byte of a request, `head` from it to the
+//! moment the request is served, and none while it is being served (bodies have their own deadline).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From the first byte of a request to its whole head; also for a new connection's first byte.
+    pub(super) head: Duration,
+    /// From an answer's end to the next request's first byte.
+    pub(super) keep_alive: Duration,
+}
+
+/// How many requests of a connection are being served.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+/// One request being served; dropped when its answer has ended.
+#[derive(Debug)]
+pub(super) struct Serving(Busy);
+
+impl Busy {
+    pub(super) fn serve(&self) -> Serving {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Serving(self.clone())
+    }
+
+    fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Acquire) == 0
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Head,
+    Serving,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Paced<S> {
+    stream: S,
+    patience: Patience,
+    busy: Busy,
+    phase: Phase,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl<S> Paced<S> {
+    pub(super) fn new(stream: S, patience: Patience, busy: Busy) -> Self {
+        let deadline = Box::pin(tokio::time::sleep(patience.head));
+        Self { stream, patience, busy, phase: Phase::Head, deadline }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        let wait = match phase {
+            Phase::Idle => self.patience.keep_alive,
+            Phase::Head => self.patience.head,
+            Phase::Serving => Duration::ZERO,
+        };
+        if phase != Phase::Serving {
+            self.deadline.as_mut().reset(Instant::now() + wait);
+        }
+        self.phase = phase;
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match (this.busy.is_idle(), &this.phase) {
+            (false, Phase::Idle | Phase::Head) => this.enter(Phase::Serving),
+            (true, Phase::Serving) => this.enter(Phase::Idle),
+            (false, Phase::Serving) | (true, Phase::Idle | Phase::Head) => {}
+        }
+        let before = buf.filled().len();
+        if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+            if this.phase == Phase::Idle && buf.filled().len() > before {
+                this.enter(Phase::Head);
+            }
+            return Poll::Ready(outcome);
+        }
+        if this.phase != Phase::Serving {
+            ready!(this.deadline.as_mut().poll(cx));
+            // A request may have come into service since the deadline was set; then it no longer counts.
+            if this.busy.is_idle() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    const PATIENCE: Patience = Patience { head: Duration::from_secs(10), keep_alive: Duration::from_secs(75) };
+
+    async fn outcome(stream: &mut Paced<tokio::io::DuplexStream>) -> (io::Result<usize>, u64) {
+        let start = Instant::now();
+        let outcome = stream.read(&mut [0; 16]).await;
+        (outcome, start.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_new_connection_ends_after_the_head_timeout() {
+        let (_client, server) = tokio::io::duplex(64);
+        let (read, after) = outcome(&mut Paced::new(server, PATIENCE, Busy::default())).await;
+        assert_eq!((read.unwrap_err().kind(), after), (io::ErrorKind::TimedOut, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dripping_head_does_not_extend_its_deadline() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut stream = Paced::new(server, PATIENCE, Busy::default());
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        client.write_all(b"P").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
+        assert_eq!(outcome(&mut stream).await.1, 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothing() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, PATIENCE, busy.clone());
+        client.write_all(b"POST").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
+        let serving = busy.serve();
+        let waited = tokio::time::timeout(Duration::from_secs(600), outcome(&mut stream)).await;
+        assert!(waited.is_err(), "no deadline while a request is served");
+        drop(serving);
+        assert_eq!(outcome(&mut stream).await.1, 75);
+    }
+}

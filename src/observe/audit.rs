@@ -1,0 +1,267 @@
+//! The one line per request (OPERATIONS section 2).
+
+use super::Verdict;
+use super::flood::Suppressed;
+use super::redact::capped;
+use crate::config::{Identifiers, TlsVersion};
+use crate::judge::{Fault, Rejection, TenantId, TokenKind};
+use aws_lc_rs::error::Unspecified;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SecureRandom;
+use http::Version;
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The target of request lines: written whatever `log.level` says.
+pub(super) const TARGET: &str = "botgate::audit";
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// Channel to bot.
+    Ingress,
+    /// A web page asking for a Direct Line token.
+    DirectLine,
+    /// Bot to the outside.
+    Egress,
+    /// Operators.
+    Admin,
+}
+
+impl Door {
+    /// The word in the request line and in `requests_total`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::DirectLine => "directline",
+            Self::Egress => "egress",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What is known of a request. `None` leaves the field out of the line.
+///
+/// Holds what a client sent as it sent it; lengths are capped when the line is written.
+#[derive(Clone)]
+pub struct RequestLine {
+    /// `X-Request-Id`, the client's or our own.
+    pub request_id: String,
+    /// From `traceparent`.
+    pub trace_id: Option<String>,
+    /// Where it came in.
+    pub door: Door,
+    /// Who is at the other end, after trusted proxies were asked.
+    pub client_ip: IpAddr,
+    /// HTTP method.
+    pub method: Option<String>,
+    /// Path without query: a query may hold secrets.
+    pub path: Option<String>,
+    /// The kind of token, once its issuer is an accepted one.
+    pub token_kind: Option<TokenKind>,
+    /// `iss` of the token.
+    pub token_issuer: Option<String>,
+    /// `kid` of the token.
+    pub key_id: Option<String>,
+    /// App id of the calling bot (skill and agent tokens).
+    pub caller_app_id: Option<String>,
+    /// `channelId` of the activity.
+    pub channel: Option<String>,
+    /// `type` of the activity.
+    pub activity_type: Option<String>,
+    /// `name` of an invoke.
+    pub invoke_name: Option<String>,
+    /// The tenant that [`tenant_of`](crate::judge::tenant_of) found.
+    pub tenant: Option<TenantId>,
+    /// Host of the service URL.
+    pub service_url_host: Option<String>,
+    /// `conversation.id`; written as `log.identifiers` says.
+    pub conversation: Option<String>,
+    /// `from.id`; written as `log.identifiers` says.
+    pub user: Option<String>,
+    /// Bytes of the request body that were read.
+    pub bytes_in: u64,
+    /// Time spent waiting for the bot.
+    pub upstream: Option<Duration>,
+    /// HTTP version of the request.
+    pub http_version: Option<Version>,
+    /// TLS version of the connection; `None` without TLS.
+    pub tls_version: Option<TlsVersion>,
+}
+
+impl RequestLine {
+    /// A line of which only this is known.
+    pub const fn new(request_id: String, door: Door, client_ip: IpAddr) -> Self {
+        Self {
+            request_id,
+            trace_id: None,
+            door,
+            client_ip,
+            method: None,
+            path: None,
+            token_kind: None,
+            token_issuer: None,
+            key_id: None,
+            caller_app_id: None,
+            channel: None,
+            activity_type: None,
+            invoke_name: None,
+            tenant: None,
+            service_url_host: None,
+            conversation: None,
+            user: None,
+            bytes_in: 0,
+            upstream: None,
+            http_version: None,
+            tls_version: None,
+        }
+    }
+}
+
+/// A request that ended: everything its line says.
+pub(super) struct Entry<'a> {
+    pub(super) line: &'a RequestLine,
+    /// Name of the bot, empty if none was found.
+    pub(super) bot: &'a str,
+    pub(super) verdict: &'a Verdict,
+    /// Of the verdict, or of an answer that broke midway.
+    pub(super) rejection: Option<&'a Rejection>,
+    pub(super) bytes_out: u64,
+    pub(super) until_verdict: Duration,
+    pub(super) duration: Duration,
+}
+
+/// tracing wants a constant level, so each level needs its own event; the fields stand here once.
+macro_rules! request_event {
+    ($level:ident, $entry:ident, $identifiers:ident) => {{
+        let line = $entry.line;
+        let short = |text: &'_ Option<String>| text.as_deref().map(|text| capped(text, MAX_CHARS).into_owned());
+        tracing::event!(
+            target: TARGET,
+            tracing::Level::$level,
+            event = "request",
+            verdict = $entry.verdict.word(),
+            status = $entry.verdict.status(),
+            reason = $entry.rejection.map(|rejection| rejection.reason().code()),
+            note = $entry.rejection.and_then(Rejection::note).map(|note| capped(note, MAX_LONG_CHARS)).as_deref(),
+            request_id = &*capped(&line.request_id, MAX_CHARS),
+            trace_id = short(&line.trace_id),
+            bot = Some($entry.bot).filter(|name| !name.is_empty()),
+            door = line.door.word(),
+            client_ip = %line.client_ip,
+            method = short(&line.method),
+            path = line.path.as_deref().map(|path| capped(path, MAX_LONG_CHARS)).as_deref(),
+            token_kind = line.token_kind.map(TokenKind::word),
+            token_issuer = short(&line.token_issuer),
+            key_id = short(&line.key_id),
+            caller_app_id = short(&line.caller_app_id),
+            channel = short(&line.channel),
+            activity_type = short(&line.activity_type),
+            invoke_name = short(&line.invoke_name),
+            tenant = line.tenant.map(tracing::field::display),
+            service_url_host = short(&line.service_url_host),
+            conversation = $identifiers.write(line.conversation.as_deref()).as_deref(),
+            user = $identifiers.write(line.user.as_deref()).as_deref(),
+            bytes_in = line.bytes_in,
+            bytes_out = $entry.bytes_out,
+            duration_ms = milliseconds($entry.duration),
+            upstream_ms = line.upstream.map(milliseconds),
+            http_version = line.http_version.and_then(http_version),
+            tls_version = line.tls_version.map(tls_version),
+        );
+    }};
+}
+
+impl Entry<'_> {
+    /// Writes the line, at the level of whoever has to act.
+    pub(super) fn write(&self, identifiers: &IdentifierWriter) {
+        match self
+            .rejection
+            .map_or(Fault::Caller, |rejection| rejection.reason().fault())
+        {
+            Fault::Caller => request_event!(INFO, self, identifiers),
+            Fault::Upstream => request_event!(WARN, self, identifiers),
+            Fault::Gateway => request_event!(ERROR, self, identifiers),
+        }
+    }
+}
+
+/// Writes the line that stands for request lines left out in a flood.
+pub(super) fn write_suppressed(suppressed: &Suppressed) {
+    tracing::info!(
+        target: TARGET,
+        event = "suppressed",
+        client_ip = suppressed.client_ip.map(tracing::field::display),
+        reason = suppressed.reason.code(),
+        count = suppressed.count,
+    );
+}
+
+/// Writes user and conversation ids as `log.identifiers` says.
+pub(super) enum IdentifierWriter {
+    Hashed(Box<hmac::Key>),
+    Plain,
+    Omitted,
+}
+
+impl IdentifierWriter {
+    /// The key is random and lives as long as the process: hashes cannot be turned back by trying known ids.
+    pub(super) fn new(
+        identifiers: Identifiers,
+        random: &dyn SecureRandom,
+    ) -> Result<Self, Unspecified> {
+        Ok(match identifiers {
+            Identifiers::Hashed => {
+                Self::Hashed(Box::new(hmac::Key::generate(hmac::HMAC_SHA256, random)?))
+            }
+            Identifiers::Plain => Self::Plain,
+            Identifiers::Omitted => Self::Omitted,
+        })
+    }
+
+    fn write<'a>(&self, id: Option<&'a str>) -> Option<Cow<'a, str>> {
+        let id = id?;
+        match self {
+            Self::Hashed(key) => Some(Cow::Owned(hex(hmac::sign(key, id.as_bytes()).as_ref()))),
+            Self::Plain => Some(capped(id, MAX_CHARS)),
+            Self::Omitted => None,
+        }
+    }
+}
+
+/// The first 8 bytes as 16 hex digits: 64 bits tell the users of one bot apart.
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// Milliseconds with three digits after the point.
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+fn http_version(version: Version) -> Option<&'static str> {
+    match version {
+        Version::HTTP_09 => Some("0.9"),
+        Version::HTTP_10 => Some("1.0"),
+        Version::HTTP_11 => Some("1.1"),
+        Version::HTTP_2 => Some("2"),
+        Version::HTTP_3 => Some("3"),
+        _ => None,
+    }
+}
+
+/// The word for a TLS version in the request line and in `tls_handshakes_total`.
+pub(super) const fn tls_version(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
+    }
+}
+
+const MAX_CHARS: usize = 256;
+const MAX_LONG_CHARS: usize = 512;

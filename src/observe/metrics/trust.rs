@@ -1,0 +1,126 @@
+//! Metrics of what proves requests: signing keys, clocks, endorsements.
+
+use super::describe::Describe;
+use super::{Metrics, exact};
+use crate::config::Settings;
+use prometheus::{Gauge, GaugeVec, IntCounterVec};
+
+#[derive(Debug)]
+pub(super) struct Trust {
+    /// `botgate_keys_age_seconds{issuer}`: since the keys in use were fetched. issuer: `iss` of the clouds in the settings.
+    keys_age: GaugeVec,
+    /// `botgate_key_fetches_total{issuer,result}`. issuer: `iss` of the clouds in the settings; result: ok, failed.
+    key_fetches: IntCounterVec,
+    /// `botgate_token_clock_offset_seconds`: `nbf` of the last proven token minus our clock.
+    clock_offset: Gauge,
+    /// `botgate_endorsement_missing_total{channel}`: proven tokens whose key is not endorsed for the activity's channel.
+    /// channel: [`KNOWN_CHANNELS`] or other.
+    endorsement_missing: IntCounterVec,
+}
+
+impl Trust {
+    pub(super) fn new(
+        describe: &Describe<'_>,
+        settings: &Settings,
+    ) -> Result<Self, prometheus::Error> {
+        let this = Self {
+            keys_age: describe.float_gauges(
+                "botgate_keys_age_seconds",
+                &["issuer"],
+                "Since the signing keys in use were fetched.",
+            )?,
+            key_fetches: describe.counters(
+                "botgate_key_fetches_total",
+                &["issuer", "result"],
+                "Attempts to fetch signing keys.",
+            )?,
+            clock_offset: describe.gauge(
+                "botgate_token_clock_offset_seconds",
+                "Start of validity of the last proven token minus our clock.",
+            )?,
+            endorsement_missing: describe.counters(
+                "botgate_endorsement_missing_total",
+                &["channel"],
+                "Proven tokens whose key is not endorsed for the activity's channel.",
+            )?,
+        };
+        for cloud in &settings.clouds {
+            for result in ["ok", "failed"] {
+                this.key_fetches
+                    .with_label_values(&[cloud.channel_issuer.as_str(), result]);
+            }
+        }
+        Ok(this)
+    }
+}
+
+impl Metrics {
+    /// The keys of an issuer are this old. To be told before [`render`](Self::render).
+    pub fn keys_age(&self, issuer: &str, seconds: u64) {
+        self.trust
+            .keys_age
+            .with_label_values(&[issuer])
+            .set(exact(seconds));
+    }
+
+    /// An attempt to fetch the keys of an issuer ended.
+    pub fn key_fetch(&self, issuer: &str, succeeded: bool) {
+        let labels = [issuer, if succeeded { "ok" } else { "failed" }];
+        self.trust.key_fetches.with_label_values(&labels).inc();
+    }
+
+    /// The `nbf` of a proven token minus our clock, in seconds.
+    ///
+    /// The last one is enough to see a wrong clock: Connector tokens live one hour, so this is between -3600 and 0 unless
+    /// a clock is off.
+    pub fn token_clock_offset(&self, seconds: f64) {
+        self.trust.clock_offset.set(seconds);
+    }
+
+    /// A proven token's key is not endorsed for this base channel.
+    pub fn endorsement_missing(&self, base_channel: &str) {
+        let known = KNOWN_CHANNELS
+            .iter()
+            .copied()
+            .find(|known| *known == base_channel);
+        self.trust
+            .endorsement_missing
+            .with_label_values(&[known.unwrap_or("other")])
+            .inc();
+    }
+}
+
+/// Base channel ids of the Bot Framework and Agents SDKs (AUTHENTICATION 1.1.6).
+const KNOWN_CHANNELS: &[&str] = &[
+    "AseChannel",
+    "a2a",
+    "agents",
+    "alexa",
+    "console",
+    "cortana",
+    "directline",
+    "directlinespeech",
+    "email",
+    "emulator",
+    "enterprisechannel",
+    "facebook",
+    "groupme",
+    "kaizala",
+    "kik",
+    "line",
+    "m365extensions",
+    "mcp",
+    "msteams",
+    "omnichannel",
+    "outlook",
+    "pva-studio",
+    "skype",
+    "skypeforbusiness",
+    "slack",
+    "sms",
+    "telegram",
+    "telephony",
+    "test",
+    "twilio-sms",
+    "webchat",
+];

@@ -1,0 +1,166 @@
+//! Metrics of the gateway itself: configuration, certificates, backends, its own log.
+
+use super::describe::Describe;
+use super::{Metrics, bot, exact};
+use crate::config::Settings;
+use crate::judge::{Reason, UnixSeconds};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
+
+/// What came of an attempt to reload the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// In force.
+    Applied,
+    /// Nothing was different.
+    Unchanged,
+    /// A change that only a restart can apply.
+    NeedsRestart,
+    /// The file has problems; the old settings stay.
+    Refused,
+}
+
+impl Reload {
+    const ALL: [Self; 4] = [
+        Self::Applied,
+        Self::Unchanged,
+        Self::NeedsRestart,
+        Self::Refused,
+    ];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Unchanged => "unchanged",
+            Self::NeedsRestart => "needs_restart",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    /// `botgate_config_reloads_total{outcome}`. outcome: applied, unchanged, needs_restart, refused.
+    config_reloads: IntCounterVec,
+    /// `botgate_config_last_reload_success_timestamp_seconds`: when settings last came into force, Unix time.
+    config_last_reload: Gauge,
+    /// `botgate_certificate_expiry_timestamp_seconds{name}`: notAfter, Unix time. name: names the operator chose.
+    certificate_expiry: GaugeVec,
+    /// `botgate_backend_up{bot,backend}`: 1 or 0. bot: names of bots; backend: host and port from the settings.
+    backend_up: IntGaugeVec,
+    /// Labels of `backend_up`, by the position of the bot.
+    backends: Vec<(String, String)>,
+    /// `botgate_rate_limit_store_errors_total`: failed calls of the shared limit store.
+    rate_limit_store_errors: IntCounter,
+    /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
+    log_suppressed: IntCounterVec,
+    /// `botgate_log_lines_lost_total`: log lines dropped because whatever reads the log was too slow.
+    log_lines_lost: IntCounter,
+}
+
+impl Upkeep {
+    pub(super) fn new(
+        describe: &Describe<'_>,
+        settings: &Settings,
+    ) -> Result<Self, prometheus::Error> {
+        let labels =
+            |bot: &std::sync::Arc<crate::config::Bot>| (bot.name.clone(), bot::backend_label(bot));
+        let this = Self {
+            config_reloads: describe.counters(
+                "botgate_config_reloads_total",
+                &["outcome"],
+                "Attempts to reload the configuration.",
+            )?,
+            config_last_reload: describe.gauge(
+                "botgate_config_last_reload_success_timestamp_seconds",
+                "When settings last came into force, Unix time.",
+            )?,
+            certificate_expiry: describe.float_gauges(
+                "botgate_certificate_expiry_timestamp_seconds",
+                &["name"],
+                "When the certificate ends, Unix time.",
+            )?,
+            backend_up: describe.gauges(
+                "botgate_backend_up",
+                &["bot", "backend"],
+                "Whether a backend is up.",
+            )?,
+            backends: settings.bots.iter().map(labels).collect(),
+            rate_limit_store_errors: describe.counter(
+                "botgate_rate_limit_store_errors_total",
+                "Failed calls of the shared limit store.",
+            )?,
+            log_suppressed: describe.counters(
+                "botgate_log_suppressed_total",
+                &["reason"],
+                "Request lines counted instead of written.",
+            )?,
+            log_lines_lost: describe.counter(
+                "botgate_log_lines_lost_total",
+                "Log lines lost because the log was read too slowly.",
+            )?,
+        };
+        for outcome in Reload::ALL {
+            this.config_reloads.with_label_values(&[outcome.word()]);
+        }
+        Ok(this)
+    }
+}
+
+impl Metrics {
+    /// Settings came into force at start.
+    pub fn config_loaded(&self, now: UnixSeconds) {
+        self.upkeep.config_last_reload.set(exact(now.0));
+    }
+
+    /// An attempt to reload the configuration ended.
+    pub fn config_reloaded(&self, outcome: Reload, now: UnixSeconds) {
+        self.upkeep
+            .config_reloads
+            .with_label_values(&[outcome.word()])
+            .inc();
+        match outcome {
+            Reload::Applied | Reload::Unchanged => self.config_loaded(now),
+            Reload::NeedsRestart | Reload::Refused => {}
+        }
+    }
+
+    /// A certificate is in use until then. `name` is the operator's: a file or a configured server name.
+    pub fn certificate_expires(&self, name: &str, at: UnixSeconds) {
+        self.upkeep
+            .certificate_expiry
+            .with_label_values(&[name])
+            .set(exact(at.0));
+    }
+
+    /// Whether the backend of a bot (its position in [`Settings::bots`]) is up.
+    pub fn backend_is_up(&self, bot: usize, is_up: bool) {
+        if let Some((name, backend)) = self.upkeep.backends.get(bot) {
+            let labels = [name.as_str(), backend.as_str()];
+            self.upkeep
+                .backend_up
+                .with_label_values(&labels)
+                .set(i64::from(is_up));
+        }
+    }
+
+    /// A call of the shared limit store failed.
+    pub fn rate_limit_store_failed(&self) {
+        self.upkeep.rate_limit_store_errors.inc();
+    }
+
+    /// A request line was counted instead of written.
+    pub(in crate::observe) fn log_suppressed(&self, reason: Reason) {
+        self.upkeep
+            .log_suppressed
+            .with_label_values(&[reason.code()])
+            .inc();
+    }
+
+    /// So many lines were lost since the start; returns how many of them are new.
+    pub(in crate::observe) fn log_lines_lost(&self, in_all: u64) -> u64 {
+        let lost = &self.upkeep.log_lines_lost;
+        let new = in_all.saturating_sub(lost.get());
+        lost.inc_by(new);
+        new
+    }
+}

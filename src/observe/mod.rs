@@ -1,0 +1,283 @@
+//! Tells what happened: one verdict and one line per request, metrics, the log.
+//!
+//! This room must not decide about a request, and must not open sockets.
+
+mod audit;
+mod flood;
+mod log;
+mod metrics;
+mod redact;
+
+pub use audit::{Door, RequestLine};
+pub use log::{LogGuard, start};
+pub use metrics::{Metrics, Reload};
+
+use flood::{Flood, Suppressed};
+
+use crate::config::Settings;
+use crate::judge::Rejection;
+use aws_lc_rs::rand::SystemRandom;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use tokio::time::Instant;
+use tracing_appender::non_blocking::ErrorCounter;
+
+/// How a request ended. Every request ends in exactly one verdict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The client went away before there was an answer.
+    Abandoned,
+    /// The bot answered with this status.
+    Forwarded {
+        /// What the client got.
+        status: u16,
+    },
+    /// The bot answered, and a policy in report mode would have refused.
+    WouldReject {
+        /// What the client got.
+        status: u16,
+        /// What it would have been refused for.
+        rejection: Rejection,
+    },
+    /// The gateway refused.
+    Rejected {
+        /// What the client got; 200 where a refusal is answered as if handled.
+        status: u16,
+        /// Why.
+        rejection: Rejection,
+    },
+}
+
+impl Verdict {
+    /// The word in the request line and in `requests_total`.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Abandoned => "abandoned",
+            Self::Forwarded { .. } => "forwarded",
+            Self::WouldReject { .. } => "would_reject",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+
+    /// The status the client got, if it got one.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Abandoned => None,
+            Self::Forwarded { status }
+            | Self::WouldReject { status, .. }
+            | Self::Rejected { status, .. } => Some(*status),
+        }
+    }
+
+    /// The refusal, if there is one.
+    pub const fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::Abandoned | Self::Forwarded { .. } => None,
+            Self::WouldReject { rejection, .. } | Self::Rejected { rejection, .. } => {
+                Some(rejection)
+            }
+        }
+    }
+}
+
+/// Why an [`Observer`] could not be made. Neither happens on a working machine.
+#[derive(Debug)]
+pub enum ObserverProblem {
+    /// A metric was described wrongly.
+    Metrics(prometheus::Error),
+    /// The system gave no random numbers for the key that hashes identifiers.
+    Random,
+}
+
+impl std::fmt::Display for ObserverProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Metrics(error) => write!(f, "metrics: {error}"),
+            Self::Random => f.write_str("the system gave no random numbers"),
+        }
+    }
+}
+
+impl std::error::Error for ObserverProblem {}
+
+/// Watches requests: what it is told becomes request lines and metrics.
+pub struct Observer {
+    identifiers: audit::IdentifierWriter,
+    metrics: Metrics,
+    flood: Mutex<Flood>,
+    lost_lines: OnceLock<ErrorCounter>,
+}
+
+impl Observer {
+    /// Makes the observer of one gateway: own metrics, own key for hashing identifiers.
+    ///
+    /// # Errors
+    /// See [`ObserverProblem`].
+    pub fn new(settings: &Settings) -> Result<Arc<Self>, ObserverProblem> {
+        let identifiers =
+            audit::IdentifierWriter::new(settings.log.identifiers, &SystemRandom::new())
+                .map_err(|_| ObserverProblem::Random)?;
+        Ok(Arc::new(Self {
+            identifiers,
+            metrics: Metrics::new(settings).map_err(ObserverProblem::Metrics)?,
+            flood: Mutex::new(Flood::new(Instant::now())),
+            lost_lines: OnceLock::new(),
+        }))
+    }
+
+    /// The metrics.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Starts watching a request; `bot` is its position in [`Settings::bots`], if already known.
+    pub fn watch(self: &Arc<Self>, line: RequestLine, bot: Option<usize>) -> Watch {
+        self.metrics.bot(bot).request_started();
+        Watch {
+            observer: Arc::clone(self),
+            line,
+            bot,
+            verdict: None,
+            broken: None,
+            bytes_out: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// Makes lines that the log writer had to drop visible: from now on [`tick`](Self::tick) warns about them.
+    pub fn watch_log(&self, log: &LogGuard) {
+        // A second log writer does not exist in one process; should one be given, the first stays.
+        let _ = self.lost_lines.set(log.lost_lines());
+    }
+
+    /// Does what must happen although no request comes: closes the second of suppressed lines, reports lost lines.
+    ///
+    /// To be called once a second.
+    pub fn tick(&self) {
+        self.write_suppressed(self.flood().tick(Instant::now()));
+        let lost = self.lost_lines.get().map_or(0, ErrorCounter::dropped_lines);
+        let newly_lost = self
+            .metrics
+            .log_lines_lost(u64::try_from(lost).unwrap_or(u64::MAX));
+        if newly_lost > 0 {
+            tracing::warn!(
+                event = "log_lines_lost",
+                count = newly_lost,
+                "the log was read too slowly; lines were lost"
+            );
+        }
+    }
+
+    /// Writes every count of suppressed lines that is still open. To be called once, at the end.
+    pub fn flush(&self) {
+        self.write_suppressed(self.flood().flush(Instant::now()));
+    }
+
+    /// Writes the line of a request that ended, and counts it.
+    fn conclude(&self, ended: &Watch) {
+        let now = Instant::now();
+        let abandoned = (Verdict::Abandoned, now);
+        let (verdict, concluded) = ended.verdict.as_ref().unwrap_or(&abandoned);
+        let entry = audit::Entry {
+            line: &ended.line,
+            bot: self.metrics.bot(ended.bot).name(),
+            verdict,
+            rejection: verdict.rejection().or(ended.broken.as_ref()),
+            bytes_out: ended.bytes_out,
+            until_verdict: concluded.saturating_duration_since(ended.started),
+            duration: now.saturating_duration_since(ended.started),
+        };
+        self.metrics.bot(ended.bot).request_ended(&entry);
+        if let Verdict::Rejected { rejection, .. } = verdict {
+            let (is_written, closed) =
+                self.flood()
+                    .take(ended.line.client_ip, rejection.reason(), now);
+            self.write_suppressed(closed);
+            if !is_written {
+                self.metrics.log_suppressed(rejection.reason());
+                return;
+            }
+        }
+        entry.write(&self.identifiers);
+    }
+
+    fn write_suppressed(&self, closed: Vec<Suppressed>) {
+        for one in closed {
+            audit::write_suppressed(&one);
+        }
+    }
+
+    fn flood(&self) -> std::sync::MutexGuard<'_, Flood> {
+        // Poison only says that another thread panicked; counters have no broken state.
+        self.flood.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither the hash key nor the metrics belong in anybody's debug output.
+        f.debug_struct("Observer").finish_non_exhaustive()
+    }
+}
+
+/// Watches one request. However it ends, exactly one line is written and every metric counts once: when this is dropped.
+#[must_use = "dropping it writes the request line"]
+pub struct Watch {
+    observer: Arc<Observer>,
+    line: RequestLine,
+    bot: Option<usize>,
+    verdict: Option<(Verdict, Instant)>,
+    broken: Option<Rejection>,
+    bytes_out: u64,
+    started: Instant,
+}
+
+impl Watch {
+    /// What is known so far.
+    pub const fn line(&self) -> &RequestLine {
+        &self.line
+    }
+
+    /// To add what was learned.
+    pub const fn line_mut(&mut self) -> &mut RequestLine {
+        &mut self.line
+    }
+
+    /// The bot was found; its position in [`Settings::bots`].
+    pub fn set_bot(&mut self, index: usize) {
+        self.observer.metrics.bot(self.bot).request_moved();
+        self.bot = Some(index);
+        self.observer.metrics.bot(self.bot).request_started();
+    }
+
+    /// Sets the verdict. To be called once, before the answer is streamed; the first verdict stays.
+    pub fn conclude(&mut self, verdict: Verdict) {
+        self.verdict
+            .get_or_insert_with(|| (verdict, Instant::now()));
+    }
+
+    /// The bot's answer broke after its head was passed on: the verdict stays, and the line says why.
+    pub fn note_broken(&mut self, rejection: Rejection) {
+        self.broken.get_or_insert(rejection);
+    }
+
+    /// Counts bytes of the answer's body.
+    pub const fn add_bytes_out(&mut self, bytes: u64) {
+        self.bytes_out = self.bytes_out.saturating_add(bytes);
+    }
+
+    /// Since the request was first seen.
+    pub fn elapsed(&self) -> std::time::Duration {
+        self.started.elapsed()
+    }
+
+    /// The request is over: writes the line. Dropping does the same; this only says it aloud.
+    pub fn finish(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.observer.conclude(self);
+    }
+}

@@ -1,0 +1,144 @@
+//! Sends an admitted request and streams the answer back.
+
+use super::Backend;
+use crate::judge::{Admitted, Reason, Rejection};
+use crate::net::client::chain;
+use crate::net::headers;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Response, Uri};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::{Instant, Sleep};
+
+/// A bot that restarts refuses connections for a moment.
+const SECOND_TRY_AFTER: Duration = Duration::from_millis(250);
+/// Longest silence within an event stream, which has no other end.
+const STREAM_IDLE: Duration = Duration::from_secs(120);
+
+/// The bot's answer, its body still on the way.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// Status, headers fit for the client, and the body.
+    pub response: Response<Answer>,
+    /// From sending to the head of the answer.
+    pub waited: Duration,
+}
+
+impl Backend {
+    pub(super) async fn forward(
+        &self,
+        admitted: Admitted,
+        headers: HeaderMap,
+        query: Option<&str>,
+    ) -> Result<Forwarded, Rejection> {
+        let uri = self.target(query);
+        let body = admitted.activity().raw().clone();
+        let started = Instant::now();
+        let sending = self.send(uri, headers, body);
+        let response = match tokio::time::timeout(self.response_timeout, sending).await {
+            Ok(outcome) => outcome?,
+            Err(_) => {
+                let note = format!("no answer from the bot within {:?}", self.response_timeout);
+                return Err(Rejection::from(Reason::UpstreamTimedOut).noting(note));
+            }
+        };
+        let waited = started.elapsed();
+        let (mut head, body) = response.into_parts();
+        let idle = if is_event_stream(&head.headers) { STREAM_IDLE } else { self.response_timeout };
+        head.headers = headers::to_client(&head.headers);
+        head.extensions.clear();
+        Ok(Forwarded { response: Response::from_parts(head, Answer::new(body, idle)), waited })
+    }
+
+    /// The backend's address, with the query of the request where the address has none of its own.
+    fn target(&self, query: Option<&str>) -> Uri {
+        let Some(query) = query.filter(|_| self.uri.query().is_none()) else { return self.uri.clone() };
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = format!("{}?{query}", self.uri.path()).parse::<PathAndQuery>().ok();
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    }
+
+    /// One try, and one more where no connection could be made. Once bytes were sent there is no second: a POST may have been
+    /// handled although its answer was lost.
+    async fn send(&self, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, Rejection> {
+        let request = || {
+            let mut request = Request::post(uri.clone()).body(Full::new(body.clone())).map_err(|e| broken(&e))?;
+            *request.headers_mut() = headers.clone();
+            Ok::<_, Rejection>(request)
+        };
+        match self.client.request(request()?).await {
+            Ok(response) => Ok(response),
+            Err(error) if error.is_connect() => {
+                tokio::time::sleep(SECOND_TRY_AFTER).await;
+                self.client.request(request()?).await.map_err(|error| {
+                    if error.is_connect() {
+                        return Rejection::from(Reason::UpstreamUnreachable).noting(chain(&error));
+                    }
+                    broken(&error)
+                })
+            }
+            Err(error) => Err(broken(&error)),
+        }
+    }
+}
+
+fn broken(error: &dyn std::error::Error) -> Rejection {
+    Rejection::from(Reason::UpstreamBroken).noting(chain(error))
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        let media = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+        media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+    })
+}
+
+/// The body of an answer: passed on as it comes, ended when the bot falls silent.
+#[derive(Debug)]
+pub struct Answer {
+    body: Incoming,
+    idle: Duration,
+    deadline: Pin<Box<Sleep>>,
+}
+
+impl Answer {
+    fn new(body: Incoming, idle: Duration) -> Self {
+        Self { body, idle, deadline: Box::pin(tokio::time::sleep(idle)) }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Rejection;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Rejection>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.deadline.as_mut().reset(Instant::now() + this.idle);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken(&error)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
+                let note = format!("the bot fell silent for {:?} in the middle of its answer", this.idle);
+                Poll::Ready(Some(Err(Rejection::from(Reason::UpstreamTimedOut).noting(note))))
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,309 @@
+//! A stand-in for those services of Microsoft that a bot and a gateway talk to, behind one TLS socket on port 443.
+
+use crate::certificates::Authority;
+use crate::world::{APP_ID, APP_PASSWORD, TENANT};
+use botgate::cli::demo::channel::{ENDORSED, ISSUER};
+use botgate::cli::demo::signing::SigningKey;
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+/// Names that are Microsoft's. All of them lead to the stand-in, so that a call to one it does not play is noticed.
+pub(crate) const HOSTS: &[&str] = &[
+    "login.botframework.com",
+    "login.microsoftonline.com",
+    "login.windows.net",
+    "sts.windows.net",
+    "smba.trafficmanager.net",
+    "api.botframework.com",
+    "token.botframework.com",
+    "directline.botframework.com",
+    "webchat.botframework.com",
+    "graph.microsoft.com",
+];
+
+/// What the bot sent to the Connector.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// Where it was sent: the part of the address before `v3`.
+    pub(crate) service_url: String,
+    /// From the path, decoded.
+    pub(crate) conversation: String,
+    /// The id of the activity it replies to, from the path.
+    pub(crate) reply_to: String,
+    /// Whether it carried a token that this stand-in had given to the bot.
+    pub(crate) with_given_token: bool,
+    /// The activity.
+    pub(crate) activity: Value,
+}
+
+/// The stand-in. It runs until the runtime ends.
+pub(crate) struct Microsoft {
+    channel_key: SigningKey,
+    given_tokens: Mutex<Vec<String>>,
+    replies: Mutex<Vec<Reply>>,
+    asked: Mutex<Vec<String>>,
+    unexpected: Mutex<Vec<String>>,
+}
+
+impl Microsoft {
+    /// Listens on 127.0.0.1:443 with a certificate for all of [`HOSTS`].
+    pub(crate) async fn start(authority: &Authority, channel_key: &SigningKey) -> Arc<Self> {
+        let (certificate, key) = authority.issue(HOSTS);
+        let tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key);
+        let acceptor = TlsAcceptor::from(Arc::new(tls.unwrap()));
+        let listener = TcpListener::bind(("127.0.0.1", 443)).await.unwrap();
+        let microsoft = Arc::new(Self {
+            channel_key: channel_key.clone(),
+            given_tokens: Mutex::default(),
+            replies: Mutex::default(),
+            asked: Mutex::default(),
+            unexpected: Mutex::default(),
+        });
+        let serving = Arc::clone(&microsoft);
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let (acceptor, microsoft) = (acceptor.clone(), Arc::clone(&serving));
+                tokio::spawn(async move {
+                    let stream = match acceptor.accept(socket).await {
+                        Ok(stream) => stream,
+                        Err(error) => return microsoft.note_unexpected(format!("TLS: {error}")),
+                    };
+                    let service = service_fn(|request| microsoft.answer(request));
+                    // A client that goes away between requests is not of interest.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        microsoft
+    }
+
+    /// Everything the Connector received in `conversation`.
+    pub(crate) fn replies_in(&self, conversation: &str) -> Vec<Reply> {
+        let replies = self.replies.lock().unwrap();
+        replies
+            .iter()
+            .filter(|reply| reply.conversation == conversation)
+            .cloned()
+            .collect()
+    }
+
+    /// Every request so far, as `METHOD host/path`.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// What was asked that no well-behaved bot or gateway asks for.
+    pub(crate) fn unexpected(&self) -> Vec<String> {
+        self.unexpected.lock().unwrap().clone()
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let host = head
+            .headers
+            .get(header::HOST)
+            .map_or("", |host| host.to_str().unwrap_or(""))
+            .to_owned();
+        let line = format!("{} {host}{}", head.method, head.uri.path());
+        self.asked.lock().unwrap().push(line.clone());
+        let body = Limited::new(body, 1 << 20)
+            .collect()
+            .await
+            .map(|body| body.to_bytes())
+            .unwrap_or_default();
+        let path: Vec<String> = head.uri.path().split('/').skip(1).map(decoded).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let authorization = head
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+
+        let answer = match (&head.method, host.as_str(), path.as_slice()) {
+            (&Method::GET, "login.botframework.com", ["v1", ".well-known", document]) => {
+                self.channel_document(document)
+            }
+            (&Method::GET, "login.microsoftonline.com", ["common", "discovery", "instance"]) => {
+                Some(instance_discovery())
+            }
+            (
+                &Method::GET,
+                "login.microsoftonline.com",
+                [tenant, "v2.0", ".well-known", "openid-configuration"],
+            ) => Some(entra_metadata(tenant)),
+            (&Method::POST, "login.microsoftonline.com", [tenant, "oauth2", "v2.0", "token"]) => {
+                self.give_token(tenant, &body)
+            }
+            (
+                &Method::POST,
+                "smba.trafficmanager.net" | "directline.botframework.com",
+                [
+                    service @ ..,
+                    "v3",
+                    "conversations",
+                    conversation,
+                    "activities",
+                    reply_to,
+                ],
+            ) => {
+                let service_url = format!(
+                    "https://{host}/{}",
+                    service
+                        .iter()
+                        .map(|part| format!("{part}/"))
+                        .collect::<String>()
+                );
+                self.record_reply([&service_url, conversation, reply_to], authorization, &body)
+            }
+            _ => None,
+        };
+        let (status, json) = answer.unwrap_or_else(|| {
+            self.note_unexpected(format!("{line}: {}", String::from_utf8_lossy(&body)));
+            (
+                StatusCode::NOT_FOUND,
+                json!({"error": {"code": "NotFound"}}),
+            )
+        });
+        let response = Response::builder()
+            .status(status)
+            .header(header::CONTENT_TYPE, "application/json; charset=utf-8");
+        Ok(response.body(Full::from(json.to_string())).unwrap())
+    }
+
+    /// The channel's OpenID metadata and its keys.
+    fn channel_document(&self, document: &str) -> Option<Answer> {
+        let json = match document {
+            "openidconfiguration" => json!({
+                "issuer": ISSUER,
+                "authorization_endpoint": "https://invalid.botframework.com",
+                "jwks_uri": "https://login.botframework.com/v1/.well-known/keys",
+                "id_token_signing_alg_values_supported": ["RS256"],
+                "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+            }),
+            "keys" => {
+                let mut key = self.channel_key.jwk();
+                key.insert("endorsements".into(), json!(ENDORSED));
+                json!({ "keys": [key] })
+            }
+            _ => return None,
+        };
+        Some((StatusCode::OK, json))
+    }
+
+    /// Entra's token endpoint, for the bot's own credentials only.
+    fn give_token(&self, tenant: &str, form: &[u8]) -> Option<Answer> {
+        let form: HashMap<_, _> = url::form_urlencoded::parse(form).into_owned().collect();
+        let expected = [
+            ("grant_type", "client_credentials"),
+            ("client_id", APP_ID),
+            ("client_secret", APP_PASSWORD),
+            ("scope", "https://api.botframework.com/.default"),
+        ];
+        let is_ours = expected
+            .iter()
+            .all(|(name, value)| form.get(*name).is_some_and(|sent| sent == value));
+        if tenant != TENANT || !is_ours {
+            return None;
+        }
+        let token = format!("given-to-the-bot-{}", uuid::Uuid::new_v4());
+        self.given_tokens.lock().unwrap().push(token.clone());
+        Some((
+            StatusCode::OK,
+            json!({"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token}),
+        ))
+    }
+
+    /// The Connector: a reply is recorded whatever its token, but refused without a good one.
+    fn record_reply(
+        &self,
+        path: [&str; 3],
+        authorization: Option<&str>,
+        body: &[u8],
+    ) -> Option<Answer> {
+        let activity = serde_json::from_slice(body).ok()?;
+        let token = authorization
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .unwrap_or_default();
+        let with_given_token = self
+            .given_tokens
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|given| given == token);
+        let [service_url, conversation, reply_to] = path.map(str::to_owned);
+        self.replies.lock().unwrap().push(Reply {
+            service_url,
+            conversation,
+            reply_to,
+            with_given_token,
+            activity,
+        });
+        if with_given_token {
+            Some((
+                StatusCode::CREATED,
+                json!({"id": uuid::Uuid::new_v4().to_string()}),
+            ))
+        } else {
+            Some((
+                StatusCode::UNAUTHORIZED,
+                json!({"message": "Authorization has been denied for this request."}),
+            ))
+        }
+    }
+
+    fn note_unexpected(&self, what: String) {
+        self.unexpected.lock().unwrap().push(what);
+    }
+}
+
+type Answer = (StatusCode, Value);
+
+/// What MSAL asks to make sure that an authority is Microsoft's.
+fn instance_discovery() -> Answer {
+    let json = json!({
+        "tenant_discovery_endpoint": format!("https://login.microsoftonline.com/{TENANT}/v2.0/.well-known/openid-configuration"),
+        "api-version": "1.1",
+        "metadata": [{
+            "preferred_network": "login.microsoftonline.com",
+            "preferred_cache": "login.windows.net",
+            "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
+        }],
+    });
+    (StatusCode::OK, json)
+}
+
+fn entra_metadata(tenant: &str) -> Answer {
+    let base = format!("https://login.microsoftonline.com/{tenant}");
+    let json = json!({
+        "issuer": format!("{base}/v2.0"),
+        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
+        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
+        "end_session_endpoint": format!("{base}/oauth2/v2.0/logout"),
+    });
+    (StatusCode::OK, json)
+}
+
+/// One segment of a path: conversation ids hold `:`, `@` and `=`, which clients may escape.
+fn decoded(segment: &str) -> String {
+    let as_form_value = format!("={}", segment.replace('+', "%2B").replace('&', "%26"));
+    let pair = url::form_urlencoded::parse(as_form_value.as_bytes()).next();
+    pair.map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
+}

@@ -1,0 +1,19 @@
+//! Scenarios: the real gateway over real TLS sockets on loopback, between a stand-in channel and a recording bot.
+//!
+//! | module | promises |
+//! | --- | --- |
+//! | `demo` | `botgate demo` ends green. |
+//! | `smoke` | A valid message arrives, one without a token does not. |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "a test may fail by panicking"
+)]
+
+mod demo;
+mod smoke;
+mod support;

@@ -1,0 +1,318 @@
+//! Requests as the channel sends them, each with one thing wrong if the scenario wants it.
+
+use super::gateway::Gateway;
+use super::reply::Reply;
+use super::{APP_ID, PATIENCE};
+use botgate::cli::demo::bot::MESSAGES_PATH;
+use botgate::cli::demo::channel::TEAMS_SERVICE_URL;
+use botgate::cli::demo::client::{Protocol, SERVER_NAME};
+use botgate::cli::demo::token::TokenSpec;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use serde_json::Value;
+use std::io;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+/// A request about to be sent. As it comes it is valid; every method makes one change.
+pub(crate) struct Post {
+    gateway: Gateway,
+    protocol: Protocol,
+    method: Method,
+    path: String,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    authorization: Authorization,
+    body: Vec<u8>,
+}
+
+enum Authorization {
+    /// `Bearer` and a token for the body's service URL, after these changes.
+    Token(Vec<Box<dyn FnOnce(TokenSpec) -> TokenSpec + Send>>),
+    /// These header values.
+    Values(Vec<String>),
+}
+
+impl Post {
+    pub(crate) fn new(gateway: Gateway, body: Vec<u8>) -> Self {
+        let headers = vec![
+            (header::HOST, HeaderValue::from_static(SERVER_NAME)),
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json; charset=utf-8"),
+            ),
+            (
+                header::USER_AGENT,
+                HeaderValue::from_static("Microsoft-SkypeBotApi (Microsoft-BotFramework/3.0)"),
+            ),
+        ];
+        Self {
+            gateway,
+            protocol: Protocol::Http1,
+            method: Method::POST,
+            path: MESSAGES_PATH.to_owned(),
+            headers,
+            authorization: Authorization::Token(vec![]),
+            body,
+        }
+    }
+
+    pub(crate) const fn over_http2(mut self) -> Self {
+        self.protocol = Protocol::Http2;
+        self
+    }
+
+    pub(crate) fn method(mut self, method: Method) -> Self {
+        self.method = method;
+        self
+    }
+
+    pub(crate) fn path(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Sets `Host`, or `:authority`.
+    pub(crate) fn host(self, host: &str) -> Self {
+        self.header("host", host)
+    }
+
+    /// Sets a header in place of any with this name.
+    pub(crate) fn header(self, name: &str, value: &str) -> Self {
+        self.without_header(name).also_header(name, value)
+    }
+
+    /// Adds a header beside any with this name.
+    pub(crate) fn also_header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((
+            name.parse().expect("a header name"),
+            value.parse().expect("a header value"),
+        ));
+        self
+    }
+
+    pub(crate) fn without_header(mut self, name: &str) -> Self {
+        self.headers
+            .retain(|(other, _)| !other.as_str().eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// Changes the token before it is signed.
+    pub(crate) fn token(
+        mut self,
+        change: impl FnOnce(TokenSpec) -> TokenSpec + Send + 'static,
+    ) -> Self {
+        match &mut self.authorization {
+            Authorization::Token(changes) => changes.push(Box::new(change)),
+            Authorization::Values(_) => {
+                self.authorization = Authorization::Token(vec![Box::new(change)])
+            }
+        }
+        self
+    }
+
+    pub(crate) fn without_token(self) -> Self {
+        self.authorization(&[])
+    }
+
+    /// Sends these `Authorization` headers in place of a token.
+    pub(crate) fn authorization(mut self, values: &[&str]) -> Self {
+        self.authorization =
+            Authorization::Values(values.iter().map(|&value| value.to_owned()).collect());
+        self
+    }
+
+    /// Changes the activity, which is then written anew. A token made for it follows its service URL.
+    pub(crate) fn activity(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        let mut activity =
+            serde_json::from_slice(&self.body).expect("the activity is JSON before this change");
+        change(&mut activity);
+        self.body = activity.to_string().into_bytes();
+        self
+    }
+
+    /// Changes the body as text, where JSON values cannot say what is wrong with it.
+    pub(crate) fn text(mut self, change: impl FnOnce(String) -> String) -> Self {
+        self.body =
+            change(String::from_utf8(self.body).expect("the body is UTF-8 before this change"))
+                .into_bytes();
+        self
+    }
+
+    /// Replaces the body.
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sends it and reads the whole answer.
+    pub(crate) async fn send(self) -> Reply {
+        let gateway = self.gateway.clone();
+        self.try_send()
+            .await
+            .unwrap_or_else(|error| panic!("no answer: {error}\n{}", gateway.output()))
+    }
+
+    /// Sends it, on a connection of its own.
+    pub(crate) async fn try_send(self) -> io::Result<Reply> {
+        let (gateway, protocol) = (self.gateway.clone(), self.protocol);
+        let seen_before = gateway.bot().seen().len();
+        let request = self.into_request();
+        let sent = Sent::of(&request);
+        let response = gateway.client().send(protocol, request);
+        let response = tokio::time::timeout(PATIENCE, response).await??;
+        Ok(Reply::new(gateway, sent, seen_before, response))
+    }
+
+    /// The request, for scenarios that care about the connection it is sent on.
+    pub(crate) fn into_request(mut self) -> Request<Bytes> {
+        let values = self.authorization_values();
+        let mut request = Request::new(Bytes::from(self.body));
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self
+            .path
+            .parse()
+            .expect("a path that can be sent; else use into_bytes");
+        for (name, value) in self.headers {
+            request.headers_mut().append(name, value);
+        }
+        for value in values {
+            request.headers_mut().append(
+                header::AUTHORIZATION,
+                value.parse().expect("a header value"),
+            );
+        }
+        request
+    }
+
+    /// The request as HTTP/1.1 puts it on the wire, to be spoiled and sent with [`send_raw`].
+    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+        use std::fmt::Write as _;
+        let values = self.authorization_values();
+        let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().expect("visible")));
+        for (name, value) in
+            headers.chain(values.iter().map(|value| ("authorization", value.as_str())))
+        {
+            write!(head, "{name}: {value}\r\n").expect("strings take everything");
+        }
+        write!(head, "content-length: {}\r\n\r\n", self.body.len())
+            .expect("strings take everything");
+        [head.as_bytes(), &self.body].concat()
+    }
+
+    /// Makes the token, if there is to be one.
+    fn authorization_values(&mut self) -> Vec<String> {
+        match std::mem::replace(&mut self.authorization, Authorization::Values(vec![])) {
+            Authorization::Values(values) => values,
+            Authorization::Token(changes) => {
+                let activity: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+                let service_url = activity["serviceUrl"].as_str().unwrap_or(TEAMS_SERVICE_URL);
+                let valid = self.gateway.channel().token(APP_ID, service_url);
+                let spec = changes.into_iter().fold(valid, |spec, change| change(spec));
+                vec![format!("Bearer {}", spec.sign().expect("the key signs"))]
+            }
+        }
+    }
+}
+
+/// What of a request is needed to judge the answer.
+#[derive(Clone, Default)]
+pub(crate) struct Sent {
+    pub(crate) authorization: Vec<String>,
+    pub(crate) body: Bytes,
+}
+
+impl Sent {
+    fn of(request: &Request<Bytes>) -> Self {
+        let values = request.headers().get_all(header::AUTHORIZATION).iter();
+        let authorization = values
+            .map(|value| value.to_str().expect("visible").to_owned())
+            .collect();
+        Self {
+            authorization,
+            body: request.body().clone(),
+        }
+    }
+}
+
+/// Writes bytes over TLS as they are, and reads until an answer is complete or the gateway closes. `None` if it closes
+/// without a word.
+pub(crate) async fn send_raw(gateway: &Gateway, bytes: &[u8]) -> Option<Reply> {
+    let seen_before = gateway.bot().seen().len();
+    let mut stream = gateway
+        .client()
+        .handshake(Protocol::Http1)
+        .await
+        .expect("the handshake succeeds");
+    // A gateway that refuses may close before it has read everything.
+    let _written = stream.write_all(bytes).await;
+    let _flushed = stream.flush().await;
+    let mut answer = Vec::new();
+    let reading = async {
+        let mut piece = [0; 4096];
+        while complete(&answer).is_none() {
+            match stream.read(&mut piece).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => answer.extend_from_slice(&piece[..count]),
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, reading).await;
+    assert!(
+        in_time.is_ok(),
+        "the gateway neither answers nor closes: {:?}",
+        String::from_utf8_lossy(&answer)
+    );
+    if answer.is_empty() {
+        return None;
+    }
+    let response = complete(&answer).unwrap_or_else(|| {
+        panic!(
+            "closed in the middle of an answer: {:?}",
+            String::from_utf8_lossy(&answer)
+        )
+    });
+    let text = String::from_utf8_lossy(bytes);
+    let values = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_once(':'));
+    let authorization = values
+        .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
+        .map(|(_, value)| value.trim().to_owned())
+        .collect();
+    Some(Reply::new(
+        gateway.clone(),
+        Sent {
+            authorization,
+            body: Bytes::new(),
+        },
+        seen_before,
+        response,
+    ))
+}
+
+/// The answer in `bytes`, once it is all there. The gateway's own answers have a Content-Length.
+fn complete(bytes: &[u8]) -> Option<Response<Bytes>> {
+    let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..head_end]).expect("heads are text");
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().expect("a status");
+    let mut response = Response::builder().status::<u16>(status);
+    for line in lines {
+        let (name, value) = line.split_once(':').expect("a header");
+        response = response.header(name, value.trim());
+    }
+    let length = response.headers_ref()?.get(header::CONTENT_LENGTH);
+    let length: usize = length.map_or(0, |length| {
+        length.to_str().expect("visible").parse().expect("a number")
+    });
+    let body = bytes.get(head_end + 4..head_end + 4 + length)?;
+    Some(
+        response
+            .body(Bytes::copy_from_slice(body))
+            .expect("a response"),
+    )
+}

@@ -1,0 +1,24 @@
+//! What scenarios are told with: the real gateway, a client, and assertions that look at everything at once.
+//!
+//! The stand-in channel and bot are those of `botgate demo`; see `botgate::cli::demo`.
+
+#![allow(dead_code, reason = "some of it is for scenarios still to be written")]
+
+pub(crate) mod client;
+mod config;
+pub(crate) mod gateway;
+pub(crate) mod reply;
+
+pub(crate) use gateway::Gateway;
+
+use std::time::Duration;
+
+/// The app id of the bot that every scenario has.
+pub(crate) const APP_ID: &str = "5d0c7e1a-9f2b-4c3d-8e4f-0a1b2c3d4e5f";
+/// The tenant that the Teams activities in `data/` come from.
+pub(crate) const TENANT: &str = "8c1f2e3d-4b5a-4968-8776-5a4b3c2d1e0f";
+/// Another one.
+pub(crate) const FOREIGN_TENANT: &str = "f0e1d2c3-b4a5-4697-8879-6a5b4c3d2e1f";
+
+/// How long a scenario waits for what must happen. Long, because a busy machine is slow and a failure is rare.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
