@@ -4,6 +4,7 @@
 //! for an idle keep-alive connection. Here they are two: `keep_alive` until the first byte of a request, `head` from it to the
 //! moment the request is served, and none while it is being served (bodies have their own deadline).
 
+use super::clock;
 use super::head_scan::HeadScan;
 use std::io;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +117,7 @@ impl<S> Paced<S> {
             Phase::Serving => Duration::ZERO,
         };
         if phase != Phase::Serving {
-            self.deadline.as_mut().reset(Instant::now() + wait);
+            self.deadline.as_mut().reset(clock::deadline(wait));
         }
         self.phase = phase;
     }
@@ -174,6 +175,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
 
     const PATIENCE: Patience = Patience { head: Duration::from_secs(10), keep_alive: Duration::from_secs(75) };
 
