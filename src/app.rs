@@ -70,9 +70,6 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         observer.watch_log(log);
     }
     let certificate = tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
-    if let Some(certificate) = &certificate {
-        tell_of_certificate(certificate, &observer);
-    }
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let limiter = Arc::new(Limiter::new(&settings));
     let upstreams = Upstreams::new(&settings).map_err(|e| problem("backends", &e))?;

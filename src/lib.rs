@@ -1,4 +1,44 @@
-//! botgate.
+//! botgate: a reverse-proxy security gateway in front of a Microsoft Bot Framework bot.
+//!
+//! # The map
+//!
+//! One line, read left to right. A module may import only what stands to its left; modules inside one pair of braces do not
+//! see each other. `tests/floor_plan.rs` holds the code to it.
+//!
+//! `secret` · `judge` · `config` · `observe` · `net` · `{keyring, limit, tls, upstream}` · `{ingress, admin}` · `app` · `cli` · `main`
+//!
+//! * [`judge`] **decides** and touches nothing: no socket, file, clock or log.
+//! * [`config`] says **what we want**: `gateway.toml`, read, checked and complete.
+//! * [`observe`] **tells**: the request line, metrics, the log.
+//! * [`net`] **moves bytes** and holds no opinion.
+//! * The services **know how**: [`keyring`] (signing keys), [`limit`] (budgets), [`tls`] (certificates), [`upstream`] (bots).
+//! * The doors are **where requests come in**: [`ingress`] (channel to bot), [`admin`] (operators).
+//! * [`app`] **assembles**, [`cli`] **talks to people**.
+//!
+//! # The path of a request
+//!
+//! `net::listener` accepts, handshakes and reads a head → [`ingress`] asks, in this order: `limit` (the address's budget),
+//! `judge::route` (which bot), `judge::head` (POST of plain JSON), `judge::token::bearer` (one well-formed RS256 token),
+//! `judge::token` (issuer, time, audience), `keyring` (the key it names), `judge::token` again (the signature: from here on the
+//! caller is *proven*), `net::body`, `judge::activity` (one strict reading), `judge::policy` (the rules), `limit` (the proven
+//! caller's budgets), `upstream` (the very bytes that were judged) → back through `ingress`, and through `net::reply` only if
+//! refused → `observe`, which writes exactly one line.
+//!
+//! # Words
+//!
+//! *caller*: who sent a request. *bot*: who receives it. *channel*: Teams, Direct Line and so on. *door*: where requests come in.
+//! *reason*: why one was refused. *verdict*: how one ended. *stranger*: a caller that has proven nothing.
+//!
+//! # If you want to …
+//!
+//! | to | touch |
+//! | --- | --- |
+//! | add a rule | a file in `judge/policy/`, a row in `RULES`, a row in `reasons!`, a key in `config`, a scenario |
+//! | add a reason | a row in `reasons!`; the README table and the metric label follow, tests fail until they do |
+//! | know another cloud | a row in `judge/cloud.rs` |
+//! | change what callers see | `net/reply.rs` |
+//! | change what is logged | `observe/audit.rs` |
+
 pub mod admin;
 pub mod app;
 pub mod cli;

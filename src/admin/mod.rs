@@ -4,7 +4,7 @@ use crate::config::Settings;
 use crate::keyring::Keyring;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
-use crate::observe::Observer;
+use crate::observe::{Metrics, Observer};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -53,11 +53,11 @@ impl Admin {
 
     fn metrics(&self) -> Response<Body> {
         let metrics = self.observer.metrics();
-        for (issuer, age) in self.keyring.ages() {
-            metrics.keys_age(&issuer, age);
+        for (issuer, seconds) in self.keyring.ages() {
+            metrics.keys_age(&issuer, seconds);
         }
         let mut response = text(metrics.render());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4"));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Metrics::MEDIA_TYPE));
         response
     }
 }

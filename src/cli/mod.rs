@@ -91,10 +91,28 @@ pub fn main() -> ExitCode {
     let flags = |options: &RunOptions| StartFlags { allow_self_signed: options.allow_self_signed };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(options) => run::run(&options.config, flags(&options)),
-        Command::Check(options) => check::run(&options.config, flags(&options), &mut io::stdout().lock()),
+        Command::Check(options) => {
+            let outcome = check::run(&options.config, flags(&options), &mut io::stdout().lock());
+            told(outcome.map(|outcome| match outcome {
+                check::Outcome::Usable => Exit::Good,
+                check::Outcome::Refused => Exit::Configuration,
+            }))
+        }
         Command::Demo { keep_running } => demo::main(keep_running),
-        Command::Reasons { markdown } => reasons::run(markdown, &mut io::stdout().lock()),
+        Command::Reasons { markdown } => {
+            let style = if markdown { reasons::Style::Markdown } else { reasons::Style::Text };
+            told(reasons::run(style, &mut io::stdout().lock()).map(|()| Exit::Good))
+        }
         Command::Healthcheck { url } => healthcheck::run(&url),
     }
     .into()
+}
+
+/// A command that only writes: a reader that closed its end early (`botgate reasons | head`) is no mistake.
+fn told(outcome: io::Result<Exit>) -> Exit {
+    match outcome {
+        Ok(exit) => exit,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
+        Err(_) => Exit::Internal,
+    }
 }

@@ -15,7 +15,7 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
         Err(problems) => {
             let mut out = io::stderr().lock();
             for problem in &problems {
-                let _ = writeln!(out, "{}", problem.render(path));
+                let _ = writeln!(out, "{}", problem.in_file(&path.display().to_string()));
             }
             let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
             let _ = writeln!(out, "botgate: {errors} problem(s) in {}; not started", path.display());

@@ -2,9 +2,20 @@
 //!
 //! This room must not open sockets, and must not decide about requests; it builds the values that `judge` decides with.
 
+mod backend;
+mod bots;
+mod clouds;
 mod file;
+mod keys;
+mod policy;
 mod problem;
 mod resolve;
+mod server;
+#[cfg(test)]
+mod tests;
+mod text;
+mod typed;
+mod values;
 
 pub use problem::{Problem, Severity};
 pub use resolve::{Loaded, StartFlags, load, parse};

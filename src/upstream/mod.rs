@@ -2,7 +2,7 @@
 
 mod forward;
 
-pub use forward::Forwarded;
+pub use forward::{Answer, Forwarded};
 
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Rejection};

@@ -2,6 +2,7 @@
 //!
 //! | module | promises |
 //! | --- | --- |
+//! | `demo` | `botgate demo` ends green. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 
 #![allow(
@@ -13,5 +14,6 @@
     reason = "a test may fail by panicking"
 )]
 
+mod demo;
 mod smoke;
 mod support;

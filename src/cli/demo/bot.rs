@@ -84,9 +84,14 @@ impl EchoBot {
         })
     }
 
+    /// `http://127.0.0.1:PORT`.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
     /// Its messaging endpoint: what a gateway's `backend` is set to.
     pub fn messages_url(&self) -> String {
-        format!("http://{}{MESSAGES_PATH}", self.server.address())
+        format!("{}{MESSAGES_PATH}", self.origin())
     }
 
     /// Answers every request from now on as `script` says.

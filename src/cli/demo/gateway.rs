@@ -27,8 +27,10 @@ pub struct GatewayProcess {
 /// What the gateway wrote so far, line by line.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
-    /// Standard output: the log.
+    /// Standard output: the log as it was written.
     pub stdout: Vec<String>,
+    /// Its lines that are JSON, which is all of them if the gateway keeps its word.
+    pub log: Vec<Value>,
     /// Standard error.
     pub stderr: Vec<String>,
     /// Whether standard output is closed, which is so once the gateway has ended.
@@ -36,16 +38,17 @@ pub struct Output {
 }
 
 impl Output {
-    /// The log lines that are JSON, which is all of them if the gateway keeps its word.
-    pub fn log(&self) -> impl Iterator<Item = Value> {
-        self.stdout
+    /// The request lines.
+    pub fn request_lines(&self) -> impl Iterator<Item = &Value> {
+        self.log
             .iter()
-            .filter_map(|line| serde_json::from_str(line).ok())
+            .filter(|line| text(line, "event") == "request")
     }
 
-    /// The request lines.
-    pub fn request_lines(&self) -> impl Iterator<Item = Value> {
-        self.log().filter(|line| text(line, "event") == "request")
+    fn take_stdout(&mut self, line: String) {
+        // Read once, here: whoever waits for a line looks at all of them each time another arrives.
+        self.log.extend(serde_json::from_str::<Value>(&line));
+        self.stdout.push(line);
     }
 }
 
@@ -107,18 +110,13 @@ impl GatewayProcess {
         })?;
         let output = watch::Sender::new(Output::default());
         if let Some(stdout) = child.stdout.take() {
-            tokio::spawn(follow(
-                stdout,
-                output.clone(),
-                |output| &mut output.stdout,
-                true,
-            ));
+            tokio::spawn(follow(stdout, output.clone(), Output::take_stdout, true));
         }
         if let Some(stderr) = child.stderr.take() {
             tokio::spawn(follow(
                 stderr,
                 output.clone(),
-                |output| &mut output.stderr,
+                |output, line| output.stderr.push(line),
                 false,
             ));
         }
@@ -235,7 +233,7 @@ impl GatewayProcess {
     ) -> Option<Value> {
         let mut found = None;
         let look = |output: &Output| {
-            found = output.log().find(|line| wanted(line));
+            found = output.log.iter().find(|line| wanted(line)).cloned();
             found.is_some()
         };
         self.wait_until(look, within).await;
@@ -283,13 +281,13 @@ pub fn text<'a>(line: &'a Value, name: &str) -> &'a str {
 async fn follow(
     stream: impl AsyncRead + Unpin,
     output: watch::Sender<Output>,
-    place: fn(&mut Output) -> &mut Vec<String>,
+    take: fn(&mut Output, String),
     ends: bool,
 ) {
     let mut lines = BufReader::new(stream).lines();
     // A line that is no UTF-8 ends the reading, and the test that waits for it says so.
     while let Ok(Some(line)) = lines.next_line().await {
-        output.send_modify(|output| place(output).push(line));
+        output.send_modify(|output| take(output, line));
     }
     output.send_modify(|output| output.ended |= ends);
 }

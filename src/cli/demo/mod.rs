@@ -1,4 +1,6 @@
-//! `demo`.
+//! `demo`: a stand-in channel, the real gateway and an echo bot on loopback, and the requests that tell what it does.
+//!
+//! The stand-ins are also those of `tests/scenarios`, which is why they can do more than the demo asks of them.
 
 mod answer;
 pub mod bot;
@@ -8,5 +10,119 @@ mod connector;
 mod echo;
 pub mod gateway;
 mod loopback;
+mod scenes;
 pub mod signing;
+mod stage;
+mod table;
 pub mod token;
+mod verdict;
+mod witnesses;
+
+use self::bot::MESSAGES_PATH;
+use self::stage::Stage;
+use self::table::{Colour, Style, say};
+use super::Exit;
+use std::io;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Plays the demo and prints it: good only if every request went as it should. With `keep_running`, leaves everything
+/// up until Ctrl-C and prints what to try.
+pub(super) fn main(keep_running: bool) -> Exit {
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run(keep_running)),
+        Err(error) => broken(&error),
+    }
+}
+
+async fn run(keep_running: bool) -> Exit {
+    // Dropping the performance ends the gateway and removes its folder, also when it is cut short.
+    tokio::select! {
+        played = perform(keep_running) => match played {
+            Ok(true) => Exit::Good,
+            Ok(false) => Exit::NotSo,
+            Err(error) => broken(&error),
+        },
+        () = interrupted() => if keep_running { Exit::Good } else { Exit::NotSo },
+    }
+}
+
+fn broken(error: &io::Error) -> Exit {
+    say(&format!("the demo could not be set up: {error}"));
+    Exit::Internal
+}
+
+async fn perform(keep_running: bool) -> io::Result<bool> {
+    let colour = Colour::of_stdout();
+    let stage = Stage::set().await?;
+    introduce(&stage, colour);
+    let mut rows = vec![];
+    for act in scenes::acts(&stage.channel)? {
+        say(&table::heading(act.heading, colour));
+        for scene in &act.scenes {
+            let row = stage.play(scene).await;
+            say(&table::row(&row, colour));
+            rows.push(row);
+        }
+    }
+    say(&format!("\n{}", table::summary(&rows, colour)));
+    if keep_running {
+        invite(&stage, colour)?;
+        std::future::pending::<()>().await;
+    }
+    Ok(rows.iter().all(|row| row.wrong.is_empty()))
+}
+
+fn introduce(stage: &Stage, colour: Colour) {
+    let (channel, bot, gateway) = (stage.channel.origin(), stage.bot.origin(), stage.origin());
+    say(&format!(
+        "A stand-in channel ({channel}) signs requests the way Microsoft's Bot Connector does,\n\
+         and an echo bot ({bot}) remembers all it gets.\n\
+         Between them stands the real gateway ({gateway}): every line below is a request sent to it\n\
+         over TLS, and what caller, bot and log say about it.\n"
+    ));
+    say(&table::header(colour));
+}
+
+/// Says where everything is, and which commands to try.
+fn invite(stage: &Stage, colour: Colour) -> io::Result<()> {
+    let (token, message) = scenes::sample(&stage.channel)?;
+    let file = stage.folder().join("message.json");
+    std::fs::write(&file, message.to_string())?;
+    let admin = stage
+        .gateway
+        .admin()
+        .map(|admin| format!("http://{admin}"))
+        .unwrap_or_default();
+    let post = format!(
+        "curl -i --cacert '{}' {}{MESSAGES_PATH} -H 'Content-Type: application/json' --data-binary '@{}'",
+        stage.certificate().display(),
+        stage.origin(),
+        file.display(),
+    );
+    let title = |text: &str| say(&format!("\n{}", colour.paint(Style::Heading, text)));
+    title("Everything stays up until Ctrl-C");
+    say(&format!("  gateway  {}{MESSAGES_PATH}", stage.origin()));
+    say(&format!("  admin    {admin}"));
+    say(&format!("  channel  {}", stage.channel.metadata_url()));
+    say(&format!("  bot      {}", stage.bot.messages_url()));
+    say(&format!("  files    {}", stage.folder().display()));
+    title("A Teams message with a token, valid for one hour");
+    say(&format!("{post} -H 'Authorization: Bearer {token}'"));
+    title("The same without a token");
+    say(&post);
+    title("Metrics and readiness");
+    say(&format!("curl {admin}/metrics"));
+    say(&format!("curl -i {admin}/readyz"));
+    Ok(())
+}
+
+/// Ends when someone asks the demo to end.
+async fn interrupted() {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

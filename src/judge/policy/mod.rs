@@ -6,6 +6,8 @@ mod channel;
 mod direct_line;
 mod service_url;
 mod tenant;
+#[cfg(test)]
+mod tests;
 
 pub use service_url::HostList;
 pub(crate) use tenant::effective as effective_tenant;

@@ -1,7 +1,8 @@
 //! The real gateway: a child process in a folder of its own, between the stand-in channel and the recording bot.
 
+use super::PATIENCE;
 use super::client::Post;
-use super::{APP_ID, PATIENCE};
+use super::config::write_config;
 use botgate::cli::demo::bot::EchoBot;
 use botgate::cli::demo::channel::Channel;
 use botgate::cli::demo::client::Client;
@@ -14,7 +15,6 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use tempfile::TempDir;
-use toml::{Table, Value as Toml};
 
 /// A running gateway. Clones are handles to the same one, which is killed with the last of them.
 #[derive(Clone)]
@@ -100,7 +100,7 @@ impl Gateway {
 
     /// Every request line so far.
     pub(crate) fn request_lines(&self) -> Vec<Value> {
-        self.0.process.output().request_lines().collect()
+        self.0.process.output().request_lines().cloned().collect()
     }
 
     /// The request line of one request, waiting until it is written.
@@ -280,84 +280,4 @@ impl Setup {
             folder,
         })))
     }
-}
-
-fn write_config(
-    folder: &Path,
-    channel: &Channel,
-    bot: &EchoBot,
-    fragment: &str,
-) -> std::path::PathBuf {
-    let base = format!(
-        r#"
-        [server]
-        listen = ["127.0.0.1:0"]
-        [server.tls]
-        source = "self-signed"
-        [admin]
-        listen = "127.0.0.1:0"
-        [log]
-        identifiers = "plain"
-        [keys]
-        cache_dir = ""
-        {cloud}
-        [[bots]]
-        name = "echo"
-        app_id = "{APP_ID}"
-        backend = "{backend}"
-        cloud = "stand-in"
-        "#,
-        cloud = channel.cloud_toml("stand-in"),
-        backend = bot.messages_url(),
-    );
-    let mut config: Table = base.parse().expect("the base is TOML");
-    let changes: Table = fragment
-        .parse()
-        .unwrap_or_else(|error| panic!("the scenario's fragment: {error}\n{fragment}"));
-    merge(&mut config, changes);
-    let path = folder.join("gateway.toml");
-    std::fs::write(&path, config.to_string()).expect("gateway.toml can be written");
-    path
-}
-
-/// Tables are merged, arrays of tables are appended, all else is replaced; a table meets the first of an array of them.
-fn merge(into: &mut Table, changes: Table) {
-    for (name, change) in changes {
-        match (into.get_mut(&name), change) {
-            (Some(Toml::Table(old)), Toml::Table(new)) => merge(old, new),
-            (Some(Toml::Array(old)), Toml::Table(new))
-                if old.first().is_some_and(Toml::is_table) =>
-            {
-                merge(old[0].as_table_mut().expect("it is a table"), new);
-            }
-            (Some(Toml::Array(old)), Toml::Array(new))
-                if old.first().is_some_and(Toml::is_table) =>
-            {
-                old.extend(new)
-            }
-            (_, change) => {
-                into.insert(name, change);
-            }
-        }
-    }
-}
-
-#[test]
-fn a_fragment_changes_the_first_bot_or_adds_another() {
-    let mut config: Table = "[server]\nlisten = [\"a\"]\n[[bots]]\nname = \"echo\""
-        .parse()
-        .unwrap();
-    merge(
-        &mut config,
-        "[server]\nlisten = [\"b\"]\n[bots.tenants]\nrequired = true"
-            .parse()
-            .unwrap(),
-    );
-    merge(&mut config, "[[bots]]\nname = \"second\"".parse().unwrap());
-    assert_eq!(config["server"]["listen"][0].as_str(), Some("b"));
-    assert_eq!(
-        config["bots"][0]["tenants"]["required"].as_bool(),
-        Some(true)
-    );
-    assert_eq!(config["bots"][1]["name"].as_str(), Some("second"));
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "some of it is for scenarios still to be written")]
 
 pub(crate) mod client;
+mod config;
 pub(crate) mod gateway;
 pub(crate) mod reply;
 

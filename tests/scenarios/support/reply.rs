@@ -60,7 +60,7 @@ impl Reply {
 
     /// Refused before the caller proved who it is: it learns no more than the status.
     pub(crate) async fn refused_before_proof(self, reason: Reason) -> Self {
-        self.refused(reason, &generic_code(reason)).await
+        self.refused(reason, generic_code(reason)).await
     }
 
     /// Refused although the caller proved who it is: it learns the reason.
@@ -270,13 +270,28 @@ impl Reply {
 }
 
 /// What a stranger is told: the name of the status, and nothing about the reason.
-fn generic_code(reason: Reason) -> String {
-    let status = http::StatusCode::from_u16(reason.status()).expect("a status");
-    status
-        .canonical_reason()
-        .expect("a status with a name")
-        .to_lowercase()
-        .replace([' ', '-'], "_")
+fn generic_code(reason: Reason) -> &'static str {
+    match reason.status() {
+        400 => "bad_request",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not_found",
+        405 => "method_not_allowed",
+        408 => "request_timeout",
+        413 => "payload_too_large",
+        415 => "unsupported_media_type",
+        421 => "misdirected_request",
+        426 => "upgrade_required",
+        429 => "too_many_requests",
+        431 => "headers_too_large",
+        502 => "bad_gateway",
+        503 => "service_unavailable",
+        504 => "gateway_timeout",
+        other => panic!(
+            "{} has a status that no stranger was ever told: {other}",
+            reason.code()
+        ),
+    }
 }
 
 /// Waits for a number of request lines in all, for requests whose answers tell nothing.

@@ -1,0 +1,270 @@
+//! `[[bots]]`: who they are, where they are served, where they run.
+
+use super::clouds::{NAME_HINT, is_built_in, is_name};
+use super::file::Section;
+use super::server::{Guests, MOMENT, hours, seconds};
+use super::text::Text;
+use super::{Bot, RateLimits, backend, policy, values};
+use crate::judge::{Cloud, Expect, Mode, Root, Route, TenantId, TokenKind};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The bots of a file, and the clouds they use.
+pub(super) struct Bots {
+    pub(super) bots: Vec<Arc<Bot>>,
+    pub(super) clouds: Vec<Arc<Cloud>>,
+}
+
+/// What the rest of the file means for a bot.
+pub(super) struct Surroundings<'a> {
+    pub(super) clouds: &'a [Cloud],
+    pub(super) listen: &'a [SocketAddr],
+    pub(super) clock_skew: Duration,
+}
+
+impl Bots {
+    /// What the bots mean for how the gateway may listen.
+    pub(super) fn as_guests(&self) -> Guests {
+        Guests {
+            hosts: self.bots.iter().flat_map(|bot| &bot.route.hosts).cloned().collect(),
+            any_public: self.clouds.iter().any(|cloud| is_built_in(&cloud.name)),
+        }
+    }
+}
+
+/// Every `[[bots]]` entry. One that lacks something is noted and left out.
+pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots {
+    let sections = root.tables("bots");
+    if sections.is_empty() && !root.has("bots") {
+        root.error("bots", "has no entry", "describe your bot: [[bots]], then name, app_id and backend");
+    }
+    let mut clouds = Vec::new();
+    let mut bots = Vec::new();
+    let mut identities = Vec::new();
+    for section in &sections {
+        let identity = Identity { name: name(section), route: route(section) };
+        bots.extend(
+            bot(section, &identity, surroundings, &mut clouds).map(|bot| Arc::new(Bot { index: bots.len(), ..bot })),
+        );
+        identities.push(identity);
+    }
+    refuse_twins(&sections, &identities);
+    Bots { bots, clouds }
+}
+
+struct Identity {
+    name: Option<String>,
+    route: Route,
+}
+
+fn bot(
+    section: &Section<'_>,
+    identity: &Identity,
+    around: &Surroundings<'_>,
+    used: &mut Vec<Arc<Cloud>>,
+) -> Option<Bot> {
+    let mode = policy::mode(section, Mode::Enforce);
+    let cloud = cloud(section, around.clouds);
+    let policy = policy::read(section, mode, cloud);
+    let rate_limits = rate_limits(&section.table("rate_limits"), mode);
+    let kinds = kinds(section);
+    let app_id = app_id(section);
+    let backend = backend::read(section, around.listen);
+    refuse_later(section);
+    let cloud = cloud?;
+    let position = used.iter().position(|known| known.name == cloud.name).unwrap_or_else(|| {
+        used.push(Arc::new(cloud.clone()));
+        used.len().saturating_sub(1)
+    });
+    let root = |kind: TokenKind| match kind {
+        TokenKind::Channel => Root { kind, issuer: cloud.channel_issuer.clone(), cloud: position },
+    };
+    Some(Bot {
+        index: 0,
+        name: identity.name.clone()?,
+        route: identity.route.clone(),
+        backend: backend?,
+        expect: Expect {
+            app_id: app_id?,
+            roots: kinds.into_iter().map(root).collect(),
+            clock_skew: around.clock_skew.as_secs(),
+        },
+        policy,
+        rate_limits,
+        identity_headers: section.table("identity_headers").flag("enabled", false),
+    })
+}
+
+fn name(section: &Section<'_>) -> Option<String> {
+    let text = section.required("name", "write name = \"helpdesk\": it appears in logs and metrics")?;
+    if !is_name(&text.value) {
+        text.error(format!("is {}, which is not a usable name", text.shown()), NAME_HINT);
+        return None;
+    }
+    Some(text.value)
+}
+
+fn app_id(section: &Section<'_>) -> Option<String> {
+    const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
+    const HINT: &str = "put the bot's Microsoft App ID here (Azure portal: Azure Bot, Configuration)";
+    let text = section.required("app_id", HINT)?;
+    // Entra application ids are GUIDs just as tenant ids are, in the same form.
+    if text.value == PLACEHOLDER {
+        text.warn("is a placeholder: no real token will be accepted", HINT);
+    } else if TenantId::parse(&text.value).is_none() {
+        text.warn(format!("is {}, which is not a GUID as App IDs are", text.shown()), HINT);
+    }
+    Some(text.value)
+}
+
+fn route(section: &Section<'_>) -> Route {
+    let mut hosts: Vec<String> = Vec::new();
+    for text in section.list("hosts") {
+        let host = host(&text).filter(|host| !hosts.contains(host));
+        hosts.extend(host);
+    }
+    let path = section.text("path").filter(is_path).map_or_else(|| "/api/messages".to_owned(), |text| text.value);
+    Route { hosts, path }
+}
+
+/// The form in which requests name it: lower case, no port, IPv6 in brackets.
+fn host(text: &Text<'_>) -> Option<String> {
+    let lower = text.value.to_ascii_lowercase();
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    let bare = lower.trim_start_matches('[').trim_end_matches(']');
+    if bare.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some(format!("[{bare}]"));
+    }
+    if lower.len() <= 253 && lower.split('.').all(label) {
+        return Some(lower);
+    }
+    let hint = if lower.contains('*') {
+        "name each host by itself; an empty list serves every host"
+    } else if lower.contains(':') || lower.contains('/') {
+        "write only the name, without scheme, port and path, such as \"bot.example.com\""
+    } else {
+        "write a name such as \"bot.example.com\" (international names in their xn-- form)"
+    };
+    text.error(format!("is {}, which is not a host name", text.shown()), hint);
+    None
+}
+
+fn is_path(text: &Text<'_>) -> bool {
+    let is_plain =
+        text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    if !is_plain {
+        let hint = "write the exact path, such as \"/api/messages\": a leading \"/\", no query, nothing but ASCII";
+        text.error(format!("is {}, which is not a path", text.shown()), hint);
+    }
+    is_plain
+}
+
+fn cloud<'c>(section: &Section<'_>, clouds: &'c [Cloud]) -> Option<&'c Cloud> {
+    let text = section.text("cloud");
+    if section.has("cloud") && text.is_none() {
+        return None;
+    }
+    let named = text.as_ref().map_or("public", |text| text.value.as_str());
+    let cloud = clouds.iter().find(|cloud| cloud.name == named);
+    if let (None, Some(text)) = (cloud, text) {
+        let names = || clouds.iter().map(|cloud| cloud.name.as_str());
+        let hint = match values::probably(text.written, names()) {
+            Some(name) => format!("did you mean \"{name}\"?"),
+            None => format!(
+                "known clouds: {}; describe another under [clouds.NAME]",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        text.error(format!("is {}, a cloud that botgate does not know", text.shown()), hint);
+    }
+    cloud
+}
+
+/// `accept`: the kinds of token.
+fn kinds(section: &Section<'_>) -> Vec<TokenKind> {
+    const LATER: [&str; 3] = ["emulator", "skill", "agent"];
+    if !section.has("accept") {
+        return vec![TokenKind::Channel];
+    }
+    let texts = section.list("accept");
+    let mut kinds = Vec::new();
+    for text in &texts {
+        let word = text.value.as_str();
+        if word == TokenKind::Channel.word() {
+            kinds = vec![TokenKind::Channel];
+        } else if LATER.contains(&word) {
+            text.not_yet(
+                &format!("tokens of kind \"{word}\""),
+                "remove it; accept = [\"channel\"] takes what Azure Bot Service sends",
+            );
+        } else {
+            let hint = match values::probably(text.written, LATER.into_iter().chain(["channel"])) {
+                Some(kind) => format!("did you mean \"{kind}\"?"),
+                None => "write accept = [\"channel\"]".to_owned(),
+            };
+            text.error(format!("is {}, which is no kind of token", text.shown()), hint);
+        }
+    }
+    if texts.is_empty() && section.is_list("accept") {
+        section.error("accept", "is empty, so no token would be accepted", "write accept = [\"channel\"]");
+    }
+    kinds
+}
+
+fn rate_limits(section: &Section<'_>, default: Mode) -> RateLimits {
+    RateLimits {
+        mode: policy::mode(section, default),
+        per_bot: section.quota("per_bot"),
+        per_tenant: section.quota("per_tenant"),
+        per_conversation: section.quota("per_conversation"),
+        per_user: section.quota("per_user"),
+    }
+}
+
+/// What a bot can ask for only in a later version.
+fn refuse_later(bot: &Section<'_>) {
+    let health = bot.table("health");
+    health.duration("every", seconds(5), MOMENT..=hours(1));
+    if health.text("path").is_some_and(|path| !path.value.is_empty()) {
+        health.not_yet("path", "health checks of the bot", "remove it, or set it to \"\"");
+    }
+    let callers = bot.table("callers");
+    policy::mode(&callers, Mode::Enforce);
+    if !callers.list("allow").is_empty() {
+        callers.not_yet("allow", "bots as callers", "remove it, or set it to []; only channels can call");
+    }
+    if bot.table("redelivery").duration("window", Duration::ZERO, Duration::ZERO..=hours(1)) > Duration::ZERO {
+        bot.table("redelivery").not_yet(
+            "window",
+            "recognising redelivered activities",
+            "remove it, or set it to \"0s\"",
+        );
+    }
+}
+
+/// Two bots that a request, or a reader of the log, could not tell apart.
+fn refuse_twins(sections: &[Section<'_>], bots: &[Identity]) {
+    let numbered = || sections.iter().zip(bots);
+    for (index, (section, bot)) in numbered().enumerate() {
+        for (other_section, other) in numbered().take(index) {
+            let line = |key: &str| other_section.line(key).unwrap_or_default();
+            if bot.name.is_some() && bot.name == other.name {
+                let what = format!("is also the name of {} (line {})", other_section.at(), line("name"));
+                section.error("name", what, "give each bot a name of its own");
+            }
+            let any_host = bot.route.hosts.is_empty() && other.route.hosts.is_empty();
+            let same_host = bot.route.hosts.iter().find(|host| other.route.hosts.contains(host));
+            if bot.route.path == other.route.path && (any_host || same_host.is_some()) {
+                let host = same_host.map_or("any host", String::as_str);
+                let what =
+                    format!("is served at {host} and the same path as {} (line {})", other_section.at(), line("path"));
+                section.error("path", what, "give each bot its own path, or hosts of its own");
+            }
+        }
+    }
+}

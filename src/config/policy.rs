@@ -1,0 +1,187 @@
+//! `[bots.tenants]`, `.channels`, `.activities`, `.service_urls`, `.direct_line`: what a bot accepts from a proven caller.
+
+use super::clouds::hosts;
+use super::file::Section;
+use super::text::Text;
+use super::values;
+use crate::judge::{
+    ActivityPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList, Mode, OnReject, Policy, ServiceUrlPolicy,
+    TenantId, TenantPolicy,
+};
+use std::collections::HashSet;
+
+/// All policies of one bot; `mode` is the bot's own, for those that name none.
+pub(super) fn read(bot: &Section<'_>, mode: Mode, cloud: Option<&Cloud>) -> Policy {
+    Policy {
+        channels: channels(&bot.table("channels"), mode),
+        service_urls: service_urls(&bot.table("service_urls"), mode, cloud),
+        tenants: tenants(&bot.table("tenants"), mode),
+        activities: activities(&bot.table("activities"), mode),
+        direct_line: direct_line(&bot.table("direct_line"), mode),
+    }
+}
+
+/// `mode = "enforce" | "report"`.
+pub(super) fn mode(section: &Section<'_>, default: Mode) -> Mode {
+    let mode = section.one_of("mode", default, &[("enforce", Mode::Enforce), ("report", Mode::Report)]);
+    if mode == Mode::Report && section.has("mode") {
+        section.warn(
+            "mode",
+            "is \"report\": what these policies would refuse is logged as would_reject, and forwarded",
+            "set it to \"enforce\" once the log shows that nothing good would be refused",
+        );
+    }
+    mode
+}
+
+fn tenants(section: &Section<'_>, default: Mode) -> TenantPolicy {
+    let ids = |texts: &[Text<'_>]| -> HashSet<TenantId> { texts.iter().filter_map(tenant).collect() };
+    let allow = section.list("allow");
+    let choices = [("403", OnReject::Refuse), ("200", OnReject::Swallow)];
+    let policy = TenantPolicy {
+        mode: mode(section, default),
+        allow: ids(&allow),
+        deny: ids(&section.list("deny")),
+        required: section.flag("required", false),
+        on_reject: section.one_of("on_reject", OnReject::Refuse, &choices),
+    };
+    if allow.is_empty() {
+        section.warn(
+            "allow",
+            "is empty: users of every tenant reach this bot",
+            "list the ids of the tenants it is meant for: allow = [\"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\"]",
+        );
+    }
+    policy
+}
+
+fn tenant(text: &Text<'_>) -> Option<TenantId> {
+    let tenant = TenantId::parse(&text.value);
+    if tenant.is_none() {
+        text.error(
+            format!("is {}, which is not a tenant id", text.shown()),
+            "write the GUID that Entra shows as \"Tenant ID\", such as \"72f988bf-86f1-41af-91ab-2d7cd011db47\", not a domain name",
+        );
+    }
+    tenant
+}
+
+fn channels(section: &Section<'_>, default: Mode) -> ChannelPolicy {
+    let ids = |key: &str| -> Vec<String> { section.list(key).iter().filter_map(channel).collect() };
+    ChannelPolicy { mode: mode(section, default), allow: ids("allow"), unendorsed: ids("unendorsed") }
+}
+
+fn channel(text: &Text<'_>) -> Option<String> {
+    let id = text.value.as_str();
+    let what = format!("is {}, which is not the id of one channel", text.shown());
+    if id.is_empty() || matches!(id, "*" | "all") {
+        text.error(
+            what,
+            "name the channels one by one, such as \"msteams\"; an empty allow list means every endorsed channel",
+        );
+    } else if id.contains(':') {
+        text.error(what, "write only the part before \":\"; it covers everything behind it");
+    } else if let Some(known) = CHANNELS.iter().find(|known| known.eq_ignore_ascii_case(id) && **known != id) {
+        text.error(what, format!("upper and lower case count: write \"{known}\""));
+    } else {
+        warn_if_misspelt(text, "channel", CHANNELS);
+        return Some(text.value.clone());
+    }
+    None
+}
+
+fn activities(section: &Section<'_>, default: Mode) -> ActivityPolicy {
+    let words = |key: &str| {
+        let mut words = section.list(key);
+        words.retain(|text| {
+            if text.value.is_empty() {
+                text.error("is empty", "remove it, or write a name");
+            }
+            !text.value.is_empty()
+        });
+        words
+    };
+    let allow = words("allow");
+    for text in &allow {
+        warn_if_misspelt(text, "activity type", ACTIVITY_TYPES);
+    }
+    let owned = |texts: Vec<Text<'_>>| texts.into_iter().map(|text| text.value).collect();
+    ActivityPolicy { mode: mode(section, default), allow: owned(allow), deny_invoke: owned(words("deny_invoke")) }
+}
+
+/// A name nobody sends allows nothing, so a likely slip is pointed out; anything else may be newer than this list.
+fn warn_if_misspelt(text: &Text<'_>, kind: &str, known: &[&'static str]) {
+    if known.contains(&text.value.as_str()) {
+        return;
+    }
+    if let Some(name) = values::probably(text.written, known.iter().copied()) {
+        text.warn(
+            format!("is {}, a {kind} that botgate does not know", text.shown()),
+            format!("did you mean \"{name}\"?"),
+        );
+    }
+}
+
+fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> ServiceUrlPolicy {
+    let mode = mode(section, default);
+    let extra = section.list("extra_hosts");
+    let mut names = hosts(&extra);
+    let listed = if section.is_list("allow_hosts") { section.list("allow_hosts") } else { Vec::new() };
+    names.extend(hosts(&listed));
+    for text in listed.iter().filter(|text| matches!(text.value.as_str(), "cloud" | "any")) {
+        text.error(
+            format!("is {}, which is no host", text.shown()),
+            "write it without brackets; what is to be added goes into extra_hosts",
+        );
+    }
+    if !section.is_list("allow_hosts") {
+        match section.text("allow_hosts") {
+            Some(text) if text.value == "any" => {
+                section.warn(
+                    "allow_hosts",
+                    "is \"any\": the bot will send its answers, and its own access token, to whatever host a signed token names",
+                    "use \"cloud\", with extra_hosts for what it lacks",
+                );
+                return ServiceUrlPolicy { mode, hosts: HostList::any() };
+            }
+            Some(text) if text.value != "cloud" => {
+                let hint =
+                    "write \"cloud\", \"any\", or a list such as [\"smba.trafficmanager.net\", \"*.botframework.com\"]";
+                text.error(format!("is {}", text.shown()), hint);
+            }
+            Some(_) | None => {
+                names.extend(cloud.into_iter().flat_map(|cloud| &cloud.service_url_hosts).map(String::as_str))
+            }
+        }
+    }
+    if names.is_empty() && cloud.is_some() {
+        let what = "names no host, so every activity would be refused";
+        section.warn("allow_hosts", what, "name the hosts of the channels, here or as service_url_hosts of the cloud");
+    }
+    ServiceUrlPolicy { mode, hosts: HostList::parse(names).unwrap_or_default() }
+}
+
+fn direct_line(section: &Section<'_>, mode: Mode) -> DirectLinePolicy {
+    DirectLinePolicy {
+        mode,
+        require_dl_user_id: section.flag("require_dl_user_id", true),
+        enhanced_authentication: section.flag("enhanced_authentication", false),
+    }
+}
+
+/// Channel ids in use (AUTHENTICATION 1.1.6): only to notice slips.
+#[rustfmt::skip]
+const CHANNELS: &[&str] = &[
+    "AseChannel", "a2a", "agents", "alexa", "console", "cortana", "directline", "directlinespeech", "email", "emulator",
+    "enterprisechannel", "facebook", "groupme", "kaizala", "kik", "line", "m365extensions", "mcp", "msteams", "omnichannel",
+    "outlook", "pva-studio", "skype", "skypeforbusiness", "slack", "sms", "telegram", "telephony", "test", "twilio-sms",
+    "webchat",
+];
+
+/// Types of the Activity specification: only to notice slips.
+#[rustfmt::skip]
+const ACTIVITY_TYPES: &[&str] = &[
+    "command", "commandResult", "contactRelationUpdate", "conversationUpdate", "delay", "deleteUserData", "endOfConversation",
+    "event", "handoff", "installationUpdate", "invoke", "invokeResponse", "message", "messageDelete", "messageReaction",
+    "messageUpdate", "suggestion", "trace", "typing",
+];
