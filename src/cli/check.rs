@@ -2,47 +2,60 @@
 
 mod posture;
 
-use crate::config::{self, Problem, Severity, StartFlags};
+use super::Exit;
+use crate::config::{self, Problem, Severity, StartFlags, Tls, TlsSource};
+use crate::net::clock;
+use crate::tls::load_files;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
-/// What `check` found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The gateway would start with this file.
-    Usable,
-    /// It would not.
-    Refused,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Usable => Self::SUCCESS,
-            // EX_CONFIG of sysexits.h: something was found in an unconfigured or misconfigured state.
-            Outcome::Refused => Self::from(78),
+/// Checks a file and tells about it: [`Exit::Good`] if the gateway would start with it, else [`Exit::Configuration`].
+///
+/// # Errors
+/// What `out` says.
+pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Exit> {
+    let file = path.display().to_string();
+    let (settings, problems) = match config::load(path, flags) {
+        Ok(loaded) => {
+            let mut problems = loaded.warnings;
+            problems.extend(of_certificate(&loaded.settings.server.tls));
+            (Some(loaded.settings), problems)
+        }
+        Err(problems) => (None, problems),
+    };
+    write_problems(&problems, &file, out)?;
+    match settings {
+        Some(settings) if !problems.iter().any(Problem::is_error) => {
+            posture::write(&settings, out)?;
+            writeln!(out, "{file}: {}", counted(&problems))?;
+            Ok(Exit::Good)
+        }
+        _ => {
+            writeln!(out, "{file}: {}; botgate does not start with it", counted(&problems))?;
+            Ok(Exit::Configuration)
         }
     }
 }
 
-/// Checks a file and tells about it.
-///
-/// # Errors
-/// What `out` says.
-pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Outcome> {
-    let file = path.display().to_string();
-    match config::load(path, flags) {
-        Ok(loaded) => {
-            write_problems(&loaded.warnings, &file, out)?;
-            posture::write(&loaded.settings, out)?;
-            writeln!(out, "{file}: {}", counted(&loaded.warnings))?;
-            Ok(Outcome::Usable)
-        }
-        Err(problems) => {
-            write_problems(&problems, &file, out)?;
-            writeln!(out, "{file}: {}; botgate does not start with it", counted(&problems))?;
-            Ok(Outcome::Refused)
+/// What is wrong inside the certificate's files. Nothing is made or written: a check has no effects.
+fn of_certificate(tls: &Tls) -> Vec<Problem> {
+    let TlsSource::Files { cert, key } = &tls.source else { return Vec::new() };
+    let problem = |severity, what: String, hint: String| Problem {
+        severity,
+        at: "server.tls".to_owned(),
+        line: tls.certificate_line,
+        what,
+        hint,
+    };
+    match load_files(cert, key, clock::now()) {
+        Ok(certificate) => certificate
+            .warnings
+            .into_iter()
+            .map(|warning| problem(Severity::Warning, format!("certificate: {warning}"), String::new()))
+            .collect(),
+        Err(wrong) => {
+            let file = wrong.path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            vec![problem(Severity::Error, format!("{file}{}", wrong.what), wrong.hint)]
         }
     }
 }
@@ -71,7 +84,7 @@ fn counted(problems: &[Problem]) -> String {
 mod tests {
     use super::*;
 
-    fn checked(text: &str) -> (Outcome, String) {
+    fn checked(text: &str) -> (Exit, String) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
@@ -102,7 +115,7 @@ per_user = { rate = "10/m", burst = 3 }
     #[test]
     fn a_usable_file_is_told_with_what_it_enforces() {
         let (outcome, said) = checked(GOOD);
-        assert_eq!(outcome, Outcome::Usable, "{said}");
+        assert_eq!(outcome, Exit::Good, "{said}");
         for words in [
             "DIR/gateway.toml:13: warning: bots[0].tenants.mode is \"report\"",
             "DIR/gateway.toml: no errors, 1 warning\n",
@@ -125,7 +138,7 @@ per_user = { rate = "10/m", burst = 3 }
     #[test]
     fn a_refused_file_is_told_with_every_problem_and_no_posture() {
         let (outcome, said) = checked(&GOOD.replace("listen =", "lisen =").replace("backend =", "# backend ="));
-        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(outcome, Exit::Configuration);
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines.first(), Some(&"DIR/gateway.toml:3: error: server.lisen is not a key that botgate knows"));
         assert_eq!(lines.get(1), Some(&"    hint: did you mean \"listen\"?"));
@@ -137,7 +150,7 @@ per_user = { rate = "10/m", burst = 3 }
     fn a_file_that_is_not_there_is_a_problem_of_its_own() {
         let mut out = Vec::new();
         let outcome = run(Path::new("no/such/gateway.toml"), StartFlags::default(), &mut out).unwrap();
-        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(outcome, Exit::Configuration);
         assert!(String::from_utf8(out).unwrap().starts_with("no/such/gateway.toml: error: cannot be read"));
     }
 
@@ -147,7 +160,7 @@ per_user = { rate = "10/m", burst = 3 }
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml");
         let outcome = run(&path, StartFlags::default(), &mut out).unwrap();
         let said = String::from_utf8(out).unwrap();
-        assert_eq!(outcome, Outcome::Usable, "{said}");
+        assert_eq!(outcome, Exit::Good, "{said}");
         assert!(said.ends_with("gateway.toml: no errors, 2 warnings\n"), "{said}");
     }
 
