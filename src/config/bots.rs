@@ -36,7 +36,7 @@ impl Bots {
 /// Every `[[bots]]` entry. One that lacks something is noted and left out.
 pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots {
     let sections = root.tables("bots");
-    if sections.is_empty() && !root.has("bots") {
+    if sections.is_empty() && (!root.has("bots") || root.is_list("bots")) {
         root.error("bots", "has no entry", "describe your bot: [[bots]], then name, app_id and backend");
     }
     let mut clouds = Vec::new();

@@ -1,6 +1,7 @@
 //! Whole files in, settings or problems out.
 
 mod bots;
+mod clouds;
 mod contract;
 mod later;
 mod server;
@@ -61,7 +62,9 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn parse(text: &str) -> Result<Loaded, Vec<Problem>> {
-    parse_at(directory().path(), text)
+    // One per test, since tests run in threads of their own: most cases only read it.
+    thread_local!(static SHARED: tempfile::TempDir = directory());
+    SHARED.with(|dir| parse_at(dir.path(), text))
 }
 
 fn parse_at(dir: &Path, text: &str) -> Result<Loaded, Vec<Problem>> {
@@ -87,7 +90,7 @@ fn assert_problem(text: &str, at: &str, says: &[&str]) {
     let found = problems(text);
     assert_eq!(found.len(), 1, "one problem expected\n{text}\n{}", listed(&found));
     let problem = &found[0];
-    let marked = text.lines().position(|line| line.ends_with(MARK)).map(|index| u32::try_from(index).unwrap() + 1);
+    let marked = text.lines().zip(1..).find(|(line, _)| line.ends_with(MARK)).map(|(_, number)| number);
     let rendered = problem.to_string();
     assert_eq!(problem.line, marked, "{text}\n{rendered}");
     assert_eq!(problem.at, at, "{text}\n{rendered}");
