@@ -58,7 +58,6 @@ fn clients_that_trust_the_certificate_get_the_version_and_protocol_they_want() {
         source: source.clone(),
         min_version,
         handshake_timeout: Duration::ZERO,
-        certificate_line: None,
     };
     let open = server_config(&settings(TlsVersion::V1_2)).unwrap().unwrap();
     let strict = server_config(&settings(TlsVersion::V1_3)).unwrap().unwrap();
@@ -98,7 +97,6 @@ fn off_is_off() {
         source: TlsSource::Off,
         min_version: TlsVersion::V1_2,
         handshake_timeout: Duration::ZERO,
-        certificate_line: None,
     };
     assert!(server_config(&tls).unwrap().is_none());
 }
