@@ -1,6 +1,6 @@
 //! Accepts, limits, handshakes within a deadline, serves, drains.
 
-use super::paced::{Busy, Paced, Patience, Serving};
+use super::paced::{Busy, Paced, Patience, Serving, Speaks};
 use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
@@ -227,14 +227,14 @@ impl<D: Door> Connection<D> {
         if speaks_h2 { self.serve_http2(stream, peer).await } else { self.serve_http1(stream, peer).await }
     }
 
-    fn pace<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> (TokioIo<Paced<S>>, Busy) {
+    fn pace<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, speaks: Speaks) -> (TokioIo<Paced<S>>, Busy) {
         let busy = Busy::default();
         let patience = Patience { head: self.caps.header_timeout, keep_alive: self.caps.keep_alive_timeout };
-        (TokioIo::new(Paced::new(stream, patience, busy.clone())), busy)
+        (TokioIo::new(Paced::new(stream, patience, speaks, busy.clone())), busy)
     }
 
     async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
-        let (io, busy) = self.pace(stream);
+        let (io, busy) = self.pace(stream, Speaks::Http1);
         let door = Arc::clone(&self.door);
         let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
         let connection = hyper::server::conn::http1::Builder::new()
@@ -260,7 +260,7 @@ impl<D: Door> Connection<D> {
     }
 
     async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
-        let (io, busy) = self.pace(stream);
+        let (io, busy) = self.pace(stream, Speaks::Http2);
         let door = Arc::clone(&self.door);
         let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
         let head_bytes = u32::try_from(self.caps.header_bytes).unwrap_or(u32::MAX);

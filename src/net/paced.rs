@@ -2,7 +2,9 @@
 //!
 //! hyper counts its header timeout from the end of the previous answer, so that one value would have to serve for a slow head and
 //! for an idle keep-alive connection. Here they are two: `keep_alive` until the first byte of a request, `head` from it to the
-//! moment the request is served, and none while it is being served (bodies have their own deadline).
+//! moment the request is served, and none while it is being served (bodies have their own deadline). HTTP/2 sends pings and
+//! window updates between requests, so that there no byte tells where a head begins: after the first request only `keep_alive`
+//! counts, and nothing but a request extends it.
 
 use std::io;
 use std::pin::Pin;
@@ -20,6 +22,15 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// From an answer's end to the next request's first byte.
     pub(super) keep_alive: Duration,
+}
+
+/// What a byte means that comes while no request is being served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// The beginning of a head.
+    Http1,
+    /// Anything.
+    Http2,
 }
 
 /// How many requests of a connection are being served.
@@ -59,26 +70,25 @@ enum Phase {
 pub(super) struct Paced<S> {
     stream: S,
     patience: Patience,
+    speaks: Speaks,
     busy: Busy,
     phase: Phase,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, patience: Patience, busy: Busy) -> Self {
+    pub(super) fn new(stream: S, patience: Patience, speaks: Speaks, busy: Busy) -> Self {
         let deadline = Box::pin(tokio::time::sleep(patience.head));
-        Self { stream, patience, busy, phase: Phase::Head, deadline }
+        Self { stream, patience, speaks, busy, phase: Phase::Head, deadline }
     }
 
     fn enter(&mut self, phase: Phase) {
         let wait = match phase {
-            Phase::Idle => self.patience.keep_alive,
+            // While serving, it is only the time to look again: nobody wakes this stream when an answer has ended.
+            Phase::Idle | Phase::Serving => self.patience.keep_alive,
             Phase::Head => self.patience.head,
-            Phase::Serving => Duration::ZERO,
         };
-        if phase != Phase::Serving {
-            self.deadline.as_mut().reset(Instant::now() + wait);
-        }
+        self.deadline.as_mut().reset(Instant::now() + wait);
         self.phase = phase;
     }
 }
@@ -93,19 +103,20 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         }
         let before = buf.filled().len();
         if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(cx, buf) {
-            if this.phase == Phase::Idle && buf.filled().len() > before {
+            if this.phase == Phase::Idle && this.speaks == Speaks::Http1 && buf.filled().len() > before {
                 this.enter(Phase::Head);
             }
             return Poll::Ready(outcome);
         }
-        if this.phase != Phase::Serving {
+        loop {
             ready!(this.deadline.as_mut().poll(cx));
-            // A request may have come into service since the deadline was set; then it no longer counts.
-            if this.busy.is_idle() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            match (this.busy.is_idle(), &this.phase) {
+                (true, Phase::Idle | Phase::Head) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                (true, Phase::Serving) => this.enter(Phase::Idle),
+                // A request may have come into service since the deadline was set; then it no longer counts.
+                (false, _) => this.enter(Phase::Serving),
             }
         }
-        Poll::Pending
     }
 }
 
@@ -147,14 +158,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_new_connection_ends_after_the_head_timeout() {
         let (_client, server) = tokio::io::duplex(64);
-        let (read, after) = outcome(&mut Paced::new(server, PATIENCE, Busy::default())).await;
+        let (read, after) = outcome(&mut Paced::new(server, PATIENCE, Speaks::Http1, Busy::default())).await;
         assert_eq!((read.unwrap_err().kind(), after), (io::ErrorKind::TimedOut, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dripping_head_does_not_extend_its_deadline() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut stream = Paced::new(server, PATIENCE, Busy::default());
+        let mut stream = Paced::new(server, PATIENCE, Speaks::Http1, Busy::default());
         tokio::time::sleep(Duration::from_secs(6)).await;
         client.write_all(b"P").await.unwrap();
         assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
@@ -165,7 +176,7 @@ mod tests {
     async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothing() {
         let (mut client, server) = tokio::io::duplex(64);
         let busy = Busy::default();
-        let mut stream = Paced::new(server, PATIENCE, busy.clone());
+        let mut stream = Paced::new(server, PATIENCE, Speaks::Http1, busy.clone());
         client.write_all(b"POST").await.unwrap();
         assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
         let serving = busy.serve();
@@ -173,5 +184,34 @@ mod tests {
         assert!(waited.is_err(), "no deadline while a request is served");
         drop(serving);
         assert_eq!(outcome(&mut stream).await.1, 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, PATIENCE, Speaks::Http2, busy.clone());
+        let serving = busy.serve();
+        client.write_all(b"request").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 7);
+        drop(serving);
+        let early = tokio::time::timeout(Duration::from_secs(60), outcome(&mut stream)).await;
+        assert!(early.is_err());
+        client.write_all(b"ping").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
+        assert_eq!(outcome(&mut stream).await.1, 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_ends_unseen_does_not_keep_the_connection_for_ever() {
+        let (_client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, PATIENCE, Speaks::Http2, busy.clone());
+        let serving = busy.serve();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(serving);
+        });
+        assert_eq!(outcome(&mut stream).await.1, 75 + 75);
     }
 }
