@@ -101,6 +101,7 @@ impl Ingress {
         }
         let limits = &self.settings.server.limits;
         self.limiter.take_arrival(watch.line().client_ip)?;
+        judge::check_size(head, limits.header_bytes, limits.headers)?;
         let bot = self.bot_of(head)?;
         watch.set_bot(bot.index);
         judge::check_head(head)?;
