@@ -3,6 +3,7 @@
 //! | module | promises |
 //! | --- | --- |
 //! | `demo` | `botgate demo` ends green. |
+//! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 
@@ -16,6 +17,7 @@
 )]
 
 mod demo;
+mod forwarding;
 mod http;
 mod smoke;
 mod support;
