@@ -40,7 +40,13 @@ enum Command {
     /// Run the gateway (the default command).
     Run(RunOptions),
     /// Say everything that is wrong or weak in a configuration file, and what it enforces.
-    Check(RunOptions),
+    Check {
+        /// The configuration file; the same as --config.
+        #[arg(value_name = "FILE", conflicts_with = "config")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        options: RunOptions,
+    },
     /// Show the gateway at work: everything local, nothing to set up.
     Demo {
         /// Leave everything running and print requests to try.
@@ -91,12 +97,9 @@ pub fn main() -> ExitCode {
     let flags = |options: &RunOptions| StartFlags { allow_self_signed: options.allow_self_signed };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(options) => run::run(&options.config, flags(&options)),
-        Command::Check(options) => {
-            let outcome = check::run(&options.config, flags(&options), &mut io::stdout().lock());
-            told(outcome.map(|outcome| match outcome {
-                check::Outcome::Usable => Exit::Good,
-                check::Outcome::Refused => Exit::Configuration,
-            }))
+        Command::Check { file, options } => {
+            let path = file.as_ref().unwrap_or(&options.config);
+            told(check::run(path, flags(&options), &mut io::stdout().lock()))
         }
         Command::Demo { keep_running } => demo::main(keep_running),
         Command::Reasons { markdown } => {

@@ -76,7 +76,7 @@ fn checked(text: &Text<'_>, listen: &[SocketAddr]) -> Option<Url> {
         Some(("holds a user name or password", "remove them; the channel's own token is what the bot checks"))
     } else if url.fragment().is_some() {
         Some(("holds a \"#\" and what follows it", "remove it; a fragment is never sent"))
-    } else if !after_scheme.contains('/') {
+    } else if !after_scheme.trim_start_matches(|c| !matches!(c, '/' | '?')).starts_with('/') {
         Some(("has no path", "add the path of the bot's messaging endpoint, usually /api/messages"))
     } else if is_self(&url, listen) {
         Some(("is an address that this gateway itself listens on", "name the port the bot listens on"))
@@ -133,12 +133,13 @@ fn tls(section: &Section<'_>, url: Option<&Url>) -> BackendTls {
 pub(super) fn pem(section: &Section<'_>, key: &str, marker: &str) -> Option<Vec<u8>> {
     const MAX_BYTES: u64 = 1024 * 1024;
     let path = section.path(key)?;
+    let shown = section.shown(key).unwrap_or_default();
     match read_file(&path, MAX_BYTES) {
         Ok(pem) if String::from_utf8_lossy(&pem).contains(marker) => return Some(pem),
-        Ok(_) => section.error(key, format!("names a file without \"{marker}\""), "name a PEM file"),
+        Ok(_) => section.error(key, format!("is {shown}, in which \"{marker}\" does not occur"), "name a PEM file"),
         Err(error) => section.error(
             key,
-            format!("names a file that cannot be read ({error})"),
+            format!("is {shown}, which cannot be read: {error}"),
             "create it, or remove the key; relative names start from the directory of this configuration file",
         ),
     }

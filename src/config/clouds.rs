@@ -54,6 +54,19 @@ pub(super) fn hosts<'t>(entries: &'t [Text<'_>]) -> Vec<&'t str> {
 }
 
 fn cloud(name: &str, section: &Section<'_>) -> Cloud {
+    if !section.is_written() {
+        // Not a table, which is noted; the name stays known, so that bots of this cloud are not blamed for it.
+        let empty = String::new;
+        let (entra_issuers, service_url_hosts) = (Vec::new(), Vec::new());
+        return Cloud {
+            name: name.to_owned(),
+            channel_metadata: empty(),
+            channel_issuer: empty(),
+            entra_metadata: empty(),
+            entra_issuers,
+            service_url_hosts,
+        };
+    }
     let value = |text: Option<Text<'_>>| text.map(|text| text.value).unwrap_or_default();
     let metadata = "write the URL of the OpenID metadata document that names the Connector's keys";
     let channel_metadata = section.required("channel_metadata", metadata);

@@ -1,4 +1,4 @@
-//! `gateway.toml` as written: typed access to its values, each of which remembers its place.
+//! `gateway.toml` as written: its tables and values, each of which remembers its place, and the problems found in them.
 //!
 //! A value that cannot be used is noted as a [`Problem`] and read as its default (or as absent), so that reading goes on and
 //! finds the other problems too. Whoever assembles the settings throws them away when any error was noted.

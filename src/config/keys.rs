@@ -181,7 +181,7 @@ fn meant(at: &str, key: &str, siblings: Fields) -> String {
     if !homes.is_empty() && homes.len() <= 3 {
         return format!("\"{key}\" belongs {}; here it stands {}", homes.join(" or "), place(&unindexed(at)));
     }
-    if likeness >= 0.5 {
+    if likeness >= 0.6 {
         return format!("did you mean \"{close}\"?");
     }
     format!("the nearest known key is \"{close}\"; known here: {}", names().collect::<Vec<_>>().join(", "))

@@ -6,6 +6,7 @@ mod backend;
 mod bots;
 mod clouds;
 mod file;
+mod identity;
 mod keys;
 mod policy;
 mod problem;

@@ -148,13 +148,14 @@ fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> 
                 let hint =
                     "write \"cloud\", \"any\", or a list such as [\"smba.trafficmanager.net\", \"*.botframework.com\"]";
                 text.error(format!("is {}", text.shown()), hint);
+                return ServiceUrlPolicy { mode, hosts: HostList::default() };
             }
             Some(_) | None => {
                 names.extend(cloud.into_iter().flat_map(|cloud| &cloud.service_url_hosts).map(String::as_str))
             }
         }
     }
-    if names.is_empty() && cloud.is_some() {
+    if names.is_empty() && listed.is_empty() && extra.is_empty() && cloud.is_some() {
         let what = "names no host, so every activity would be refused";
         section.warn("allow_hosts", what, "name the hosts of the channels, here or as service_url_hosts of the cloud");
     }

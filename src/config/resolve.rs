@@ -24,6 +24,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Warnings, in file order.
     pub warnings: Vec<Problem>,
+    /// The line of `server.tls.cert`, or of its table: what is wrong inside a PEM is found only when it is loaded.
+    pub certificate_line: Option<u32>,
 }
 
 /// Reads and checks a file.
@@ -58,22 +60,37 @@ pub(super) fn parse_in(
     environment: Environment<'_>,
 ) -> Result<Loaded, Vec<Problem>> {
     let reading = Reading::new(text, dir, environment);
-    let document = DeTable::parse(text).map_err(|error| {
-        let line = error.span().map(|span| reading.line(span.start));
-        let what = format!("is not TOML here: {}", error.message());
-        vec![Problem { severity: Severity::Error, at: String::new(), line, what, hint: SYNTAX.to_owned() }]
-    })?;
+    let document = DeTable::parse(text).map_err(|error| vec![not_toml(&reading, text, &error)])?;
     let root = reading.root(document.get_ref());
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
+    let certificate_line = root.table("server").table("tls").line("cert");
     let problems = reading.into_problems();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(Loaded { settings, warnings: problems })
+    Ok(Loaded { settings, warnings: problems, certificate_line })
 }
 
-const SYNTAX: &str = "strings stand in quotes, every key once, tables as [name]; see https://toml.io";
+/// A syntax error. Only a key is quoted: what stands on the line may be a secret.
+fn not_toml(reading: &Reading<'_>, text: &str, error: &toml::de::Error) -> Problem {
+    let line = error.span().map(|span| reading.line(span.start));
+    let message = error.message().trim_end_matches(", expected nothing");
+    let (key, hint) = if message == "duplicate key" {
+        let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+        (
+            format!(" {key:?}"),
+            "it stands further up already; write each key and table once, and [[bots]] before the tables of that bot",
+        )
+    } else {
+        (
+            String::new(),
+            "text, durations and addresses stand in quotes: key = \"value\"; lists in [ ], with commas; see https://toml.io",
+        )
+    };
+    let what = format!("is not TOML here: {message}{key}");
+    Problem { severity: Severity::Error, at: String::new(), line, what, hint: hint.to_owned() }
+}
 
 fn whole_file(what: String, hint: &str) -> Vec<Problem> {
     vec![Problem { severity: Severity::Error, at: String::new(), line: None, what, hint: hint.to_owned() }]

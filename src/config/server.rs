@@ -21,19 +21,20 @@ pub(super) struct Guests {
 /// `server.listen`.
 pub(super) fn listen(server: &Section<'_>) -> Vec<SocketAddr> {
     let mut listen: Vec<SocketAddr> = Vec::new();
-    for text in server.one_or_list("listen") {
+    let texts = server.one_or_list("listen");
+    for text in &texts {
         match text.value.parse() {
             Ok(address) if listen.contains(&address) && address.port() != 0 => {
                 text.error(format!("is {} for the second time", text.shown()), "leave one of them out");
             }
             Ok(address) => listen.push(address),
-            Err(_) => not_an_address(&text),
+            Err(_) => not_an_address(text),
         }
     }
     if !server.has("listen") {
         listen.push(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)));
-    } else if listen.is_empty() {
-        server.error("listen", "names no address that can be used", "write listen = [\"0.0.0.0:8443\"]");
+    } else if texts.is_empty() && server.is_list("listen") {
+        server.error("listen", "is empty", "write listen = [\"0.0.0.0:8443\"]");
     }
     listen
 }
@@ -143,7 +144,7 @@ fn tls_source(tls: &Section<'_>, listen: &[SocketAddr], guests: &Guests) -> TlsS
         Source::Acme => {
             let instead = "use source = \"files\" with a certificate from your ACME client (certbot, lego, ...)";
             tls.not_yet("source", "certificates by ACME", instead);
-            TlsSource::Off
+            TlsSource::Files { cert, key }
         }
         Source::SelfSigned => {
             let dir = cert.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -188,10 +189,14 @@ fn refuse_later_tls(tls: &Section<'_>) {
 
 fn check_certificate(tls: &Section<'_>, cert: &Path, key: &Path) {
     const MAX_BYTES: u64 = 1024 * 1024;
-    for (name, path) in [("cert", cert), ("key", key)] {
-        if let Err(error) = read_file(path, MAX_BYTES) {
-            let what = format!("names a file that cannot be read ({error})");
-            tls.error(name, what, "put the certificate chain at server.tls.cert and its key at server.tls.key (relative names start from the directory of this file); to try botgate out without one, set source = \"self-signed\"");
+    const HINT: &str = "put it there (relative names start from the directory of this file), or set source = \"self-signed\" \
+                        to try botgate out without";
+    for (name, path, default) in [("cert", cert, "certs/server.pem"), ("key", key, "certs/server.key")] {
+        let shown = tls.shown(name).unwrap_or_else(|| format!("{default:?}"));
+        if shown == "\"\"" {
+            tls.error(name, "is empty", "name a file, or leave the key out for the default");
+        } else if let Err(error) = read_file(path, MAX_BYTES) {
+            tls.error(name, format!("is {shown}, which cannot be read: {error}"), HINT);
         }
     }
     warn_if_readable(tls, "key", key);
@@ -201,7 +206,7 @@ fn check_certificate(tls: &Section<'_>, cert: &Path, key: &Path) {
 pub(super) fn warn_if_readable(section: &Section<'_>, name: &str, key: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let Ok(metadata) = key.metadata() else { return };
-    if metadata.permissions().mode() & 0o044 != 0 {
+    if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
         section.warn(name, "names a private key that other users of this machine can read", "chmod 600 that file");
     }
 }

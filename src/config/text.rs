@@ -63,7 +63,7 @@ impl<'a> Text<'a> {
                 Some(self)
             }
             Err(error) => {
-                let what = format!("names {}, which cannot be read: {error}", self.shown());
+                let what = format!("is {}, which cannot be read: {error}", self.shown());
                 self.error(what, "create the file; relative names start from the directory of this configuration file");
                 None
             }

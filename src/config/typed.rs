@@ -139,6 +139,12 @@ impl<'a> Section<'a> {
         self.value(key).is_some_and(|value| value.get_ref().is_array())
     }
 
+    /// A string as it stands in the file, quoted, for a message.
+    pub(super) fn shown(&self, key: &str) -> Option<String> {
+        let written = self.value(key)?.get_ref().as_str()?;
+        Some(Text::new(written, self.reading, self.place(key)).shown())
+    }
+
     /// A file name; relative ones start from the directory of the configuration file. Empty is none.
     pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         let text = self.string(key, "a file name", "\"certs/file.pem\"")?;

@@ -111,12 +111,18 @@ pub(super) fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -
     Ok(expanded)
 }
 
-/// The candidate that `word` most resembles, with how much (0 to 1); `-`, `_` and case do not count.
+/// The candidate that `word` most resembles, with how much (0 to 1). `-`, `_` and case do not count; a word that begins or
+/// ends the candidate (`drain`, `teams`) is as good as a slip of the finger.
 pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<(&'c str, f64)> {
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let word = plain(word);
-    let scored = candidates.into_iter().map(|c| (c, strsim::normalized_damerau_levenshtein(&word, &plain(c))));
-    scored.max_by(|(_, a), (_, b)| a.total_cmp(b))
+    let likeness = |candidate: &str| {
+        let candidate = plain(candidate);
+        let is_part = word.len() >= 3 && (candidate.starts_with(&word) || candidate.ends_with(&word));
+        let likeness = strsim::normalized_damerau_levenshtein(&word, &candidate);
+        if is_part { likeness.max(0.8) } else { likeness }
+    };
+    candidates.into_iter().map(|candidate| (candidate, likeness(candidate))).max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// The candidate that `word` was probably meant to be.
@@ -227,6 +233,7 @@ mod tests {
         let words = ["listen", "drain_timeout", "trusted_proxies"];
         assert_eq!(probably("lisen", words), Some("listen"));
         assert_eq!(probably("Drain-Timeout", words), Some("drain_timeout"));
+        assert_eq!(probably("drain", words), Some("drain_timeout"));
         assert_eq!(probably("zzz", words), None);
     }
 }

@@ -101,6 +101,10 @@ impl Ingress {
         }
         let limits = &self.settings.server.limits;
         self.limiter.take_arrival(watch.line().client_ip)?;
+        if peer.is_ambiguous {
+            let what = "Content-Length beside Transfer-Encoding, or more than once";
+            return Err(Rejection::from(Reason::RequestMalformed).noting(what).into());
+        }
         judge::check_size(head, limits.header_bytes, limits.headers)?;
         let bot = self.bot_of(head)?;
         watch.set_bot(bot.index);

@@ -75,11 +75,6 @@ impl<C: Clock> Budget<C> {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
     }
-
-    #[cfg(test)]
-    pub(super) fn keys(&self) -> usize {
-        self.limiter.len()
-    }
 }
 
 /// governor counts in nanoseconds of 64 bits and multiplies unchecked: a burst that takes decades to come back is cut to

@@ -220,3 +220,6 @@ const MAX_ADDRESSES: usize = 200_000;
 const MAX_SENDERS: usize = 200_000;
 /// Tenants of one bot. An Entra tenant cannot be invented.
 const MAX_TENANTS: usize = 50_000;
+
+#[cfg(test)]
+mod tests;

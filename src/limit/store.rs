@@ -171,3 +171,6 @@ const SHARDS: usize = 64;
 const SHARED_PER_SHARD: usize = 8;
 /// Searching a full shard takes some tens of microseconds; this keeps it to about a hundredth of one core.
 const PURGE_PAUSE_NANOS: u64 = 5_000_000;
+
+#[cfg(test)]
+mod tests;

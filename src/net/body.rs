@@ -1,6 +1,6 @@
 //! Reads request bodies up to a limit and within a deadline.
 
-use super::{Body, BodyError};
+use super::{Body, BodyError, clock};
 use crate::judge::{Reason, Rejection};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
@@ -8,7 +8,7 @@ use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
 use std::time::Duration;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 
 /// How reading a body can fail.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ pub async fn discard(body: &mut Incoming, headers: &HeaderMap) {
     if body.is_end_stream() || headers.contains_key(http::header::EXPECT) {
         return;
     }
-    let deadline = Instant::now() + WITHIN;
+    let deadline = clock::deadline(WITHIN);
     let mut seen = 0_usize;
     while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
         seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));

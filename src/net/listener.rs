@@ -1,6 +1,6 @@
 //! Accepts, limits, handshakes within a deadline, serves, drains.
 
-use super::paced::{Busy, Paced, Patience, Serving, Speaks};
+use super::paced::{Busy, Paced, Patience, Protocol, Serving};
 use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
@@ -207,7 +207,7 @@ impl<D: Door> Connection<D> {
         // Answers are small and waited for; Nagle would only hold them back.
         let _ = stream.set_nodelay(true);
         let Some(acceptor) = acceptor else {
-            let peer = Peer { address: self.address, tls_version: None };
+            let peer = Peer { address: self.address, tls_version: None, is_ambiguous: false };
             return self.serve_http1(stream, peer).await;
         };
         let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "handshake timed out");
@@ -223,18 +223,18 @@ impl<D: Door> Connection<D> {
         };
         let speaks_h2 = session.alpn_protocol() == Some(b"h2");
         self.door.heard(Event::HandshakeDone(version));
-        let peer = Peer { address: self.address, tls_version: Some(version) };
+        let peer = Peer { address: self.address, tls_version: Some(version), is_ambiguous: false };
         if speaks_h2 { self.serve_http2(stream, peer).await } else { self.serve_http1(stream, peer).await }
     }
 
-    fn pace<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, speaks: Speaks) -> (TokioIo<Paced<S>>, Busy) {
+    fn pace<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, protocol: Protocol) -> (TokioIo<Paced<S>>, Busy) {
         let busy = Busy::default();
         let patience = Patience { head: self.caps.header_timeout, keep_alive: self.caps.keep_alive_timeout };
-        (TokioIo::new(Paced::new(stream, patience, speaks, busy.clone())), busy)
+        (TokioIo::new(Paced::new(stream, protocol, patience, busy.clone())), busy)
     }
 
     async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
-        let (io, busy) = self.pace(stream, Speaks::Http1);
+        let (io, busy) = self.pace(stream, Protocol::Http1);
         let door = Arc::clone(&self.door);
         let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
         let connection = hyper::server::conn::http1::Builder::new()
@@ -260,7 +260,7 @@ impl<D: Door> Connection<D> {
     }
 
     async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
-        let (io, busy) = self.pace(stream, Speaks::Http2);
+        let (io, busy) = self.pace(stream, Protocol::Http2);
         let door = Arc::clone(&self.door);
         let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
         // A backstop for memory: what is beyond it, h2 answers with 431 and nobody hears of it. The door counts exactly.
@@ -290,6 +290,7 @@ async fn answer<D: Door>(
     peer: Peer,
     serving: Serving,
 ) -> Result<Response<Body>, Infallible> {
+    let peer = Peer { is_ambiguous: serving.is_ambiguous, ..peer };
     let response = door.answer(request, peer).await;
     Ok(response.map(|body| Held { body, _serving: serving }.boxed_unsync()))
 }

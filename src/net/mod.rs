@@ -3,6 +3,7 @@
 pub mod body;
 pub mod client;
 pub mod clock;
+mod head_scan;
 pub mod headers;
 pub mod listener;
 mod paced;
@@ -26,4 +27,6 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Nothing on a plain connection.
     pub tls_version: Option<TlsVersion>,
+    /// Whether the request at hand came with framing that could be read in two ways.
+    pub is_ambiguous: bool,
 }

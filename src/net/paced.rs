@@ -6,14 +6,16 @@
 //! window updates between requests, so that there no byte tells where a head begins: after the first request only `keep_alive`
 //! counts, and nothing but a request extends it.
 
+use super::clock;
+use super::head_scan::HeadScan;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -24,38 +26,50 @@ pub(super) struct Patience {
     pub(super) keep_alive: Duration,
 }
 
-/// What a byte means that comes while no request is being served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
-    /// The beginning of a head.
-    Http1,
-    /// Anything.
-    Http2,
-}
-
-/// How many requests of a connection are being served.
+/// What stream and service of a connection tell each other.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Busy(Arc<AtomicUsize>);
+pub(super) struct Busy(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Requests being served.
+    serving: AtomicUsize,
+    /// The head read last is ambiguous.
+    is_ambiguous: AtomicBool,
+}
 
 /// One request being served; dropped when its answer has ended.
 #[derive(Debug)]
-pub(super) struct Serving(Busy);
+pub(super) struct Serving {
+    busy: Busy,
+    /// Whether its head is ambiguous.
+    pub(super) is_ambiguous: bool,
+}
 
 impl Busy {
     pub(super) fn serve(&self) -> Serving {
-        self.0.fetch_add(1, Ordering::AcqRel);
-        Serving(self.clone())
+        self.0.serving.fetch_add(1, Ordering::AcqRel);
+        Serving { is_ambiguous: self.0.is_ambiguous.swap(false, Ordering::AcqRel), busy: self.clone() }
     }
 
     fn is_idle(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
+        self.0.serving.load(Ordering::Acquire) == 0
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+        self.busy.0.serving.fetch_sub(1, Ordering::AcqRel);
     }
+}
+
+/// How the bytes of a connection are to be understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// One request after another: a byte on an idle connection begins a head.
+    Http1,
+    /// Frames of all kinds come at any time, also between requests.
+    Http2,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -69,17 +83,33 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
+    protocol: Protocol,
     patience: Patience,
-    speaks: Speaks,
     busy: Busy,
     phase: Phase,
+    scan: HeadScan,
     deadline: Pin<Box<Sleep>>,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, patience: Patience, speaks: Speaks, busy: Busy) -> Self {
+    pub(super) fn new(stream: S, protocol: Protocol, patience: Patience, busy: Busy) -> Self {
         let deadline = Box::pin(tokio::time::sleep(patience.head));
-        Self { stream, patience, speaks, busy, phase: Phase::Head, deadline }
+        Self { stream, protocol, patience, busy, phase: Phase::Head, scan: HeadScan::default(), deadline }
+    }
+
+    /// Bytes came in while no request was being served.
+    fn hear(&mut self, bytes: &[u8]) {
+        if self.protocol == Protocol::Http2 || bytes.is_empty() {
+            return;
+        }
+        if self.phase == Phase::Idle {
+            self.scan = HeadScan::default();
+            self.enter(Phase::Head);
+        }
+        self.scan.take(bytes);
+        if self.scan.is_ambiguous() {
+            self.busy.0.is_ambiguous.store(true, Ordering::Release);
+        }
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -88,7 +118,7 @@ impl<S> Paced<S> {
             Phase::Idle | Phase::Serving => self.patience.keep_alive,
             Phase::Head => self.patience.head,
         };
-        self.deadline.as_mut().reset(Instant::now() + wait);
+        self.deadline.as_mut().reset(clock::deadline(wait));
         self.phase = phase;
     }
 }
@@ -103,8 +133,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         }
         let before = buf.filled().len();
         if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(cx, buf) {
-            if this.phase == Phase::Idle && this.speaks == Speaks::Http1 && buf.filled().len() > before {
-                this.enter(Phase::Head);
+            if this.phase != Phase::Serving {
+                this.hear(buf.filled().get(before..).unwrap_or_default());
             }
             return Poll::Ready(outcome);
         }
@@ -146,6 +176,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
 
     const PATIENCE: Patience = Patience { head: Duration::from_secs(10), keep_alive: Duration::from_secs(75) };
 
@@ -158,14 +189,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_new_connection_ends_after_the_head_timeout() {
         let (_client, server) = tokio::io::duplex(64);
-        let (read, after) = outcome(&mut Paced::new(server, PATIENCE, Speaks::Http1, Busy::default())).await;
+        let (read, after) = outcome(&mut Paced::new(server, Protocol::Http1, PATIENCE, Busy::default())).await;
         assert_eq!((read.unwrap_err().kind(), after), (io::ErrorKind::TimedOut, 10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dripping_head_does_not_extend_its_deadline() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut stream = Paced::new(server, PATIENCE, Speaks::Http1, Busy::default());
+        let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, Busy::default());
         tokio::time::sleep(Duration::from_secs(6)).await;
         client.write_all(b"P").await.unwrap();
         assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
@@ -176,7 +207,7 @@ mod tests {
     async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothing() {
         let (mut client, server) = tokio::io::duplex(64);
         let busy = Busy::default();
-        let mut stream = Paced::new(server, PATIENCE, Speaks::Http1, busy.clone());
+        let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, busy.clone());
         client.write_all(b"POST").await.unwrap();
         assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
         let serving = busy.serve();
@@ -187,10 +218,35 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn frames_between_http2_requests_do_not_begin_a_head() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+        client.write_all(b"a").await.unwrap();
+        let serving = busy.serve();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
+        drop(serving);
+        client.write_all(b"b").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
+        assert_eq!(outcome(&mut stream).await.1, 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ambiguous_head_is_told_once_to_the_request_it_belongs_to() {
+        let (mut client, server) = tokio::io::duplex(256);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, busy.clone());
+        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n").await.unwrap();
+        while outcome(&mut stream).await.0.unwrap() == 16 {}
+        assert!(busy.serve().is_ambiguous);
+        assert!(!busy.serve().is_ambiguous);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
         let (mut client, server) = tokio::io::duplex(64);
         let busy = Busy::default();
-        let mut stream = Paced::new(server, PATIENCE, Speaks::Http2, busy.clone());
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
         let serving = busy.serve();
         client.write_all(b"request").await.unwrap();
         assert_eq!(outcome(&mut stream).await.0.unwrap(), 7);
@@ -206,7 +262,7 @@ mod tests {
     async fn an_answer_that_ends_unseen_does_not_keep_the_connection_for_ever() {
         let (_client, server) = tokio::io::duplex(64);
         let busy = Busy::default();
-        let mut stream = Paced::new(server, PATIENCE, Speaks::Http2, busy.clone());
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
         let serving = busy.serve();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_secs(1)).await;

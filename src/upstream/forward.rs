@@ -3,7 +3,7 @@
 use super::Backend;
 use crate::judge::{Admitted, Reason, Rejection};
 use crate::net::client::chain;
-use crate::net::headers;
+use crate::net::{clock, headers};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
@@ -126,7 +126,7 @@ impl Body for Answer {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
-                this.deadline.as_mut().reset(Instant::now() + this.idle);
+                this.deadline.as_mut().reset(clock::deadline(this.idle));
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken(&error)))),

@@ -1,17 +1,20 @@
 //! Whole files in, settings or problems out.
 
 mod bots;
+mod clouds;
 mod contract;
 mod later;
+mod policy;
 mod server;
 mod values;
 mod whole_file;
 
 use super::resolve::parse_in;
-use super::{Loaded, Problem, StartFlags};
+use super::{Bot, Loaded, Problem, StartFlags};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A bot that nothing is wrong with.
 const BOT: &str = r#"
@@ -61,7 +64,9 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn parse(text: &str) -> Result<Loaded, Vec<Problem>> {
-    parse_at(directory().path(), text)
+    // One per test, since tests run in threads of their own: most cases only read it.
+    thread_local!(static SHARED: tempfile::TempDir = directory());
+    SHARED.with(|dir| parse_at(dir.path(), text))
 }
 
 fn parse_at(dir: &Path, text: &str) -> Result<Loaded, Vec<Problem>> {
@@ -87,7 +92,7 @@ fn assert_problem(text: &str, at: &str, says: &[&str]) {
     let found = problems(text);
     assert_eq!(found.len(), 1, "one problem expected\n{text}\n{}", listed(&found));
     let problem = &found[0];
-    let marked = text.lines().position(|line| line.ends_with(MARK)).map(|index| u32::try_from(index).unwrap() + 1);
+    let marked = text.lines().zip(1..).find(|(line, _)| line.ends_with(MARK)).map(|(_, number)| number);
     let rendered = problem.to_string();
     assert_eq!(problem.line, marked, "{text}\n{rendered}");
     assert_eq!(problem.at, at, "{text}\n{rendered}");
@@ -96,4 +101,19 @@ fn assert_problem(text: &str, at: &str, says: &[&str]) {
     }
     assert!(!problem.hint.is_empty(), "no hint: {rendered}");
     assert!(!rendered.contains("hunter2"), "a secret is shown: {rendered}");
+}
+
+/// The good bot with these keys, as settings.
+fn bot(keys: &str) -> Arc<Bot> {
+    Arc::clone(&good(&with_bot(keys)).settings.bots[0])
+}
+
+/// The good bot with one of its keys replaced, on a marked line.
+fn replaced(key: &str, value: &str) -> String {
+    let line = BOT.lines().find(|line| line.starts_with(key)).unwrap();
+    BOT.replace(line, &format!("{key} = {value} {MARK}"))
+}
+
+fn assert_bot_problem(keys: &str, at: &str, says: &[&str]) {
+    assert_problem(&with_bot(&format!("{keys} {MARK}")), &format!("bots[0].{at}"), says);
 }
