@@ -49,6 +49,11 @@ impl Backend {
             }
         };
         let waited = started.elapsed();
+        if response.status().is_informational() {
+            // Nobody asked for an upgrade, and the client would take what follows for another protocol.
+            let note = format!("the bot answered {}", response.status().as_u16());
+            return Err(Rejection::from(Reason::UpstreamBroken).noting(note));
+        }
         let (mut head, body) = response.into_parts();
         let idle = if is_event_stream(&head.headers) { STREAM_IDLE } else { self.response_timeout };
         head.headers = headers::to_client(&head.headers);

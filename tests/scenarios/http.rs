@@ -562,8 +562,7 @@ async fn http_that_cannot_be_read_is_refused_with_one_line() {
 #[tokio::test]
 async fn a_body_with_two_ends_is_refused() {
     let gateway = Gateway::start().await;
-    let body = gateway.teams_message().into_pieces("")[1].clone();
-    let length = body.len();
+    let length = post_length(&gateway);
     for framing in [
         format!("content-length: {length}\r\ntransfer-encoding: chunked"),
         format!("transfer-encoding: chunked\r\ncontent-length: {length}"),
@@ -573,9 +572,13 @@ async fn a_body_with_two_ends_is_refused() {
         let [head, body] = gateway.teams_message().into_pieces(&framing);
         let bytes = [head, chunked(&body, 100)].concat();
         let reply = send_raw(&gateway, &bytes).await.expect("an answer");
-        assert_eq!(reply.status, 400, "{framing}");
-        assert_eq!(gateway.bot().seen().len(), 0, "{framing}");
+        reply.refused_before_proof(Reason::RequestMalformed).await;
     }
+    // Twice the same is not two ends, but nobody who means well writes it.
+    let twice = format!("content-length: {length}\r\ncontent-length: {length}");
+    let bytes = gateway.teams_message().into_pieces(&twice).concat();
+    let reply = send_raw(&gateway, &bytes).await.expect("an answer");
+    reply.refused_before_proof(Reason::RequestMalformed).await;
 }
 
 #[tokio::test]

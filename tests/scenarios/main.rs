@@ -3,7 +3,9 @@
 //! | module | promises |
 //! | --- | --- |
 //! | `demo` | `botgate demo` ends green. |
+//! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
+//! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 
 #![allow(
@@ -16,6 +18,8 @@
 )]
 
 mod demo;
+mod forwarding;
 mod http;
+mod limits;
 mod smoke;
 mod support;

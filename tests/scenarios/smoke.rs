@@ -1,7 +1,7 @@
 //! The two halves of the promise, each once in every way that a request can be sent.
 
 use crate::support::Gateway;
-use crate::support::client::send_raw;
+use crate::support::wire::send_raw;
 use botgate::cli::demo::client::Protocol;
 use botgate::cli::demo::token::TokenSpec;
 use botgate::judge::Reason;

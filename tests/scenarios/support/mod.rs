@@ -8,6 +8,8 @@ pub(crate) mod client;
 mod config;
 pub(crate) mod gateway;
 pub(crate) mod reply;
+pub(crate) mod tap;
+pub(crate) mod tls_bot;
 pub(crate) mod wire;
 
 pub(crate) use gateway::Gateway;

@@ -143,7 +143,34 @@ impl Reply {
         line
     }
 
+    /// Refused because of the bot, which got the request once, or not at all: nothing of it is told.
+    pub(crate) async fn failed_upstream(self, reason: Reason, reached_the_bot: usize) -> Self {
+        let reply = self.answered_with_error(reason, reason.code()).await;
+        let seen = reply.gateway.bot().seen().len() - reply.seen_before;
+        assert_eq!(seen, reached_the_bot, "{}", reply.evidence());
+        let said = format!(
+            "{:?} {}",
+            reply.headers,
+            String::from_utf8_lossy(&reply.body)
+        );
+        let origin = reply.gateway.bot().origin();
+        let port = origin.rsplit(':').next().expect("it has a port");
+        for detail in [port, "127.0.0.1", "hyper", "tcp", "os error", "echo"] {
+            assert!(
+                !said.contains(detail),
+                "{detail:?} is nobody's business: {said}"
+            );
+        }
+        reply
+    }
+
     async fn refused(self, reason: Reason, code: &str) -> Self {
+        let reply = self.answered_with_error(reason, code).await;
+        reply.bot_saw_nothing();
+        reply
+    }
+
+    async fn answered_with_error(self, reason: Reason, code: &str) -> Self {
         assert_eq!(
             self.status,
             reason.status(),
@@ -157,7 +184,6 @@ impl Reply {
         assert_eq!(line["verdict"], "rejected", "{line}");
         assert_eq!(line["reason"], reason.code(), "{line}");
         assert_eq!(line["status"], reason.status(), "{line}");
-        self.bot_saw_nothing();
         self.token_is_nowhere_in_the_log();
         self
     }
