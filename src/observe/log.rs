@@ -52,7 +52,7 @@ pub fn start(settings: &config::Log) -> LogGuard {
     }
 }
 
-fn layer<S, W>(
+pub(super) fn layer<S, W>(
     settings: &config::Log,
     is_terminal: bool,
     writer: W,
@@ -115,7 +115,7 @@ impl FormatTime for Utc {
 /// Escapes what JSON lets stand and a terminal or a line-wise reader obeys: DEL, the C1 controls, U+2028 and U+2029.
 ///
 /// JSON strings escape the C0 controls anyway (RFC 8259 section 7), and only strings hold other than ASCII.
-struct Escaping<W>(W);
+pub(super) struct Escaping<W>(pub(super) W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
     type Writer = Escaping<W::Writer>;

@@ -281,3 +281,6 @@ impl Drop for Watch {
         self.observer.conclude(self);
     }
 }
+
+#[cfg(test)]
+mod tests;
