@@ -22,11 +22,18 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// Why a gateway could not be started: a sentence for the operator.
 #[derive(Debug)]
-pub struct StartProblem(pub String);
+pub enum StartProblem {
+    /// What the configuration names cannot be used: a certificate, an authority, a key.
+    Configuration(String),
+    /// The machine does not let it: an address in use, no random numbers.
+    Machine(String),
+}
 
 impl std::fmt::Display for StartProblem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Configuration(what) | Self::Machine(what) => f.write_str(what),
+        }
     }
 }
 
@@ -64,12 +71,15 @@ pub enum Drained {
 /// See [`StartProblem`].
 pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running, StartProblem> {
     let settings = Arc::new(settings);
-    let problem = |what: &str, why: &dyn std::fmt::Display| StartProblem(format!("{what}: {why}"));
-    let observer = Observer::new(&settings).map_err(|e| problem("observer", &e))?;
+    let problem = |what: &str, why: &dyn std::fmt::Display| StartProblem::Configuration(format!("{what}: {why}"));
+    let observer = Observer::new(&settings).map_err(|e| StartProblem::Machine(e.to_string()))?;
     if let Some(log) = log {
         observer.watch_log(log);
     }
     let certificate = tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
+    if let Some(certificate) = &certificate {
+        tell_of_certificate(certificate, &observer);
+    }
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let limiter = Arc::new(Limiter::new(&settings));
     let upstreams = Upstreams::new(&settings).map_err(|e| problem("backends", &e))?;
@@ -101,7 +111,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         None => None,
         Some(address) => {
             let socket = bind("admin.listen", address).await?;
-            let bound = socket.local_addr().map_err(|e| problem("admin.listen", &e))?;
+            let bound = socket.local_addr().map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
             let door =
                 Admin { settings: Arc::clone(&settings), keyring: Arc::clone(&keyring), observer: Arc::clone(&observer), draining: drain.clone() };
             background.spawn(admin_listener(socket, &settings, Arc::new(door), &background, &stop).run());
@@ -145,14 +155,14 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProble
             std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
-        StartProblem(format!("{key}: cannot listen on {address}: {error}{hint}"))
+        StartProblem::Machine(format!("{key}: cannot listen on {address}: {error}{hint}"))
     })
 }
 
 fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, StartProblem> {
     sockets
         .iter()
-        .map(|socket| socket.local_addr().map_err(|e| StartProblem(format!("server.listen: {e}"))))
+        .map(|socket| socket.local_addr().map_err(|e| StartProblem::Machine(format!("server.listen: {e}"))))
         .collect()
 }
 
@@ -199,6 +209,15 @@ async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: Canc
             }
         }
     }
+}
+
+fn tell_of_certificate(certificate: &tls::Loaded, observer: &Observer) {
+    for warning in &certificate.warnings {
+        tracing::warn!(event = "certificate_warning", certificate = certificate.origin, "{warning}");
+    }
+    let (names, expires) = (certificate.names.join(","), certificate.expires.0);
+    tracing::info!(event = "certificate_loaded", certificate = certificate.origin, names, expires, "certificate loaded");
+    observer.metrics().certificate_expires(&certificate.origin, certificate.expires);
 }
 
 fn tell_started(settings: &Settings, listen: &[SocketAddr], admin: Option<SocketAddr>) {

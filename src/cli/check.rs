@@ -1,49 +1,61 @@
 //! `check`: every problem of `gateway.toml`, with place and hint, and what is enforced when there is no error.
 
-use crate::config::{self, Bot, Problem, Quota, Settings, Severity, StartFlags, TlsSource};
-use crate::judge::{HostList, Mode, OnReject, TenantId};
-use std::collections::HashSet;
+mod posture;
+
+use super::Exit;
+use crate::config::{self, Problem, Severity, StartFlags, Tls, TlsSource};
+use crate::net::clock;
+use crate::tls::load_files;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
-use std::time::Duration;
 
-/// What `check` found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The gateway would start with this file.
-    Usable,
-    /// It would not.
-    Refused,
-}
-
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Usable => Self::SUCCESS,
-            // EX_CONFIG of sysexits.h: something was found in an unconfigured or misconfigured state.
-            Outcome::Refused => Self::from(78),
+/// Checks a file and tells about it: [`Exit::Good`] if the gateway would start with it, else [`Exit::Configuration`].
+///
+/// # Errors
+/// What `out` says.
+pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Exit> {
+    let file = path.display().to_string();
+    let (settings, problems) = match config::load(path, flags) {
+        Ok(loaded) => {
+            let mut problems = loaded.warnings;
+            problems.extend(of_certificate(&loaded.settings.server.tls));
+            (Some(loaded.settings), problems)
+        }
+        Err(problems) => (None, problems),
+    };
+    write_problems(&problems, &file, out)?;
+    match settings {
+        Some(settings) if !problems.iter().any(Problem::is_error) => {
+            posture::write(&settings, out)?;
+            writeln!(out, "{file}: {}", counted(&problems))?;
+            Ok(Exit::Good)
+        }
+        _ => {
+            writeln!(out, "{file}: {}; botgate does not start with it", counted(&problems))?;
+            Ok(Exit::Configuration)
         }
     }
 }
 
-/// Checks a file and tells about it.
-///
-/// # Errors
-/// What `out` says.
-pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Outcome> {
-    let file = path.display().to_string();
-    match config::load(path, flags) {
-        Ok(loaded) => {
-            write_problems(&loaded.warnings, &file, out)?;
-            write_posture(&loaded.settings, out)?;
-            writeln!(out, "{file}: {}", counted(&loaded.warnings))?;
-            Ok(Outcome::Usable)
-        }
-        Err(problems) => {
-            write_problems(&problems, &file, out)?;
-            writeln!(out, "{file}: {}; botgate does not start with it", counted(&problems))?;
-            Ok(Outcome::Refused)
+/// What is wrong inside the certificate's files. Nothing is made or written: a check has no effects.
+fn of_certificate(tls: &Tls) -> Vec<Problem> {
+    let TlsSource::Files { cert, key } = &tls.source else { return Vec::new() };
+    let problem = |severity, what: String, hint: String| Problem {
+        severity,
+        at: "server.tls".to_owned(),
+        line: tls.certificate_line,
+        what,
+        hint,
+    };
+    match load_files(cert, key, clock::now()) {
+        Ok(certificate) => certificate
+            .warnings
+            .into_iter()
+            .map(|warning| problem(Severity::Warning, format!("certificate: {warning}"), String::new()))
+            .collect(),
+        Err(wrong) => {
+            let file = wrong.path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
+            vec![problem(Severity::Error, format!("{file}{}", wrong.what), wrong.hint)]
         }
     }
 }
@@ -68,155 +80,11 @@ fn counted(problems: &[Problem]) -> String {
     format!("{}, {}", count(Severity::Error), count(Severity::Warning))
 }
 
-fn write_posture(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
-    let server = &settings.server;
-    let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
-    let tls = match &server.tls.source {
-        TlsSource::Off => "no TLS here".to_owned(),
-        TlsSource::SelfSigned { dir, .. } => format!("self-signed certificate in {}", dir.display()),
-        TlsSource::Files { cert, .. } => format!("certificate {}", cert.display()),
-    };
-    let limits = &server.limits;
-    writeln!(out, "gateway")?;
-    row(out, "listens on", &format!("{}, {tls}", listen.join(", ")))?;
-    row(out, "admin", &settings.admin.map_or_else(|| "off".to_owned(), |address| address.to_string()))?;
-    let arrival = quota(&limits.requests_per_ip);
-    row(
-        out,
-        "limits",
-        &format!("{arrival} per address, body {} bytes, JSON depth {}", limits.body_bytes, limits.json.depth),
-    )?;
-    for bot in &settings.bots {
-        writeln!(out, "bot {}", bot.name)?;
-        for (name, value) in posture(settings, bot) {
-            row(out, name, &value)?;
-        }
-    }
-    writeln!(out)
-}
-
-fn row(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
-    writeln!(out, "  {name:<13} {value}")
-}
-
-/// What is enforced for one bot, a line each.
-fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
-    let policy = &bot.policy;
-    let clouds = bot.expect.roots.iter().filter_map(|root| settings.clouds.get(root.cloud).map(|cloud| (root, cloud)));
-    let tokens: Vec<String> =
-        clouds.map(|(root, cloud)| format!("{} tokens of cloud {}", root.kind.word(), cloud.name)).collect();
-    let hosts = if bot.route.hosts.is_empty() { "any host".to_owned() } else { bot.route.hosts.join(", ") };
-    let on_reject = match policy.tenants.on_reject {
-        OnReject::Refuse => "",
-        OnReject::Swallow => ", refused ones answered 200",
-    };
-    let activities = listed(&policy.activities.allow, "every type");
-    let denied = match policy.activities.deny_invoke.as_slice() {
-        [] => String::new(),
-        names => format!(", but not invoke {}", names.join(", ")),
-    };
-    vec![
-        ("app id", format!("{}, {}", bot.expect.app_id, tokens.join(", "))),
-        ("served at", format!("{hosts} {}", bot.route.path)),
-        ("backend", backend(bot)),
-        ("tenants", format!("{}{on_reject}{}", tenants(bot), softened(policy.tenants.mode))),
-        ("channels", format!("{}{}", channels(bot), softened(policy.channels.mode))),
-        ("activities", format!("{activities}{denied}{}", softened(policy.activities.mode))),
-        ("service URLs", format!("{}{}", service_urls(settings, bot), softened(policy.service_urls.mode))),
-        ("rate limits", format!("{}{}", rate_limits(bot), softened(bot.rate_limits.mode))),
-    ]
-}
-
-/// The URL without its query, which may hold a key.
-fn backend(bot: &Bot) -> String {
-    let mut url = bot.backend.url.clone();
-    if url.query().is_some() {
-        url.set_query(Some("..."));
-    }
-    url.to_string()
-}
-
-fn softened(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Enforce => "",
-        Mode::Report => " (report only)",
-    }
-}
-
-fn listed(items: &[String], none: &str) -> String {
-    if items.is_empty() { none.to_owned() } else { items.join(", ") }
-}
-
-fn tenants(bot: &Bot) -> String {
-    let sorted = |tenants: &HashSet<TenantId>| {
-        let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
-        ids.sort();
-        ids
-    };
-    let policy = &bot.policy.tenants;
-    let mut text = listed(&sorted(&policy.allow), "every tenant");
-    if !policy.deny.is_empty() {
-        text.push_str(&format!(", but not {}", sorted(&policy.deny).join(", ")));
-    }
-    if policy.required {
-        text.push_str(", one must be named");
-    }
-    text
-}
-
-fn channels(bot: &Bot) -> String {
-    let policy = &bot.policy.channels;
-    let mut text = listed(&policy.allow, "every channel the key is endorsed for");
-    if !policy.unendorsed.is_empty() {
-        text.push_str(&format!("; without any endorsement: {}", policy.unendorsed.join(", ")));
-    }
-    text
-}
-
-fn service_urls(settings: &Settings, bot: &Bot) -> String {
-    let hosts = &bot.policy.service_urls.hosts;
-    let of_cloud = bot.expect.roots.iter().filter_map(|root| settings.clouds.get(root.cloud)).find(|cloud| {
-        HostList::parse(cloud.service_url_hosts.iter().map(String::as_str)).is_ok_and(|list| list == *hosts)
-    });
-    match of_cloud {
-        _ if *hosts == HostList::any() => "as the token says, any host".to_owned(),
-        Some(cloud) => format!("as the token says, on hosts of cloud {}", cloud.name),
-        None => "as the token says, on hosts listed in the file".to_owned(),
-    }
-}
-
-fn rate_limits(bot: &Bot) -> String {
-    let limits = &bot.rate_limits;
-    let each = [
-        ("bot", &limits.per_bot),
-        ("tenant", &limits.per_tenant),
-        ("conversation", &limits.per_conversation),
-        ("user", &limits.per_user),
-    ];
-    let set: Vec<String> = each
-        .into_iter()
-        .filter_map(|(name, limit)| limit.map(|limit| format!("{} per {name}", quota(&limit))))
-        .collect();
-    listed(&set, "none")
-}
-
-/// A quota as a rate in the largest unit that keeps it a whole number.
-fn quota(quota: &Quota) -> String {
-    let units = [("s", 1), ("m", 60), ("h", 3600)];
-    let per = |seconds: u64| Duration::from_secs(seconds).as_secs_f64() / quota.interval.as_secs_f64();
-    let (unit, rate) = units
-        .into_iter()
-        .map(|(unit, seconds)| (unit, per(seconds)))
-        .find(|(_, rate)| *rate >= 1.0 && (rate - rate.round()).abs() < 0.001 * rate)
-        .unwrap_or(("h", per(3600)));
-    format!("{rate:.0}/{unit} (burst {})", quota.burst)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn checked(text: &str) -> (Outcome, String) {
+    fn checked(text: &str) -> (Exit, String) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
@@ -247,7 +115,7 @@ per_user = { rate = "10/m", burst = 3 }
     #[test]
     fn a_usable_file_is_told_with_what_it_enforces() {
         let (outcome, said) = checked(GOOD);
-        assert_eq!(outcome, Outcome::Usable, "{said}");
+        assert_eq!(outcome, Exit::Good, "{said}");
         for words in [
             "DIR/gateway.toml:13: warning: bots[0].tenants.mode is \"report\"",
             "DIR/gateway.toml: no errors, 1 warning\n",
@@ -270,7 +138,7 @@ per_user = { rate = "10/m", burst = 3 }
     #[test]
     fn a_refused_file_is_told_with_every_problem_and_no_posture() {
         let (outcome, said) = checked(&GOOD.replace("listen =", "lisen =").replace("backend =", "# backend ="));
-        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(outcome, Exit::Configuration);
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines.first(), Some(&"DIR/gateway.toml:3: error: server.lisen is not a key that botgate knows"));
         assert_eq!(lines.get(1), Some(&"    hint: did you mean \"listen\"?"));
@@ -282,7 +150,7 @@ per_user = { rate = "10/m", burst = 3 }
     fn a_file_that_is_not_there_is_a_problem_of_its_own() {
         let mut out = Vec::new();
         let outcome = run(Path::new("no/such/gateway.toml"), StartFlags::default(), &mut out).unwrap();
-        assert_eq!(outcome, Outcome::Refused);
+        assert_eq!(outcome, Exit::Configuration);
         assert!(String::from_utf8(out).unwrap().starts_with("no/such/gateway.toml: error: cannot be read"));
     }
 
@@ -292,7 +160,7 @@ per_user = { rate = "10/m", burst = 3 }
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml");
         let outcome = run(&path, StartFlags::default(), &mut out).unwrap();
         let said = String::from_utf8(out).unwrap();
-        assert_eq!(outcome, Outcome::Usable, "{said}");
+        assert_eq!(outcome, Exit::Good, "{said}");
         assert!(said.ends_with("gateway.toml: no errors, 2 warnings\n"), "{said}");
     }
 

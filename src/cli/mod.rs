@@ -99,11 +99,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(&options.config, flags(&options)),
         Command::Check { file, options } => {
             let path = file.as_ref().unwrap_or(&options.config);
-            let outcome = check::run(path, flags(&options), &mut io::stdout().lock());
-            told(outcome.map(|outcome| match outcome {
-                check::Outcome::Usable => Exit::Good,
-                check::Outcome::Refused => Exit::Configuration,
-            }))
+            told(check::run(path, flags(&options), &mut io::stdout().lock()))
         }
         Command::Demo { keep_running } => demo::main(keep_running),
         Command::Reasons { markdown } => {

@@ -1,7 +1,7 @@
 //! `run`: loads settings, starts the app, waits for a signal.
 
 use super::Exit;
-use crate::app::{self, Drained};
+use crate::app::{self, Drained, StartProblem};
 use crate::config::{self, Loaded, Severity, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
@@ -28,27 +28,35 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
+        Err(error) => return fail(&error, Exit::Internal),
     };
-    let outcome = runtime.block_on(async {
-        let running = app::start(settings, Some(&log)).await?;
-        wait_and_drain(running).await
+    let exit = runtime.block_on(async {
+        match app::start(settings, Some(&log)).await {
+            Err(problem) => {
+                let exit = match problem {
+                    StartProblem::Configuration(_) => Exit::Configuration,
+                    StartProblem::Machine(_) => Exit::Internal,
+                };
+                fail(&problem, exit)
+            }
+            Ok(running) => match wait_and_drain(running).await {
+                Ok(()) => Exit::Good,
+                Err(error) => fail(&error, Exit::Internal),
+            },
+        }
     });
     // A second signal, or a drain cut off: what is left is dropped with the runtime.
     runtime.shutdown_background();
-    match outcome {
-        Ok(()) => Exit::Good,
-        Err(problem) => fail(&*problem),
-    }
+    exit
 }
 
-fn fail(problem: &dyn std::fmt::Display) -> Exit {
+fn fail(problem: &dyn std::fmt::Display, exit: Exit) -> Exit {
     tracing::error!(event = "start_failed", "{problem}");
     let _ = writeln!(io::stderr(), "botgate: {problem}");
-    Exit::Internal
+    exit
 }
 
-async fn wait_and_drain(running: app::Running) -> Result<(), Box<dyn std::error::Error>> {
+async fn wait_and_drain(running: app::Running) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;

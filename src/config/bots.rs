@@ -1,11 +1,11 @@
 //! `[[bots]]`: who they are, where they are served, where they run.
 
-use super::clouds::{NAME_HINT, is_built_in, is_name};
+use super::clouds::is_built_in;
 use super::file::Section;
+use super::identity::{self, Identity};
 use super::server::{Guests, MOMENT, hours, seconds};
-use super::text::Text;
 use super::{Bot, RateLimits, backend, policy, values};
-use crate::judge::{Cloud, Expect, Mode, Root, Route, TenantId, TokenKind};
+use crate::judge::{Cloud, Expect, Mode, Root, TenantId, TokenKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,19 +43,14 @@ pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots 
     let mut bots = Vec::new();
     let mut identities = Vec::new();
     for section in &sections {
-        let identity = Identity { name: name(section), route: route(section) };
+        let identity = identity::read(section);
         bots.extend(
             bot(section, &identity, surroundings, &mut clouds).map(|bot| Arc::new(Bot { index: bots.len(), ..bot })),
         );
         identities.push(identity);
     }
-    refuse_twins(&sections, &identities);
+    identity::refuse_twins(&sections, &identities);
     Bots { bots, clouds }
-}
-
-struct Identity {
-    name: Option<String>,
-    route: Route,
 }
 
 fn bot(
@@ -96,15 +91,6 @@ fn bot(
     })
 }
 
-fn name(section: &Section<'_>) -> Option<String> {
-    let text = section.required("name", "write name = \"helpdesk\": it appears in logs and metrics")?;
-    if !is_name(&text.value) {
-        text.error(format!("is {}, which is not a usable name", text.shown()), NAME_HINT);
-        return None;
-    }
-    Some(text.value)
-}
-
 fn app_id(section: &Section<'_>) -> Option<String> {
     const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
     const HINT: &str = "put the bot's Microsoft App ID here (Azure portal: Azure Bot, Configuration)";
@@ -116,52 +102,6 @@ fn app_id(section: &Section<'_>) -> Option<String> {
         text.warn(format!("is {}, which is not a GUID as App IDs are", text.shown()), HINT);
     }
     Some(text.value)
-}
-
-fn route(section: &Section<'_>) -> Route {
-    let mut hosts: Vec<String> = Vec::new();
-    for text in section.list("hosts") {
-        let host = host(&text).filter(|host| !hosts.contains(host));
-        hosts.extend(host);
-    }
-    let path = section.text("path").filter(is_path).map_or_else(|| "/api/messages".to_owned(), |text| text.value);
-    Route { hosts, path }
-}
-
-/// The form in which requests name it: lower case, no port, IPv6 in brackets.
-fn host(text: &Text<'_>) -> Option<String> {
-    let lower = text.value.to_ascii_lowercase();
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.len() <= 63
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-    };
-    let bare = lower.trim_start_matches('[').trim_end_matches(']');
-    if bare.parse::<std::net::Ipv6Addr>().is_ok() {
-        return Some(format!("[{bare}]"));
-    }
-    if lower.len() <= 253 && lower.split('.').all(label) {
-        return Some(lower);
-    }
-    let hint = if lower.contains('*') {
-        "name each host by itself; an empty list serves every host"
-    } else if lower.contains(':') || lower.contains('/') {
-        "write only the name, without scheme, port and path, such as \"bot.example.com\""
-    } else {
-        "write a name such as \"bot.example.com\" (international names in their xn-- form)"
-    };
-    text.error(format!("is {}, which is not a host name", text.shown()), hint);
-    None
-}
-
-fn is_path(text: &Text<'_>) -> bool {
-    let is_plain =
-        text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
-    if !is_plain {
-        let hint = "write the exact path, such as \"/api/messages\": a leading \"/\", no query, nothing but ASCII";
-        text.error(format!("is {}, which is not a path", text.shown()), hint);
-    }
-    is_plain
 }
 
 fn cloud<'c>(section: &Section<'_>, clouds: &'c [Cloud]) -> Option<&'c Cloud> {
@@ -244,27 +184,5 @@ fn refuse_later(bot: &Section<'_>) {
             "recognising redelivered activities",
             "remove it, or set it to \"0s\"",
         );
-    }
-}
-
-/// Two bots that a request, or a reader of the log, could not tell apart.
-fn refuse_twins(sections: &[Section<'_>], bots: &[Identity]) {
-    let numbered = || sections.iter().zip(bots);
-    for (index, (section, bot)) in numbered().enumerate() {
-        for (other_section, other) in numbered().take(index) {
-            let line = |key: &str| other_section.line(key).unwrap_or_default();
-            if bot.name.is_some() && bot.name == other.name {
-                let what = format!("is also the name of {} (line {})", other_section.at(), line("name"));
-                section.error("name", what, "give each bot a name of its own");
-            }
-            let any_host = bot.route.hosts.is_empty() && other.route.hosts.is_empty();
-            let same_host = bot.route.hosts.iter().find(|host| other.route.hosts.contains(host));
-            if bot.route.path == other.route.path && (any_host || same_host.is_some()) {
-                let host = same_host.map_or("any host", String::as_str);
-                let what =
-                    format!("is served at {host} and the same path as {} (line {})", other_section.at(), line("path"));
-                section.error("path", what, "give each bot its own path, or hosts of its own");
-            }
-        }
     }
 }

@@ -4,15 +4,17 @@ mod bots;
 mod clouds;
 mod contract;
 mod later;
+mod policy;
 mod server;
 mod values;
 mod whole_file;
 
 use super::resolve::parse_in;
-use super::{Loaded, Problem, StartFlags};
+use super::{Bot, Loaded, Problem, StartFlags};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A bot that nothing is wrong with.
 const BOT: &str = r#"
@@ -99,4 +101,19 @@ fn assert_problem(text: &str, at: &str, says: &[&str]) {
     }
     assert!(!problem.hint.is_empty(), "no hint: {rendered}");
     assert!(!rendered.contains("hunter2"), "a secret is shown: {rendered}");
+}
+
+/// The good bot with these keys, as settings.
+fn bot(keys: &str) -> Arc<Bot> {
+    Arc::clone(&good(&with_bot(keys)).settings.bots[0])
+}
+
+/// The good bot with one of its keys replaced, on a marked line.
+fn replaced(key: &str, value: &str) -> String {
+    let line = BOT.lines().find(|line| line.starts_with(key)).unwrap();
+    BOT.replace(line, &format!("{key} = {value} {MARK}"))
+}
+
+fn assert_bot_problem(keys: &str, at: &str, says: &[&str]) {
+    assert_problem(&with_bot(&format!("{keys} {MARK}")), &format!("bots[0].{at}"), says);
 }

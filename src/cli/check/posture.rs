@@ -1,0 +1,152 @@
+//! What a configuration enforces, a line each.
+
+use crate::config::{Bot, Quota, Settings, TlsSource};
+use crate::judge::{HostList, Mode, OnReject, TenantId};
+use std::collections::HashSet;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// Writes what the gateway and each of its bots enforce.
+pub(super) fn write(settings: &Settings, out: &mut dyn Write) -> io::Result<()> {
+    let server = &settings.server;
+    let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
+    let tls = match &server.tls.source {
+        TlsSource::Off => "no TLS here".to_owned(),
+        TlsSource::SelfSigned { dir, .. } => format!("self-signed certificate in {}", dir.display()),
+        TlsSource::Files { cert, .. } => format!("certificate {}", cert.display()),
+    };
+    let limits = &server.limits;
+    writeln!(out, "gateway")?;
+    row(out, "listens on", &format!("{}, {tls}", listen.join(", ")))?;
+    row(out, "admin", &settings.admin.map_or_else(|| "off".to_owned(), |address| address.to_string()))?;
+    let arrival = quota(&limits.requests_per_ip);
+    row(
+        out,
+        "limits",
+        &format!("{arrival} per address, body {} bytes, JSON depth {}", limits.body_bytes, limits.json.depth),
+    )?;
+    for bot in &settings.bots {
+        writeln!(out, "bot {}", bot.name)?;
+        for (name, value) in posture(settings, bot) {
+            row(out, name, &value)?;
+        }
+    }
+    writeln!(out)
+}
+
+fn row(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
+    writeln!(out, "  {name:<13} {value}")
+}
+
+/// What is enforced for one bot, a line each.
+fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
+    let policy = &bot.policy;
+    let clouds = bot.expect.roots.iter().filter_map(|root| settings.clouds.get(root.cloud).map(|cloud| (root, cloud)));
+    let tokens: Vec<String> =
+        clouds.map(|(root, cloud)| format!("{} tokens of cloud {}", root.kind.word(), cloud.name)).collect();
+    let hosts = if bot.route.hosts.is_empty() { "any host".to_owned() } else { bot.route.hosts.join(", ") };
+    let on_reject = match policy.tenants.on_reject {
+        OnReject::Refuse => "",
+        OnReject::Swallow => ", refused ones answered 200",
+    };
+    let activities = listed(&policy.activities.allow, "every type");
+    let denied = match policy.activities.deny_invoke.as_slice() {
+        [] => String::new(),
+        names => format!(", but not invoke {}", names.join(", ")),
+    };
+    vec![
+        ("app id", format!("{}, {}", bot.expect.app_id, tokens.join(", "))),
+        ("served at", format!("{hosts} {}", bot.route.path)),
+        ("backend", backend(bot)),
+        ("tenants", format!("{}{on_reject}{}", tenants(bot), softened(policy.tenants.mode))),
+        ("channels", format!("{}{}", channels(bot), softened(policy.channels.mode))),
+        ("activities", format!("{activities}{denied}{}", softened(policy.activities.mode))),
+        ("service URLs", format!("{}{}", service_urls(settings, bot), softened(policy.service_urls.mode))),
+        ("rate limits", format!("{}{}", rate_limits(bot), softened(bot.rate_limits.mode))),
+    ]
+}
+
+/// The URL without its query, which may hold a key.
+fn backend(bot: &Bot) -> String {
+    let mut url = bot.backend.url.clone();
+    if url.query().is_some() {
+        url.set_query(Some("..."));
+    }
+    url.to_string()
+}
+
+fn softened(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "",
+        Mode::Report => " (report only)",
+    }
+}
+
+fn listed(items: &[String], none: &str) -> String {
+    if items.is_empty() { none.to_owned() } else { items.join(", ") }
+}
+
+fn tenants(bot: &Bot) -> String {
+    let sorted = |tenants: &HashSet<TenantId>| {
+        let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
+        ids.sort();
+        ids
+    };
+    let policy = &bot.policy.tenants;
+    let mut text = listed(&sorted(&policy.allow), "every tenant");
+    if !policy.deny.is_empty() {
+        text.push_str(&format!(", but not {}", sorted(&policy.deny).join(", ")));
+    }
+    if policy.required {
+        text.push_str(", one must be named");
+    }
+    text
+}
+
+fn channels(bot: &Bot) -> String {
+    let policy = &bot.policy.channels;
+    let mut text = listed(&policy.allow, "every channel the key is endorsed for");
+    if !policy.unendorsed.is_empty() {
+        text.push_str(&format!("; without any endorsement: {}", policy.unendorsed.join(", ")));
+    }
+    text
+}
+
+fn service_urls(settings: &Settings, bot: &Bot) -> String {
+    let hosts = &bot.policy.service_urls.hosts;
+    let of_cloud = bot.expect.roots.iter().filter_map(|root| settings.clouds.get(root.cloud)).find(|cloud| {
+        HostList::parse(cloud.service_url_hosts.iter().map(String::as_str)).is_ok_and(|list| list == *hosts)
+    });
+    match of_cloud {
+        _ if *hosts == HostList::any() => "as the token says, any host".to_owned(),
+        Some(cloud) => format!("as the token says, on hosts of cloud {}", cloud.name),
+        None => "as the token says, on hosts listed in the file".to_owned(),
+    }
+}
+
+fn rate_limits(bot: &Bot) -> String {
+    let limits = &bot.rate_limits;
+    let each = [
+        ("bot", &limits.per_bot),
+        ("tenant", &limits.per_tenant),
+        ("conversation", &limits.per_conversation),
+        ("user", &limits.per_user),
+    ];
+    let set: Vec<String> = each
+        .into_iter()
+        .filter_map(|(name, limit)| limit.map(|limit| format!("{} per {name}", quota(&limit))))
+        .collect();
+    listed(&set, "none")
+}
+
+/// A quota as a rate in the largest unit that keeps it a whole number.
+fn quota(quota: &Quota) -> String {
+    let units = [("s", 1), ("m", 60), ("h", 3600)];
+    let per = |seconds: u64| Duration::from_secs(seconds).as_secs_f64() / quota.interval.as_secs_f64();
+    let (unit, rate) = units
+        .into_iter()
+        .map(|(unit, seconds)| (unit, per(seconds)))
+        .find(|(_, rate)| *rate >= 1.0 && (rate - rate.round()).abs() < 0.001 * rate)
+        .unwrap_or(("h", per(3600)));
+    format!("{rate:.0}/{unit} (burst {})", quota.burst)
+}
