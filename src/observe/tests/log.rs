@@ -127,3 +127,59 @@ fn people_read_the_same_request_line() {
         assert!(text.contains(part), "{text}");
     }
 }
+
+/// Writes nothing until it is let go.
+struct Stuck(std::sync::mpsc::Receiver<()>);
+
+impl io::Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.recv();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn lines_lost_to_a_slow_reader_are_told_once() {
+    use std::io::Write;
+    use tracing_appender::non_blocking::NonBlockingBuilder;
+    let (let_go, stuck) = std::sync::mpsc::channel();
+    let (mut writer, worker) = NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(1)
+        .finish(Stuck(stuck));
+    let observer = observer();
+    let guard = super::super::LogGuard {
+        lost_lines: writer.error_counter(),
+        _worker: worker,
+    };
+    observer.watch_log(&guard);
+    for _ in 0..10 {
+        writer.write_all(b"a line").unwrap();
+    }
+    drop(let_go);
+    drop(guard);
+    let written = json(|| {
+        observer.tick();
+        observer.tick();
+    });
+    let line = written.only_line();
+    let lost = line["count"].as_u64().unwrap();
+    assert_eq!(
+        (&line["event"], &line["level"]),
+        (&"log_lines_lost".into(), &"WARN".into())
+    );
+    assert!(
+        (8..=9).contains(&lost),
+        "one was with the writer, one in the buffer: {lost}"
+    );
+    assert!(
+        observer
+            .metrics()
+            .render()
+            .contains(&format!("botgate_log_lines_lost_total {lost}\n"))
+    );
+}
