@@ -18,7 +18,7 @@ pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Ex
     let (settings, problems) = match config::load(path, flags) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
-            problems.extend(of_certificate(&loaded.settings.server.tls));
+            problems.extend(of_certificate(&loaded.settings.server.tls, loaded.certificate_line));
             (Some(loaded.settings), problems)
         }
         Err(problems) => (None, problems),
@@ -38,12 +38,12 @@ pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Ex
 }
 
 /// What is wrong inside the certificate's files. Nothing is made or written: a check has no effects.
-fn of_certificate(tls: &Tls) -> Vec<Problem> {
+fn of_certificate(tls: &Tls, line: Option<u32>) -> Vec<Problem> {
     let TlsSource::Files { cert, key } = &tls.source else { return Vec::new() };
     let problem = |severity, what: String, hint: String| Problem {
         severity,
         at: "server.tls".to_owned(),
-        line: tls.certificate_line,
+        line,
         what,
         hint,
     };

@@ -10,7 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
-    let Loaded { settings, warnings } = match config::load(path, flags) {
+    let Loaded { settings, warnings, .. } = match config::load(path, flags) {
         Ok(loaded) => loaded,
         Err(problems) => {
             let mut out = io::stderr().lock();

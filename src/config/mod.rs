@@ -71,8 +71,6 @@ pub struct Tls {
     pub min_version: TlsVersion,
     /// From accept to a finished handshake.
     pub handshake_timeout: Duration,
-    /// The line of the certificate's key in the file: what is wrong inside the PEM is found out only when it is loaded.
-    pub certificate_line: Option<u32>,
 }
 
 /// Where the certificate comes from.

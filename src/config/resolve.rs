@@ -24,6 +24,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// Warnings, in file order.
     pub warnings: Vec<Problem>,
+    /// The line of `server.tls.cert`, or of its table: what is wrong inside a PEM is found only when it is loaded.
+    pub certificate_line: Option<u32>,
 }
 
 /// Reads and checks a file.
@@ -62,11 +64,12 @@ pub(super) fn parse_in(
     let root = reading.root(document.get_ref());
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
+    let certificate_line = root.table("server").table("tls").line("cert");
     let problems = reading.into_problems();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(Loaded { settings, warnings: problems })
+    Ok(Loaded { settings, warnings: problems, certificate_line })
 }
 
 /// A syntax error. Only a key is quoted: what stands on the line may be a secret.

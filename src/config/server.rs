@@ -60,7 +60,6 @@ pub(super) fn read(server: &Section<'_>, listen: Vec<SocketAddr>, guests: &Guest
             source,
             min_version: tls.one_of("min_version", TlsVersion::V1_2, &choices),
             handshake_timeout: tls.duration("handshake_timeout", seconds(5), MOMENT..=hours(1)),
-            certificate_line: tls.line("cert"),
         },
         limits: limits(&server.table("limits")),
         listen,

@@ -16,7 +16,7 @@ use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
 use crate::upstream::{Forwarded, Upstreams};
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::net::IpAddr;
@@ -105,6 +105,7 @@ impl Ingress {
             let what = "Content-Length beside Transfer-Encoding, or more than once";
             return Err(Rejection::from(Reason::RequestMalformed).noting(what).into());
         }
+        judge::check_size(head, limits.header_bytes, limits.headers)?;
         let bot = self.bot_of(head)?;
         watch.set_bot(bot.index);
         judge::check_head(head)?;
@@ -208,10 +209,14 @@ impl Ingress {
             Err(End::Refused(rejection)) => {
                 body::discard(&mut body, &head.headers).await;
                 let request_id = &watch.line().request_id;
-                let response = match progress.swallow {
+                let mut response = match progress.swallow {
                     Some(expects_replies) => reply::swallowed(expects_replies, request_id),
                     None => reply::refusal(&rejection, progress.audience, request_id, head.version),
                 };
+                if head.method == Method::HEAD && head.version == Version::HTTP_2 {
+                    // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
+                    response = response.map(|_| body::empty());
+                }
                 watch.add_bytes_out(response.body().size_hint().lower());
                 watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
                 watch.finish();

@@ -21,6 +21,30 @@ pub fn check_head(head: &Parts) -> Result<(), Rejection> {
     check_content_encoding(&head.headers)
 }
 
+/// The head has no more bytes and fields than allowed, counted as HTTP/1 would write it.
+///
+/// HTTP/1 heads were read with these limits. HTTP/2 heads were not: its own limit counts otherwise, and not the fields.
+///
+/// # Errors
+/// [`Reason::HeadersTooLarge`].
+pub fn check_size(head: &Parts, max_bytes: usize, max_fields: usize) -> Result<(), Rejection> {
+    const COLON_SPACE_AND_LINE_END: usize = 4;
+    let too_large = |what: String| Err(Rejection::from(Reason::HeadersTooLarge).noting(what));
+    let fields = head.headers.len();
+    if fields > max_fields {
+        return too_large(format!("{fields} fields, at most {max_fields}"));
+    }
+    let sizes = head.headers.iter().map(|(name, value)| {
+        name.as_str().len().saturating_add(value.len()).saturating_add(COLON_SPACE_AND_LINE_END)
+    });
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let bytes = sizes.fold(target, usize::saturating_add);
+    if bytes > max_bytes {
+        return too_large(format!("{bytes} bytes, at most {max_bytes}"));
+    }
+    Ok(())
+}
+
 /// A GET that asks for another protocol, or anything that asks for a WebSocket. (An `Upgrade: h2c` that rides on a POST may be
 /// ignored, RFC 9110 7.8.)
 fn is_upgrade(head: &Parts) -> bool {
@@ -119,6 +143,17 @@ mod tests {
             assert_eq!(outcome("POST", &[json, ("content-encoding", encoding)]), Err(Reason::ContentEncodingUnsupported), "{encoding}");
         }
         assert_eq!(outcome("POST", &[json, ("content-encoding", "Identity")]), Ok(()));
+    }
+
+    #[test]
+    fn the_size_of_a_head_is_counted_in_bytes_and_fields() {
+        let request = http::Request::post("/api/messages").header("x-a", "1234567890").header("x-b", "");
+        let head = request.body(()).unwrap().into_parts().0;
+        let exact = "/api/messages".len() + "x-a: 1234567890\r\n".len() + "x-b: \r\n".len();
+        let outcome = |bytes, fields| check_size(&head, bytes, fields).map_err(|r| r.reason());
+        assert_eq!(outcome(exact, 2), Ok(()));
+        assert_eq!(outcome(exact - 1, 2), Err(Reason::HeadersTooLarge));
+        assert_eq!(outcome(exact, 1), Err(Reason::HeadersTooLarge));
     }
 
     #[test]

@@ -12,7 +12,7 @@ pub mod token;
 
 pub use activity::{Activity, NamedTenants};
 pub use cloud::{BUILT_IN, BuiltIn, Cloud};
-pub use head::check_head;
+pub use head::{check_head, check_size};
 pub use policy::{
     ActivityPolicy, ChannelPolicy, DirectLinePolicy, Evidence, HostList, Mode, OnReject, Policy, RULES, Rule,
     ServiceUrlPolicy, TenantPolicy,

@@ -2,7 +2,9 @@
 //!
 //! hyper counts its header timeout from the end of the previous answer, so that one value would have to serve for a slow head and
 //! for an idle keep-alive connection. Here they are two: `keep_alive` until the first byte of a request, `head` from it to the
-//! moment the request is served, and none while it is being served (bodies have their own deadline).
+//! moment the request is served, and none while it is being served (bodies have their own deadline). HTTP/2 sends pings and
+//! window updates between requests, so that there no byte tells where a head begins: after the first request only `keep_alive`
+//! counts, and nothing but a request extends it.
 
 use super::clock;
 use super::head_scan::HeadScan;
@@ -112,13 +114,11 @@ impl<S> Paced<S> {
 
     fn enter(&mut self, phase: Phase) {
         let wait = match phase {
-            Phase::Idle => self.patience.keep_alive,
+            // While serving, it is only the time to look again: nobody wakes this stream when an answer has ended.
+            Phase::Idle | Phase::Serving => self.patience.keep_alive,
             Phase::Head => self.patience.head,
-            Phase::Serving => Duration::ZERO,
         };
-        if phase != Phase::Serving {
-            self.deadline.as_mut().reset(clock::deadline(wait));
-        }
+        self.deadline.as_mut().reset(clock::deadline(wait));
         self.phase = phase;
     }
 }
@@ -138,14 +138,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             }
             return Poll::Ready(outcome);
         }
-        if this.phase != Phase::Serving {
+        loop {
             ready!(this.deadline.as_mut().poll(cx));
-            // A request may have come into service since the deadline was set; then it no longer counts.
-            if this.busy.is_idle() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            match (this.busy.is_idle(), &this.phase) {
+                (true, Phase::Idle | Phase::Head) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                (true, Phase::Serving) => this.enter(Phase::Idle),
+                // A request may have come into service since the deadline was set; then it no longer counts.
+                (false, _) => this.enter(Phase::Serving),
             }
         }
-        Poll::Pending
     }
 }
 
@@ -239,5 +240,34 @@ mod tests {
         while outcome(&mut stream).await.0.unwrap() == 16 {}
         assert!(busy.serve().is_ambiguous);
         assert!(!busy.serve().is_ambiguous);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+        let serving = busy.serve();
+        client.write_all(b"request").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 7);
+        drop(serving);
+        let early = tokio::time::timeout(Duration::from_secs(60), outcome(&mut stream)).await;
+        assert!(early.is_err());
+        client.write_all(b"ping").await.unwrap();
+        assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
+        assert_eq!(outcome(&mut stream).await.1, 15);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_ends_unseen_does_not_keep_the_connection_for_ever() {
+        let (_client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+        let serving = busy.serve();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(serving);
+        });
+        assert_eq!(outcome(&mut stream).await.1, 75 + 75);
     }
 }

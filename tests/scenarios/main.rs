@@ -3,6 +3,7 @@
 //! | module | promises |
 //! | --- | --- |
 //! | `demo` | `botgate demo` ends green. |
+//! | `http` | Which requests are read at all, and whom they reach. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 
 #![allow(
@@ -15,5 +16,6 @@
 )]
 
 mod demo;
+mod http;
 mod smoke;
 mod support;

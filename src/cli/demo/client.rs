@@ -242,30 +242,36 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let Ok(stream) = acceptor.accept(stream).await else {
-                    continue;
-                };
-                let service = service_fn(async |request: Request<Incoming>| {
-                    let host = request
-                        .headers()
-                        .get(header::HOST)
-                        .map(|host| host.to_str().unwrap().to_owned());
-                    let host = host.or_else(|| request.uri().authority().map(ToString::to_string));
-                    let said = format!(
-                        "{} {} {:?}",
-                        request.method(),
-                        host.unwrap(),
-                        request.version()
-                    );
-                    Ok::<_, io::Error>(Response::new(Full::new(Bytes::from(said))))
-                });
-                let _served = auto::Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), service)
-                    .await;
+                connections.spawn(answer_connection(acceptor.clone(), stream));
             }
         });
         (address, AbortOnDropHandle::new(task))
+    }
+
+    async fn answer_connection(acceptor: TlsAcceptor, stream: TcpStream) {
+        let Ok(stream) = acceptor.accept(stream).await else {
+            return;
+        };
+        let service = service_fn(async |request: Request<Incoming>| {
+            let host = request
+                .headers()
+                .get(header::HOST)
+                .map(|host| host.to_str().unwrap().to_owned());
+            let host = host.or_else(|| request.uri().authority().map(ToString::to_string));
+            let said = format!(
+                "{} {} {:?}",
+                request.method(),
+                host.unwrap(),
+                request.version()
+            );
+            Ok::<_, io::Error>(Response::new(Full::new(Bytes::from(said))))
+        });
+        let builder = auto::Builder::new(TokioExecutor::new());
+        let _served = builder
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
     }
 
     #[tokio::test]

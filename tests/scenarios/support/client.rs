@@ -2,6 +2,7 @@
 
 use super::gateway::Gateway;
 use super::reply::Reply;
+use super::wire::head_end;
 use super::{APP_ID, PATIENCE};
 use botgate::cli::demo::bot::MESSAGES_PATH;
 use botgate::cli::demo::channel::TEAMS_SERVICE_URL;
@@ -12,7 +13,6 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::io;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A request about to be sent. As it comes it is valid; every method makes one change.
 pub(crate) struct Post {
@@ -203,8 +203,14 @@ impl Post {
         request
     }
 
-    /// The request as HTTP/1.1 puts it on the wire, to be spoiled and sent with [`send_raw`].
-    pub(crate) fn into_bytes(mut self) -> Vec<u8> {
+    /// The request as HTTP/1.1 puts it on the wire, to be spoiled and sent with [`send_raw`](super::wire::send_raw).
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let framing = format!("content-length: {}", self.body.len());
+        self.into_pieces(&framing).concat()
+    }
+
+    /// Head and body of the request, with this header to say where the body ends.
+    pub(crate) fn into_pieces(mut self, framing: &str) -> [Vec<u8>; 2] {
         use std::fmt::Write as _;
         let values = self.authorization_values();
         let mut head = format!("{} {} HTTP/1.1\r\n", self.method, self.path);
@@ -217,9 +223,8 @@ impl Post {
         {
             write!(head, "{name}: {value}\r\n").expect("strings take everything");
         }
-        write!(head, "content-length: {}\r\n\r\n", self.body.len())
-            .expect("strings take everything");
-        [head.as_bytes(), &self.body].concat()
+        write!(head, "{framing}\r\n\r\n").expect("strings take everything");
+        [head.into_bytes(), self.body]
     }
 
     /// Makes the token, if there is to be one.
@@ -245,7 +250,7 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    fn of(request: &Request<Bytes>) -> Self {
+    pub(crate) fn of(request: &Request<Bytes>) -> Self {
         let values = request.headers().get_all(header::AUTHORIZATION).iter();
         let authorization = values
             .map(|value| value.to_str().expect("visible").to_owned())
@@ -257,7 +262,7 @@ impl Sent {
     }
 
     /// What a lenient reader finds in the bytes of one request.
-    fn of_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         let head_end = head_end(bytes).unwrap_or(bytes.len());
         let head = String::from_utf8_lossy(&bytes[..head_end]);
         let headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
@@ -271,91 +276,4 @@ impl Sent {
             body: Bytes::copy_from_slice(body),
         }
     }
-}
-
-/// Writes bytes over TLS as they are, and reads until an answer is complete or the gateway closes. `None` if it closes
-/// without a word.
-pub(crate) async fn send_raw(gateway: &Gateway, bytes: &[u8]) -> Option<Reply> {
-    let seen_before = gateway.bot().seen().len();
-    let mut stream = gateway
-        .client()
-        .handshake(Protocol::Http1)
-        .await
-        .expect("the handshake succeeds");
-    // A gateway that refuses may close before it has read everything.
-    let _written = stream.write_all(bytes).await;
-    let _flushed = stream.flush().await;
-    let mut answer = Vec::new();
-    let reading = async {
-        let mut piece = [0; 4096];
-        while complete(&answer).is_none() {
-            match stream.read(&mut piece).await {
-                Ok(0) | Err(_) => break,
-                Ok(count) => answer.extend_from_slice(&piece[..count]),
-            }
-        }
-    };
-    let in_time = tokio::time::timeout(PATIENCE, reading).await;
-    assert!(
-        in_time.is_ok(),
-        "the gateway neither answers nor closes: {:?}",
-        String::from_utf8_lossy(&answer)
-    );
-    if answer.is_empty() {
-        return None;
-    }
-    let response = complete(&answer).unwrap_or_else(|| {
-        panic!(
-            "closed in the middle of an answer: {:?}",
-            String::from_utf8_lossy(&answer)
-        )
-    });
-    Some(Reply::new(
-        gateway.clone(),
-        Sent::of_bytes(bytes),
-        seen_before,
-        response,
-    ))
-}
-
-/// The answer in `bytes`, once it is all there. The gateway's own answers have a Content-Length.
-fn complete(bytes: &[u8]) -> Option<Response<Bytes>> {
-    let head_end = head_end(bytes)?;
-    let head = std::str::from_utf8(&bytes[..head_end]).expect("heads are text");
-    let mut lines = head.split("\r\n");
-    let status = lines.next()?.split(' ').nth(1)?.parse().expect("a status");
-    let mut response = Response::builder().status::<u16>(status);
-    for line in lines {
-        let (name, value) = line.split_once(':').expect("a header");
-        response = response.header(name, value.trim());
-    }
-    let length = response.headers_ref()?.get(header::CONTENT_LENGTH);
-    let length: usize = length.map_or(0, |length| {
-        length.to_str().expect("visible").parse().expect("a number")
-    });
-    let body = bytes.get(head_end + 4..head_end + 4 + length)?;
-    Some(
-        response
-            .body(Bytes::copy_from_slice(body))
-            .expect("a response"),
-    )
-}
-
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|four| four == b"\r\n\r\n")
-}
-
-#[test]
-fn an_answer_is_complete_when_its_body_is() {
-    let whole = b"HTTP/1.1 401 Unauthorized\r\nX-Request-Id: 7\r\nContent-Length: 2\r\n\r\nno";
-    let answer = complete(whole).unwrap();
-    assert_eq!(
-        (
-            answer.status().as_u16(),
-            &answer.headers()["x-request-id"],
-            &answer.body()[..]
-        ),
-        (401, &"7".parse().unwrap(), &b"no"[..])
-    );
-    assert!((0..whole.len()).all(|end| complete(&whole[..end]).is_none()));
 }

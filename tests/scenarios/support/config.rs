@@ -6,12 +6,13 @@ use botgate::cli::demo::channel::Channel;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value as Toml};
 
-/// Writes the `gateway.toml` of a scenario: the base, and into it what the scenario's fragment changes.
+/// Writes the `gateway.toml` of a scenario: the base, and into it what the scenario's fragments change, one after
+/// the other.
 pub(crate) fn write_config(
     folder: &Path,
     channel: &Channel,
     bot: &EchoBot,
-    fragment: &str,
+    fragments: &[String],
 ) -> PathBuf {
     let base = format!(
         r#"
@@ -36,10 +37,12 @@ pub(crate) fn write_config(
         backend = bot.messages_url(),
     );
     let mut config: Table = base.parse().expect("the base is TOML");
-    let changes: Table = fragment
-        .parse()
-        .unwrap_or_else(|error| panic!("the scenario's fragment: {error}\n{fragment}"));
-    merge(&mut config, changes);
+    for fragment in fragments {
+        let changes: Table = fragment
+            .parse()
+            .unwrap_or_else(|error| panic!("the scenario's fragment: {error}\n{fragment}"));
+        merge(&mut config, changes);
+    }
     let path = folder.join("gateway.toml");
     std::fs::write(&path, config.to_string()).expect("gateway.toml can be written");
     path

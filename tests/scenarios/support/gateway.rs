@@ -1,8 +1,8 @@
 //! The real gateway: a child process in a folder of its own, between the stand-in channel and the recording bot.
 
-use super::PATIENCE;
 use super::client::Post;
 use super::config::write_config;
+use super::{APP_ID, PATIENCE};
 use botgate::cli::demo::bot::EchoBot;
 use botgate::cli::demo::channel::Channel;
 use botgate::cli::demo::client::Client;
@@ -31,7 +31,7 @@ struct Inner {
 
 /// A gateway about to be started.
 pub(crate) struct Setup {
-    fragment: String,
+    fragments: Vec<String>,
     channel: Option<Channel>,
     bot: Option<EchoBot>,
     arguments: Vec<String>,
@@ -46,7 +46,7 @@ impl Gateway {
     /// table. There, `[bots]` is that one bot, while `[[bots]]` adds others.
     pub(crate) fn with(fragment: &str) -> Setup {
         Setup {
-            fragment: fragment.to_owned(),
+            fragments: vec![fragment.to_owned()],
             channel: None,
             bot: None,
             arguments: vec![],
@@ -187,11 +187,30 @@ impl Gateway {
 
     /// Writes its `gateway.toml` anew, with other changes; it is for the scenario to ask for a reload.
     pub(crate) fn rewrite(&self, fragment: &str) {
-        write_config(self.folder(), &self.0.channel, &self.0.bot, fragment);
+        write_config(
+            self.folder(),
+            &self.0.channel,
+            &self.0.bot,
+            &[fragment.to_owned()],
+        );
     }
 }
 
 impl Setup {
+    /// Changes more: `[bots]` and `[[bots]]` cannot stand in one fragment.
+    pub(crate) fn and(mut self, fragment: &str) -> Self {
+        self.fragments.push(fragment.to_owned());
+        self
+    }
+
+    /// Adds a bot with this name, and this more in its table.
+    pub(crate) fn another_bot(self, name: &str, bot: &EchoBot, more: &str) -> Self {
+        let backend = bot.messages_url();
+        self.and(&format!(
+            "[[bots]]\nname = \"{name}\"\napp_id = \"{APP_ID}\"\nbackend = \"{backend}\"\ncloud = \"stand-in\"\n{more}"
+        ))
+    }
+
     /// The channel to trust, if the scenario needs it before the gateway is started.
     pub(crate) fn channel(mut self, channel: &Channel) -> Self {
         self.channel = Some(channel.clone());
@@ -258,7 +277,7 @@ impl Setup {
                 .expect("folders can be made");
             std::fs::write(path, content).expect("files can be written");
         }
-        let config = write_config(folder.path(), &channel, &bot, &self.fragment);
+        let config = write_config(folder.path(), &channel, &bot, &self.fragments);
         let mut command =
             GatewayProcess::command(Path::new(env!("CARGO_BIN_EXE_botgate")), &config);
         command
