@@ -8,7 +8,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, DEFAULT_VERSIONS, RootCertStore, SupportedProtocolVersion};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -44,6 +44,7 @@ impl Protocol {
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    roots: Arc<RootCertStore>,
     tls: ClientConfig,
 }
 
@@ -59,13 +60,25 @@ impl Client {
                 .add(certificate.map_err(io::Error::other)?)
                 .map_err(io::Error::other)?;
         }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(io::Error::other)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self { address, tls })
+        let roots = Arc::new(roots);
+        let tls = tls_settings(&roots, DEFAULT_VERSIONS)?;
+        Ok(Self {
+            address,
+            roots,
+            tls,
+        })
+    }
+
+    /// The same client, speaking only one version of TLS.
+    ///
+    /// # Errors
+    /// When that version cannot be spoken.
+    pub fn speaking_only(&self, version: &'static SupportedProtocolVersion) -> io::Result<Self> {
+        let tls = tls_settings(&self.roots, &[version])?;
+        Ok(Self {
+            tls,
+            ..self.clone()
+        })
     }
 
     /// Where it connects to.
@@ -141,6 +154,18 @@ impl Client {
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         Ok(Response::from_parts(head, body))
     }
+}
+
+fn tls_settings(
+    roots: &Arc<RootCertStore>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> io::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .map_err(io::Error::other)?
+        .with_root_certificates(Arc::clone(roots))
+        .with_no_client_auth())
 }
 
 /// An open connection. Dropping it closes it.
@@ -258,6 +283,12 @@ mod tests {
             let answer = client.send(protocol, request.unwrap()).await.unwrap();
             assert_eq!(answer.body(), said);
         }
+        let tls12 = client.speaking_only(&rustls::version::TLS12).unwrap();
+        let stream = tls12.handshake(Protocol::Http2).await.unwrap();
+        assert_eq!(
+            stream.get_ref().1.protocol_version(),
+            Some(rustls::ProtocolVersion::TLSv1_2)
+        );
         let other = rcgen::generate_simple_self_signed([SERVER_NAME.to_owned()]).unwrap();
         std::fs::write(folder.path().join("other.pem"), other.cert.pem()).unwrap();
         let stranger = Client::trusting(&folder.path().join("other.pem"), address).unwrap();

@@ -5,10 +5,11 @@ use super::reply::Reply;
 use super::{APP_ID, PATIENCE};
 use botgate::cli::demo::bot::MESSAGES_PATH;
 use botgate::cli::demo::channel::TEAMS_SERVICE_URL;
-use botgate::cli::demo::client::{Protocol, SERVER_NAME};
+use botgate::cli::demo::client::{Connection, Protocol, SERVER_NAME};
 use botgate::cli::demo::token::TokenSpec;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::io;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -162,6 +163,25 @@ impl Post {
         Ok(Reply::new(gateway, sent, seen_before, response))
     }
 
+    /// Sends it on a connection that is already open.
+    pub(crate) async fn send_on(self, connection: &mut Connection) -> Reply {
+        let gateway = self.gateway.clone();
+        let seen_before = gateway.bot().seen().len();
+        let request = self.into_request();
+        let sent = Sent::of(&request);
+        let answer = async {
+            let (head, body) = connection.send(request).await?.into_parts();
+            let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+            Ok::<_, io::Error>(Response::from_parts(head, body))
+        };
+        let response = tokio::time::timeout(PATIENCE, answer)
+            .await
+            .expect("an answer in time");
+        let response =
+            response.unwrap_or_else(|error| panic!("no answer: {error}\n{}", gateway.output()));
+        Reply::new(gateway, sent, seen_before, response)
+    }
+
     /// The request, for scenarios that care about the connection it is sent on.
     pub(crate) fn into_request(mut self) -> Request<Bytes> {
         let values = self.authorization_values();
@@ -235,6 +255,22 @@ impl Sent {
             body: request.body().clone(),
         }
     }
+
+    /// What a lenient reader finds in the bytes of one request.
+    fn of_bytes(bytes: &[u8]) -> Self {
+        let head_end = head_end(bytes).unwrap_or(bytes.len());
+        let head = String::from_utf8_lossy(&bytes[..head_end]);
+        let headers = head.split("\r\n").filter_map(|line| line.split_once(':'));
+        let authorization = headers
+            .filter(|(name, _)| name.trim().eq_ignore_ascii_case("authorization"))
+            .map(|(_, value)| value.trim().to_owned())
+            .collect();
+        let body = bytes.get(head_end + 4..).unwrap_or_default();
+        Self {
+            authorization,
+            body: Bytes::copy_from_slice(body),
+        }
+    }
 }
 
 /// Writes bytes over TLS as they are, and reads until an answer is complete or the gateway closes. `None` if it closes
@@ -274,21 +310,9 @@ pub(crate) async fn send_raw(gateway: &Gateway, bytes: &[u8]) -> Option<Reply> {
             String::from_utf8_lossy(&answer)
         )
     });
-    let text = String::from_utf8_lossy(bytes);
-    let values = text
-        .lines()
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_once(':'));
-    let authorization = values
-        .filter(|(name, _)| name.eq_ignore_ascii_case("authorization"))
-        .map(|(_, value)| value.trim().to_owned())
-        .collect();
     Some(Reply::new(
         gateway.clone(),
-        Sent {
-            authorization,
-            body: Bytes::new(),
-        },
+        Sent::of_bytes(bytes),
         seen_before,
         response,
     ))
@@ -296,7 +320,7 @@ pub(crate) async fn send_raw(gateway: &Gateway, bytes: &[u8]) -> Option<Reply> {
 
 /// The answer in `bytes`, once it is all there. The gateway's own answers have a Content-Length.
 fn complete(bytes: &[u8]) -> Option<Response<Bytes>> {
-    let head_end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head_end = head_end(bytes)?;
     let head = std::str::from_utf8(&bytes[..head_end]).expect("heads are text");
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().expect("a status");
@@ -315,4 +339,23 @@ fn complete(bytes: &[u8]) -> Option<Response<Bytes>> {
             .body(Bytes::copy_from_slice(body))
             .expect("a response"),
     )
+}
+
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n")
+}
+
+#[test]
+fn an_answer_is_complete_when_its_body_is() {
+    let whole = b"HTTP/1.1 401 Unauthorized\r\nX-Request-Id: 7\r\nContent-Length: 2\r\n\r\nno";
+    let answer = complete(whole).unwrap();
+    assert_eq!(
+        (
+            answer.status().as_u16(),
+            &answer.headers()["x-request-id"],
+            &answer.body()[..]
+        ),
+        (401, &"7".parse().unwrap(), &b"no"[..])
+    );
+    assert!((0..whole.len()).all(|end| complete(&whole[..end]).is_none()));
 }
