@@ -3,6 +3,7 @@
 //! | module | promises |
 //! | --- | --- |
 //! | `demo` | `botgate demo` ends green. |
+//! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 
 #![allow(
@@ -15,5 +16,6 @@
 )]
 
 mod demo;
+mod matrix;
 mod smoke;
 mod support;

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use super::client::Post;
-use super::config::write_config;
+use super::config::{Changes, write_config};
 use botgate::cli::demo::bot::EchoBot;
 use botgate::cli::demo::channel::Channel;
 use botgate::cli::demo::client::Client;
@@ -26,12 +26,15 @@ struct Inner {
     client: Client,
     channel: Channel,
     bot: EchoBot,
-    folder: TempDir,
+    changes: Changes,
+    trusted: String,
+    // Shared with the gateway that is started again in it.
+    folder: Arc<TempDir>,
 }
 
 /// A gateway about to be started.
 pub(crate) struct Setup {
-    fragment: String,
+    changes: Changes,
     channel: Option<Channel>,
     bot: Option<EchoBot>,
     arguments: Vec<String>,
@@ -46,7 +49,10 @@ impl Gateway {
     /// table. There, `[bots]` is that one bot, while `[[bots]]` adds others.
     pub(crate) fn with(fragment: &str) -> Setup {
         Setup {
-            fragment: fragment.to_owned(),
+            changes: Changes {
+                fragment: fragment.to_owned(),
+                bots: vec![],
+            },
             channel: None,
             bot: None,
             arguments: vec![],
@@ -88,8 +94,13 @@ impl Gateway {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/scenarios/data")
             .join(file);
+        self.post_file(&path)
+    }
+
+    /// A request with the activity in a file.
+    pub(crate) fn post_file(&self, path: &Path) -> Post {
         let body =
-            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Post::new(self.clone(), body)
     }
 
@@ -187,7 +198,26 @@ impl Gateway {
 
     /// Writes its `gateway.toml` anew, with other changes; it is for the scenario to ask for a reload.
     pub(crate) fn rewrite(&self, fragment: &str) {
-        write_config(self.folder(), &self.0.channel, &self.0.bot, fragment);
+        let changes = Changes {
+            fragment: fragment.to_owned(),
+            bots: self.0.changes.bots.clone(),
+        };
+        write_config(self.folder(), &self.0.channel, &self.0.bot, &changes);
+    }
+
+    /// Ends it, and starts another one with the same folder, configuration, channel and bot.
+    pub(crate) async fn start_again(self) -> Self {
+        assert!(self.terminate().await.success());
+        let inner = &self.0;
+        let setup = Setup {
+            channel: Some(inner.channel.clone()),
+            bot: Some(inner.bot.clone()),
+            changes: inner.changes.clone(),
+            trusted: inner.trusted.clone(),
+            ..Self::with("")
+        };
+        let started = setup.start_in(Arc::clone(&inner.folder)).await;
+        started.unwrap_or_else(|failure| panic!("{failure}"))
     }
 }
 
@@ -201,6 +231,13 @@ impl Setup {
     /// The bot to forward to, if the scenario needs it before the gateway is started.
     pub(crate) fn bot(mut self, bot: &EchoBot) -> Self {
         self.bot = Some(bot.clone());
+        self
+    }
+
+    /// Adds a bot like the first one at `/NAME`, with what `fragment` changes in its table.
+    pub(crate) fn another_bot(mut self, name: &str, fragment: &str) -> Self {
+        let bot = (name.to_owned(), fragment.to_owned());
+        self.changes.bots.push(bot);
         self
     }
 
@@ -243,6 +280,11 @@ impl Setup {
 
     /// Starts it, or says why that was not possible.
     pub(crate) async fn try_start(self) -> Result<Gateway, StartFailure> {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        self.start_in(Arc::new(folder)).await
+    }
+
+    async fn start_in(self, folder: Arc<TempDir>) -> Result<Gateway, StartFailure> {
         let channel = match self.channel {
             Some(channel) => channel,
             None => Channel::start().await.expect("the stand-in channel starts"),
@@ -251,14 +293,13 @@ impl Setup {
             Some(bot) => bot,
             None => EchoBot::start().await.expect("the stand-in bot starts"),
         };
-        let folder = tempfile::tempdir().expect("a folder can be made");
         for (path, content) in &self.files {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().expect("a file has a folder"))
                 .expect("folders can be made");
             std::fs::write(path, content).expect("files can be written");
         }
-        let config = write_config(folder.path(), &channel, &bot, &self.fragment);
+        let config = write_config(folder.path(), &channel, &bot, &self.changes);
         let mut command =
             GatewayProcess::command(Path::new(env!("CARGO_BIN_EXE_botgate")), &config);
         command
@@ -277,6 +318,8 @@ impl Setup {
             client,
             channel,
             bot,
+            changes: self.changes,
+            trusted: self.trusted,
             folder,
         })))
     }

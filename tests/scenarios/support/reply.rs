@@ -8,6 +8,7 @@ use botgate::judge::Reason;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// The answer to one request.
 pub(crate) struct Reply {
@@ -266,6 +267,33 @@ impl Reply {
             self.headers,
             self.gateway.output()
         )
+    }
+}
+
+/// Looks for every piece of every token in all answers and in all that the gateway wrote.
+pub(crate) fn no_token_is_told(gateway: &Gateway, replies: &[Reply]) {
+    // As long as no word that a log may well contain.
+    const PIECE: usize = 20;
+    let sent = replies.iter().flat_map(|reply| &reply.sent.authorization);
+    let pieces: HashSet<&[u8]> = sent
+        .filter_map(|value| value.split(' ').next_back())
+        .flat_map(|credentials| credentials.as_bytes().windows(PIECE))
+        .collect();
+    let output = gateway.output();
+    let lines = output.stdout.iter().chain(&output.stderr);
+    let headers = replies.iter().flat_map(|reply| reply.headers.values());
+    let told = lines
+        .map(String::as_bytes)
+        .chain(replies.iter().map(|reply| reply.body.as_ref()))
+        .chain(headers.map(http::HeaderValue::as_bytes));
+    for text in told {
+        let leak = text.windows(PIECE).find(|piece| pieces.contains(piece));
+        assert!(
+            leak.is_none(),
+            "a piece of a token: {:?} in {:?}",
+            leak.map(String::from_utf8_lossy),
+            String::from_utf8_lossy(text)
+        );
     }
 }
 
