@@ -5,6 +5,7 @@
 //! | `demo` | `botgate demo` ends green. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
+//! | `tokens` | Keys come and go, and the metadata does. |
 
 #![allow(
     clippy::unwrap_used,
@@ -19,3 +20,4 @@ mod demo;
 mod matrix;
 mod smoke;
 mod support;
+mod tokens;

@@ -210,7 +210,7 @@ impl Post {
     /// Sends it, on a connection of its own.
     pub(crate) async fn try_send(self) -> io::Result<Reply> {
         let (gateway, protocol) = (self.gateway.clone(), self.protocol);
-        let seen_before = gateway.bot().seen().len();
+        let seen_before = gateway.bot().count();
         let request = self.into_request();
         let sent = Sent::of(&request);
         let response = gateway.client().send(protocol, request);
@@ -221,7 +221,7 @@ impl Post {
     /// Sends it on a connection that is already open.
     pub(crate) async fn send_on(self, connection: &mut Connection) -> Reply {
         let gateway = self.gateway.clone();
-        let seen_before = gateway.bot().seen().len();
+        let seen_before = gateway.bot().count();
         let request = self.into_request();
         let sent = Sent::of(&request);
         let answer = async {
@@ -332,7 +332,7 @@ impl Sent {
 /// Writes bytes over TLS as they are, and reads until an answer is complete or the gateway closes. `None` if it closes
 /// without a word.
 pub(crate) async fn send_raw(gateway: &Gateway, bytes: &[u8]) -> Option<Reply> {
-    let seen_before = gateway.bot().seen().len();
+    let seen_before = gateway.bot().count();
     let mut stream = gateway
         .client()
         .handshake(Protocol::Http1)

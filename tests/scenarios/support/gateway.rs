@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
     trusted: String,
+    folder: Option<Arc<TempDir>>,
     waits_until_ready: bool,
 }
 
@@ -59,6 +60,7 @@ impl Gateway {
             environment: vec![],
             files: vec![],
             trusted: "certs/self-signed.pem".to_owned(),
+            folder: None,
             waits_until_ready: true,
         }
     }
@@ -205,19 +207,18 @@ impl Gateway {
         write_config(self.folder(), &self.0.channel, &self.0.bot, &changes);
     }
 
-    /// Ends it, and starts another one with the same folder, configuration, channel and bot.
-    pub(crate) async fn start_again(self) -> Self {
+    /// Ends it. What comes back starts another one with the same folder, configuration, channel and bot.
+    pub(crate) async fn stop(self) -> Setup {
         assert!(self.terminate().await.success());
         let inner = &self.0;
-        let setup = Setup {
+        Setup {
+            changes: inner.changes.clone(),
             channel: Some(inner.channel.clone()),
             bot: Some(inner.bot.clone()),
-            changes: inner.changes.clone(),
             trusted: inner.trusted.clone(),
+            folder: Some(Arc::clone(&inner.folder)),
             ..Self::with("")
-        };
-        let started = setup.start_in(Arc::clone(&inner.folder)).await;
-        started.unwrap_or_else(|failure| panic!("{failure}"))
+        }
     }
 }
 
@@ -280,11 +281,6 @@ impl Setup {
 
     /// Starts it, or says why that was not possible.
     pub(crate) async fn try_start(self) -> Result<Gateway, StartFailure> {
-        let folder = tempfile::tempdir().expect("a folder can be made");
-        self.start_in(Arc::new(folder)).await
-    }
-
-    async fn start_in(self, folder: Arc<TempDir>) -> Result<Gateway, StartFailure> {
         let channel = match self.channel {
             Some(channel) => channel,
             None => Channel::start().await.expect("the stand-in channel starts"),
@@ -293,6 +289,9 @@ impl Setup {
             Some(bot) => bot,
             None => EchoBot::start().await.expect("the stand-in bot starts"),
         };
+        let folder = self
+            .folder
+            .unwrap_or_else(|| Arc::new(tempfile::tempdir().expect("a folder can be made")));
         for (path, content) in &self.files {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().expect("a file has a folder"))

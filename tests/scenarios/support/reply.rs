@@ -114,12 +114,14 @@ impl Reply {
         );
         let line = self.gateway.request_line_for(&self.request_id).await;
         // A second line would come from the same task as the first; `Gateway::ended` looks again when all is written.
-        let lines = self.gateway.request_lines();
-        let own = lines
-            .iter()
-            .filter(|line| line["request_id"] == self.request_id.as_str());
+        let own = self.gateway.process().look(|output| {
+            let lines = output.request_lines();
+            lines
+                .filter(|line| line["request_id"] == self.request_id.as_str())
+                .count()
+        });
         assert_eq!(
-            own.count(),
+            own,
             1,
             "more than one request line: {}",
             self.gateway.output()
@@ -210,11 +212,11 @@ impl Reply {
     }
 
     fn bot_saw_nothing(&self) {
-        let seen = self.gateway.bot().seen();
+        let bot = self.gateway.bot();
         assert!(
-            seen.len() == self.seen_before,
+            bot.count() == self.seen_before,
             "it reached the bot: {:?}",
-            seen.last()
+            bot.seen().last()
         );
     }
 
@@ -240,18 +242,16 @@ impl Reply {
     fn token_is_nowhere_in_the_log(&self) {
         // Shorter pieces are words that a log may well contain.
         const SHORTEST_SECRET: usize = 20;
-        let output = self.gateway.output();
         let credentials = self
             .sent
             .authorization
             .iter()
             .filter_map(|value| value.split(' ').next_back());
         for secret in credentials.flat_map(|token| token.split('.').skip(1)) {
-            let leak = output
-                .stdout
-                .iter()
-                .chain(&output.stderr)
-                .find(|line| line.contains(secret));
+            let leak = self.gateway.process().look(|output| {
+                let mut lines = output.stdout.iter().chain(&output.stderr);
+                lines.find(|line| line.contains(secret)).cloned()
+            });
             assert!(
                 secret.len() < SHORTEST_SECRET || leak.is_none(),
                 "a piece of the token is in the log: {leak:?}"
