@@ -162,6 +162,21 @@ async fn a_new_key_is_found_by_one_early_refresh() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_published_late_is_found_in_the_next_window() {
+    let gateway = Gateway::with("keys = { refresh = '24h', unknown_key_refresh = '100ms' }")
+        .start()
+        .await;
+    let late = SigningKey::generate("late").unwrap();
+    let reply = gateway.signed_by(&late).send().await;
+    reply.refused_before_proof(Reason::TokenKeyUnknown).await;
+    gateway.channel().publish(&late, Some(ENDORSED));
+    let polling = async { while gateway.signed_by(&late).send().await.status != 200 {} };
+    let in_time = timeout(PATIENCE, polling).await;
+    assert!(in_time.is_ok(), "the key is never found");
+    forwarded(gateway.signed_by(&late)).await;
+}
+
+#[tokio::test]
 async fn a_withdrawn_key_stops_at_the_next_refresh() {
     let gateway = Gateway::with(OFTEN).start().await;
     let channel = gateway.channel();
@@ -322,7 +337,9 @@ async fn keys_are_taken_from_the_metadatas_own_host_and_from_nowhere_else() {
     let mut fragment = String::from(OFTEN);
     let mut channels = Vec::new();
     for (name, mislead) in misled {
-        let channel = Channel::start().await.unwrap();
+        // All have the same key: if it came from elsewhere, the token would pass.
+        let key = elsewhere.first_key().clone();
+        let channel = Channel::start_with(key).await.unwrap();
         fragment = format!("{fragment}\n{}", channel.cloud_toml(name));
         mislead(&channel);
         channels.push((name, channel));
