@@ -6,7 +6,9 @@
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
+//! | `tokens` | Keys come and go, and the metadata does. |
 
 #![allow(
     clippy::unwrap_used,
@@ -21,5 +23,7 @@ mod demo;
 mod forwarding;
 mod http;
 mod limits;
+mod matrix;
 mod smoke;
 mod support;
+mod tokens;

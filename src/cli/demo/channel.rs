@@ -36,6 +36,14 @@ impl Channel {
     /// # Errors
     /// When there is no port or no randomness to be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(SigningKey::generate(FIRST_KID).map_err(io::Error::other)?).await
+    }
+
+    /// Starts it with a key made before, which takes long: several channels may share one.
+    ///
+    /// # Errors
+    /// When there is no port to be had.
+    pub async fn start_with(first_key: SigningKey) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 issuer: ISSUER.to_owned(),
@@ -46,7 +54,6 @@ impl Channel {
         });
         let seen = Arc::clone(&shared);
         let server = Loopback::start(move |request| answer(Arc::clone(&seen), request)).await?;
-        let first_key = SigningKey::generate(FIRST_KID).map_err(io::Error::other)?;
         let channel = Self {
             server: Arc::new(server),
             shared,

@@ -8,6 +8,7 @@ pub(crate) mod client;
 mod config;
 pub(crate) mod gateway;
 pub(crate) mod reply;
+pub(crate) mod table;
 pub(crate) mod tap;
 pub(crate) mod tls_bot;
 pub(crate) mod wire;
