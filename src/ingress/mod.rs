@@ -13,7 +13,7 @@ use crate::net::listener::{Door, Event};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
-use crate::upstream::{Forwarded, Upstreams};
+use crate::upstream::{Answer, Upstreams};
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
@@ -22,6 +22,7 @@ use hyper::body::{Body as _, Incoming};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use watched::Watched;
@@ -95,7 +96,7 @@ impl Ingress {
         peer: Peer,
         watch: &mut Watch,
         progress: &mut Progress,
-    ) -> Result<Forwarded, End> {
+    ) -> Result<Response<Answer>, End> {
         if self.draining.is_cancelled() {
             return Err(Rejection::from(Reason::Draining).retry_after(Duration::from_secs(1)).into());
         }
@@ -134,9 +135,10 @@ impl Ingress {
 
         progress.would_reject = admitted.would_reject().cloned();
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
-        let forwarded = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await?;
-        watch.line_mut().upstream = Some(forwarded.waited);
-        Ok(forwarded)
+        let asked = Instant::now();
+        let answer = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await;
+        watch.line_mut().upstream = Some(asked.elapsed());
+        Ok(answer?)
     }
 
     fn bot_of(&self, head: &Parts) -> Result<&Bot, Rejection> {
@@ -191,7 +193,7 @@ impl Ingress {
         let sent_token = head.headers.contains_key(AUTHORIZATION);
         let mut progress = Progress { audience: Audience::Stranger { sent_token }, swallow: None, would_reject: None };
         match self.admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress).await {
-            Ok(Forwarded { response, .. }) => {
+            Ok(response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
                     Some(rejection) => Verdict::WouldReject { status, rejection },
