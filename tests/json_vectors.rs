@@ -3,7 +3,7 @@
 //! The vectors are read from the folder that `BOTGATE_VECTORS` names (default: the security corpora beside the checkout), never
 //! committed. With `CI=true` they must be there; elsewhere their absence is said and the test passes.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail by panicking, and says what it skips")]
 
 use botgate::judge::{Activity, Reason, StrictLimits};
 use bytes::Bytes;
