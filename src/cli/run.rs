@@ -6,7 +6,10 @@ use crate::config::{self, Loaded, Severity, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
+
+const DROP_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
@@ -45,8 +48,9 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
             },
         }
     });
-    // A second signal, or a drain cut off: what is left is dropped with the runtime.
-    runtime.shutdown_background();
+    // A second signal, or a drain cut off: what is left is dropped with the runtime, and each request writes its line as it is.
+    // Only a blocked name lookup could make this wait.
+    runtime.shutdown_timeout(DROP_WITHIN);
     exit
 }
 
