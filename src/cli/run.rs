@@ -27,7 +27,7 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
     };
     let log = observe::start(&settings.log);
     for warning in &warnings {
-        tracing::warn!(event = "config_warning", at = warning.at, line = warning.line, hint = warning.hint, "{}", warning.what);
+        tracing::warn!(event = "config_warning", line = warning.line, hint = warning.hint, "{} {}", warning.at, warning.what);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

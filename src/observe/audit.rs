@@ -136,7 +136,6 @@ pub(super) struct Entry<'a> {
 macro_rules! request_event {
     ($level:ident, $entry:ident, $identifiers:ident) => {{
         let line = $entry.line;
-        let short = |text: &'_ Option<String>| text.as_deref().map(|text| capped(text, MAX_CHARS).into_owned());
         tracing::event!(
             target: TARGET,
             tracing::Level::$level,
@@ -146,21 +145,21 @@ macro_rules! request_event {
             reason = $entry.rejection.map(|rejection| rejection.reason().code()),
             note = $entry.rejection.and_then(Rejection::note).map(|note| capped(note, MAX_LONG_CHARS)).as_deref(),
             request_id = &*capped(&line.request_id, MAX_CHARS),
-            trace_id = short(&line.trace_id),
+            trace_id = short(&line.trace_id).as_deref(),
             bot = Some($entry.bot).filter(|name| !name.is_empty()),
             door = line.door.word(),
             client_ip = %line.client_ip,
-            method = short(&line.method),
+            method = short(&line.method).as_deref(),
             path = line.path.as_deref().map(|path| capped(path, MAX_LONG_CHARS)).as_deref(),
             token_kind = line.token_kind.map(TokenKind::word),
-            token_issuer = short(&line.token_issuer),
-            key_id = short(&line.key_id),
-            caller_app_id = short(&line.caller_app_id),
-            channel = short(&line.channel),
-            activity_type = short(&line.activity_type),
-            invoke_name = short(&line.invoke_name),
+            token_issuer = short(&line.token_issuer).as_deref(),
+            key_id = short(&line.key_id).as_deref(),
+            caller_app_id = short(&line.caller_app_id).as_deref(),
+            channel = short(&line.channel).as_deref(),
+            activity_type = short(&line.activity_type).as_deref(),
+            invoke_name = short(&line.invoke_name).as_deref(),
             tenant = line.tenant.map(tracing::field::display),
-            service_url_host = short(&line.service_url_host),
+            service_url_host = short(&line.service_url_host).as_deref(),
             conversation = $identifiers.write(line.conversation.as_deref()).as_deref(),
             user = $identifiers.write(line.user.as_deref()).as_deref(),
             bytes_in = line.bytes_in,
@@ -171,6 +170,10 @@ macro_rules! request_event {
             tls_version = line.tls_version.map(tls_version),
         );
     }};
+}
+
+fn short(text: &Option<String>) -> Option<Cow<'_, str>> {
+    text.as_deref().map(|text| capped(text, MAX_CHARS))
 }
 
 impl Entry<'_> {

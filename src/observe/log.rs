@@ -20,14 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Writes what is still buffered when it is dropped. To be kept until the end of `main`.
 #[must_use = "the log ends when this is dropped"]
 pub struct LogGuard {
-    lost_lines: ErrorCounter,
-    _worker: WorkerGuard,
-}
-
-impl LogGuard {
-    pub(super) fn lost_lines(&self) -> ErrorCounter {
-        self.lost_lines.clone()
-    }
+    pub(super) lost_lines: ErrorCounter,
+    pub(super) _worker: WorkerGuard,
 }
 
 /// Starts the log of this process. A second call changes nothing.
@@ -41,9 +35,11 @@ pub fn start(settings: &config::Log) -> LogGuard {
         .thread_name("botgate-log")
         .finish(io::stdout());
     let lost_lines = writer.error_counter();
-    let is_terminal = io::stdout().is_terminal();
+    // https://no-color.org: set and not empty means no colour.
+    let wants_no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let in_colour = io::stdout().is_terminal() && !wants_no_colour;
     let subscriber =
-        tracing_subscriber::registry().with(layer(settings, is_terminal, Escaping(writer)));
+        tracing_subscriber::registry().with(layer(settings, in_colour, Escaping(writer)));
     // Fails only if a subscriber is set already, which then stays: in tests, where many gateways share a process.
     let _ = subscriber.try_init();
     LogGuard {
@@ -52,9 +48,9 @@ pub fn start(settings: &config::Log) -> LogGuard {
     }
 }
 
-fn layer<S, W>(
+pub(super) fn layer<S, W>(
     settings: &config::Log,
-    is_terminal: bool,
+    in_colour: bool,
     writer: W,
 ) -> Box<dyn Layer<S> + Send + Sync>
 where
@@ -83,7 +79,7 @@ where
                 }
             });
             layer
-                .with_ansi(is_terminal)
+                .with_ansi(in_colour)
                 .fmt_fields(fields.delimited(" "))
                 .with_filter(targets)
                 .boxed()
@@ -115,7 +111,7 @@ impl FormatTime for Utc {
 /// Escapes what JSON lets stand and a terminal or a line-wise reader obeys: DEL, the C1 controls, U+2028 and U+2029.
 ///
 /// JSON strings escape the C0 controls anyway (RFC 8259 section 7), and only strings hold other than ASCII.
-struct Escaping<W>(W);
+pub(super) struct Escaping<W>(pub(super) W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
     type Writer = Escaping<W::Writer>;

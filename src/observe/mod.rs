@@ -146,7 +146,7 @@ impl Observer {
     /// Makes lines that the log writer had to drop visible: from now on [`tick`](Self::tick) warns about them.
     pub fn watch_log(&self, log: &LogGuard) {
         // A second log writer does not exist in one process; should one be given, the first stays.
-        let _ = self.lost_lines.set(log.lost_lines());
+        let _ = self.lost_lines.set(log.lost_lines.clone());
     }
 
     /// Does what must happen although no request comes: closes the second of suppressed lines, reports lost lines.
@@ -281,3 +281,6 @@ impl Drop for Watch {
         self.observer.conclude(self);
     }
 }
+
+#[cfg(test)]
+mod tests;

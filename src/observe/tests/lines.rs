@@ -1,0 +1,219 @@
+//! What a request line says.
+
+use super::*;
+use crate::config::{Identifiers, TlsVersion};
+use crate::judge::{TenantId, TokenKind};
+use std::time::Duration;
+
+fn full_line() -> RequestLine {
+    let text = |text: &str| Some(text.to_owned());
+    RequestLine {
+        trace_id: text("0af7651916cd43dd8448eb211c80319c"),
+        method: text("POST"),
+        path: text("/api/messages"),
+        token_kind: Some(TokenKind::Channel),
+        token_issuer: text("https://api.botframework.com"),
+        key_id: text("k1"),
+        caller_app_id: text("a1"),
+        channel: text("msteams"),
+        activity_type: text("invoke"),
+        invoke_name: text("task/fetch"),
+        tenant: TenantId::parse("3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11"),
+        service_url_host: text("smba.trafficmanager.net"),
+        conversation: text("a:1"),
+        user: text("29:1"),
+        bytes_in: 1234,
+        upstream: Some(Duration::from_micros(12_345)),
+        http_version: Some(http::Version::HTTP_2),
+        tls_version: Some(TlsVersion::V1_3),
+        ..line()
+    }
+}
+
+fn written(identifiers: Identifiers, line: RequestLine, verdict: Verdict) -> Value {
+    let mut settings = settings();
+    settings.log.identifiers = identifiers;
+    let observer = Observer::new(&settings).unwrap();
+    let lines = json(|| {
+        let mut watch = observer.watch(line, None);
+        watch.set_bot(0);
+        watch.add_bytes_out(56);
+        watch.conclude(verdict);
+    });
+    lines.only_line()
+}
+
+#[test]
+fn a_full_line_says_everything_in_the_words_of_the_contract() {
+    let rejection = Rejection::from(Reason::TenantNotAllowed).noting("seen: contoso");
+    let mut line = written(
+        Identifiers::Plain,
+        full_line(),
+        Verdict::WouldReject {
+            status: 200,
+            rejection,
+        },
+    );
+    let duration = line.as_object_mut().unwrap().remove("duration_ms").unwrap();
+    assert!(duration.as_f64().is_some_and(|ms| ms >= 0.0), "{duration}");
+    let timestamp = line.as_object_mut().unwrap().remove("timestamp").unwrap();
+    let shape: String = timestamp
+        .as_str()
+        .unwrap()
+        .replace(|c: char| c.is_ascii_digit(), "0");
+    assert_eq!(shape, "0000-00-00T00:00:00.000Z");
+    assert_eq!(
+        line,
+        serde_json::json!({
+            "level": "INFO", "target": "botgate::audit", "event": "request",
+            "verdict": "would_reject", "status": 200, "reason": "tenant_not_allowed", "note": "seen: contoso",
+            "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c", "bot": "helpdesk", "door": "ingress",
+            "client_ip": "192.0.2.1", "method": "POST", "path": "/api/messages",
+            "token_kind": "channel", "token_issuer": "https://api.botframework.com", "key_id": "k1", "caller_app_id": "a1",
+            "channel": "msteams", "activity_type": "invoke", "invoke_name": "task/fetch",
+            "tenant": "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11", "service_url_host": "smba.trafficmanager.net",
+            "conversation": "a:1", "user": "29:1", "bytes_in": 1234, "bytes_out": 56, "upstream_ms": 12.345,
+            "http_version": "2", "tls_version": "1.3",
+        })
+    );
+}
+
+#[test]
+fn what_is_not_known_is_not_there() {
+    let observer = observer();
+    let line = json(|| drop(observer.watch(line(), None))).only_line();
+    let fields: Vec<&str> = line
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let mut expected = [
+        "timestamp",
+        "level",
+        "target",
+        "event",
+        "verdict",
+        "request_id",
+        "door",
+        "client_ip",
+        "bytes_in",
+        "bytes_out",
+        "duration_ms",
+    ];
+    expected.sort_unstable();
+    let mut fields = fields;
+    fields.sort_unstable();
+    assert_eq!(fields, expected);
+    assert_eq!(line["verdict"], "abandoned");
+}
+
+#[test]
+fn identifiers_are_written_as_the_operator_says() {
+    let write = |identifiers| written(identifiers, full_line(), Verdict::Forwarded { status: 200 });
+    let omitted = write(Identifiers::Omitted);
+    assert!(omitted.get("user").is_none() && omitted.get("conversation").is_none());
+    let (one, other) = (write(Identifiers::Hashed), write(Identifiers::Hashed));
+    for field in ["user", "conversation"] {
+        let hash = one[field].as_str().unwrap();
+        assert!(
+            hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{hash}"
+        );
+        assert_ne!(one[field], other[field], "each gateway has its own key");
+    }
+    let observer = observer();
+    let same = json(|| {
+        for user in ["29:1", "29:1", "29:2"] {
+            drop(observer.watch(
+                RequestLine {
+                    user: Some(user.to_owned()),
+                    ..line()
+                },
+                None,
+            ));
+        }
+    });
+    let users: Vec<Value> = same
+        .lines()
+        .iter()
+        .map(|line| line["user"].clone())
+        .collect();
+    assert!(users[0] == users[1] && users[1] != users[2], "{users:?}");
+}
+
+#[test]
+fn what_a_client_sends_is_cut_to_length() {
+    let long = "x".repeat(100_000);
+    let some = || Some(long.clone());
+    let flooding = RequestLine {
+        request_id: long.clone(),
+        trace_id: some(),
+        method: some(),
+        path: some(),
+        token_issuer: some(),
+        key_id: some(),
+        caller_app_id: some(),
+        channel: some(),
+        activity_type: some(),
+        invoke_name: some(),
+        service_url_host: some(),
+        conversation: some(),
+        user: some(),
+        ..line()
+    };
+    let rejection = Rejection::from(Reason::ActivityMalformed).noting(long.clone());
+    let line = written(
+        Identifiers::Plain,
+        flooding,
+        Verdict::Rejected {
+            status: 400,
+            rejection,
+        },
+    );
+    assert_eq!(line["path"].as_str().map(str::len), Some(512 + "…".len()));
+    assert!(
+        line.to_string().len() < 6_000,
+        "{} bytes",
+        line.to_string().len()
+    );
+}
+
+#[test]
+fn the_level_says_who_has_to_act() {
+    for (verdict, level) in [
+        (Verdict::Forwarded { status: 500 }, "INFO"),
+        (Verdict::Abandoned, "INFO"),
+        (rejected(Reason::TokenExpired), "INFO"),
+        (rejected(Reason::UpstreamTimedOut), "WARN"),
+        (rejected(Reason::KeysUnavailable), "ERROR"),
+    ] {
+        let observer = observer();
+        let written = logged(LogFormat::Json, LevelFilter::OFF, || {
+            ended(&observer, verdict.clone())
+        });
+        assert_eq!(written.only_line()["level"], level, "{verdict:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_broke_midway_stays_forwarded_and_says_why() {
+    let observer = observer();
+    let written = json(|| {
+        let mut watch = observer.watch(line(), Some(0));
+        watch.conclude(Verdict::Forwarded { status: 200 });
+        watch.note_broken(Rejection::from(Reason::UpstreamBroken).noting("ended after 3 bytes"));
+    });
+    let line = written.only_line();
+    assert_eq!(
+        (&line["verdict"], &line["reason"]),
+        (&"forwarded".into(), &"upstream_broken".into())
+    );
+    assert_eq!(
+        (&line["note"], &line["level"]),
+        (&"ended after 3 bytes".into(), &"WARN".into())
+    );
+    assert!(observer.metrics().render().contains(
+        "botgate_requests_total{bot=\"helpdesk\",door=\"ingress\",reason=\"upstream_broken\",verdict=\"forwarded\"} 1\n"
+    ));
+}
