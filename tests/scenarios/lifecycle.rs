@@ -126,6 +126,15 @@ async fn a_second_signal_ends_at_once() {
 }
 
 #[tokio::test]
+async fn a_signal_right_after_the_start_ends_it_in_order() {
+    for _ in 0..3 {
+        let gateway = Gateway::with("").not_ready().start().await;
+        assert_eq!(gateway.terminate().await.code(), Some(0));
+        gateway.event("stopped", |_| true).await;
+    }
+}
+
+#[tokio::test]
 async fn other_signals_do_not_end_it() {
     let gateway = Gateway::start().await;
     gateway.signal(Signal::SIGHUP);
