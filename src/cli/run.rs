@@ -6,7 +6,10 @@ use crate::config::{self, Loaded, Severity, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
 use std::path::Path;
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+const DROP_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
@@ -31,6 +34,11 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
         Err(error) => return fail(&error, Exit::Internal),
     };
     let exit = runtime.block_on(async {
+        // Before anything says that the gateway runs: a SIGTERM in between would kill it.
+        let signals = match Signals::listen() {
+            Ok(signals) => signals,
+            Err(error) => return fail(&error, Exit::Internal),
+        };
         match app::start(settings, Some(&log)).await {
             Err(problem) => {
                 let exit = match problem {
@@ -39,14 +47,15 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
                 };
                 fail(&problem, exit)
             }
-            Ok(running) => match wait_and_drain(running).await {
-                Ok(()) => Exit::Good,
-                Err(error) => fail(&error, Exit::Internal),
-            },
+            Ok(running) => {
+                wait_and_drain(running, signals).await;
+                Exit::Good
+            }
         }
     });
-    // A second signal, or a drain cut off: what is left is dropped with the runtime.
-    runtime.shutdown_background();
+    // A second signal, or a drain cut off: what is left is dropped with the runtime, and each request writes its line as it is.
+    // Only a blocked name lookup could make this wait.
+    runtime.shutdown_timeout(DROP_WITHIN);
     exit
 }
 
@@ -56,19 +65,33 @@ fn fail(problem: &dyn std::fmt::Display, exit: Exit) -> Exit {
     exit
 }
 
-async fn wait_and_drain(running: app::Running) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut reopen = signal(SignalKind::user_defined1())?;
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    reopen: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
+async fn wait_and_drain(running: app::Running, mut signals: Signals) {
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hangup.recv() => {
                 tracing::warn!(event = "config_refused", "SIGHUP: this version does not reload; restart to apply a changed gateway.toml");
             }
-            _ = reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
+            _ = signals.reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
         }
     }
     tokio::select! {
@@ -77,8 +100,7 @@ async fn wait_and_drain(running: app::Running) -> io::Result<()> {
                 tracing::warn!("the drain deadline came before every request had finished");
             }
         }
-        _ = terminate.recv() => tracing::warn!("second signal: ending at once"),
-        _ = interrupt.recv() => tracing::warn!("second signal: ending at once"),
+        _ = signals.terminate.recv() => tracing::warn!("second signal: ending at once"),
+        _ = signals.interrupt.recv() => tracing::warn!("second signal: ending at once"),
     }
-    Ok(())
 }

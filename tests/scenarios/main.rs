@@ -5,6 +5,7 @@
 //! | `demo` | `botgate demo` ends green. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
+//! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
@@ -22,6 +23,7 @@
 mod demo;
 mod forwarding;
 mod http;
+mod lifecycle;
 mod limits;
 mod matrix;
 mod smoke;
