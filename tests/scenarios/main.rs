@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `demo` | `botgate demo` ends green. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
+//! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 
@@ -18,6 +19,7 @@
 
 mod demo;
 mod matrix;
+mod policies;
 mod smoke;
 mod support;
 mod tokens;
