@@ -482,12 +482,24 @@ async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with
             Forwarded,
         ));
     }
-    // Some activities of the system have no sender; they are not a user's, either.
     let typing = gateway.direct_line_message().with("/type", "typing");
+    // What Direct Line itself tells when a conversation begins comes from nobody but the conversation.
+    let begun = || {
+        let post = gateway.direct_line_message();
+        let post = post.with("/from", json!({ "id": "9sCeNaRiO-eu|0000001" }));
+        let post = post.with("/conversation/id", "9sCeNaRiO-eu|0000001");
+        post.with("/type", "conversationUpdate").to("enhanced")
+    };
     rows.extend([
         row(
             "no sender at all",
             typing.lacking("/from").to("enhanced"),
+            refused,
+        ),
+        row("a conversation that begins", begun(), Forwarded),
+        row(
+            "a message in the conversation's name",
+            begun().with("/type", "message"),
             refused,
         ),
         row(
