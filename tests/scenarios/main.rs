@@ -2,6 +2,7 @@
 //!
 //! | module | promises |
 //! | --- | --- |
+//! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
@@ -17,6 +18,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod activities;
 mod demo;
 mod matrix;
 mod policies;
