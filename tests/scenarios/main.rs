@@ -2,12 +2,14 @@
 //!
 //! | module | promises |
 //! | --- | --- |
+//! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
+//! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 
@@ -20,12 +22,14 @@
     reason = "a test may fail by panicking"
 )]
 
+mod activities;
 mod demo;
 mod forwarding;
 mod http;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod policies;
 mod smoke;
 mod support;
 mod tokens;

@@ -304,9 +304,10 @@ async fn without_keys_at_start_the_channel_is_told_to_come_again_and_then_let_in
 
 #[tokio::test]
 async fn keys_are_taken_from_the_metadatas_own_host_and_from_nowhere_else() {
+    type Mislead<'a> = &'a dyn Fn(&Channel);
     let elsewhere = Channel::start().await.unwrap();
     let keys_elsewhere = format!("{}/v1/.well-known/keys", elsewhere.origin());
-    let misled: [(&str, &dyn Fn(&Channel)); 8] = [
+    let misled: [(&str, Mislead<'_>); 8] = [
         ("keys-elsewhere", &|channel| {
             channel.set_jwks_uri(Some(&keys_elsewhere));
         }),

@@ -258,6 +258,18 @@ fn direct_line_user_ids_are_checked_when_the_channel_promises_them() {
 }
 
 #[test]
+fn direct_line_may_tell_that_a_conversation_began_in_the_conversations_name() {
+    let begun = |kind: &str, from: &str| {
+        let case = teams().channel("webchat", "https://webchat.botframework.com/").set("/type", json!(kind));
+        let enhanced = DirectLinePolicy { mode: Mode::Enforce, require_dl_user_id: true, enhanced_authentication: true };
+        case.set("/from/id", json!(from)).policy(|p| p.direct_line = enhanced).outcome()
+    };
+    assert_eq!(begun("conversationUpdate", "a:1"), Ok(()));
+    assert_eq!(begun("conversationUpdate", "a:2"), Err(Reason::UserIdNotTrusted));
+    assert_eq!(begun("message", "a:1"), Err(Reason::UserIdNotTrusted));
+}
+
+#[test]
 fn no_mode_softens_what_the_protocol_demands() {
     let reporting = Policy {
         channels: ChannelPolicy { mode: Mode::Report, ..Default::default() },

@@ -322,6 +322,11 @@ fn fields(world: &World) -> Vec<Row> {
             Forwarded,
         ),
         row(
+            "a recipient that is another bot, which only the token can tell",
+            world.teams().with("/recipient/id", "28:somebody-else"),
+            Forwarded,
+        ),
+        row(
             "without channelData",
             world.teams().lacking("/channelData"),
             Forwarded,

@@ -27,7 +27,9 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
     .collect()
 }
 
-fn token(world: &World, change: fn(TokenSpec) -> TokenSpec) -> Post {
+type Change = fn(TokenSpec) -> TokenSpec;
+
+fn token(world: &World, change: Change) -> Post {
     world.teams().token(change)
 }
 
@@ -290,7 +292,7 @@ fn lasting(world: &World, from: u64, to: u64) -> Post {
 fn time_to_the_second(world: &World) -> Vec<Row> {
     let expired = Stranger(Reason::TokenExpired);
     let early = Stranger(Reason::TokenNotYetValid);
-    let cases: [(&str, fn(TokenSpec) -> TokenSpec, Expected); 8] = [
+    let cases: [(&str, Change, Expected); 8] = [
         ("expired 299 s ago", |t| old(t, SKEW - 1), Forwarded),
         ("expired 300 s ago", |t| old(t, SKEW), expired),
         ("expired 301 s ago", |t| old(t, SKEW + 1), expired),

@@ -17,7 +17,7 @@ pub(crate) struct Row {
 }
 
 enum Request {
-    Once(Post),
+    Once(Box<Post>),
     /// Made anew until it was sent and answered within one second of the clock.
     WithinASecond(Box<dyn Fn() -> Post + Send + Sync>),
 }
@@ -41,7 +41,7 @@ pub(crate) enum Expected {
 pub(crate) fn row(name: impl Into<String>, post: Post, expected: Expected) -> Row {
     Row {
         name: name.into(),
-        request: Request::Once(post),
+        request: Request::Once(Box::new(post)),
         expected,
     }
 }
