@@ -92,7 +92,7 @@ async fn gateway_for(files: &[PathBuf]) -> Gateway {
         .collect();
     Gateway::with(&format!("clouds.stand-in.service_url_hosts = {hosts:?}"))
         .channel(&channel)
-        .another_bot("extended", &format!("service_urls.extra_hosts = {more:?}"))
+        .bot_at("extended", &format!("service_urls.extra_hosts = {more:?}"))
         .start()
         .await
 }

@@ -166,14 +166,14 @@ const POLICIES: [&str; 4] = ["tenants", "channels", "activities", "service_urls"
 #[tokio::test]
 async fn report_mode_softens_policies_all_of_them_or_one() {
     let mut setup = Gateway::with("")
-        .another_bot("enforcing", &strict(""))
-        .another_bot("reporting", &strict("mode = 'report'"));
+        .bot_at("enforcing", &strict(""))
+        .bot_at("reporting", &strict("mode = 'report'"));
     for policy in POLICIES {
         let only = strict(&format!("{policy}.mode = 'report'"));
         let but = strict(&format!("mode = 'report'\n{policy}.mode = 'enforce'"));
         setup = setup
-            .another_bot(&format!("reporting-{policy}"), &only)
-            .another_bot(&format!("enforcing-{policy}"), &but);
+            .bot_at(&format!("reporting-{policy}"), &only)
+            .bot_at(&format!("enforcing-{policy}"), &but);
     }
     let gateway = setup.start().await;
     let mut rows = Vec::new();
@@ -316,7 +316,7 @@ async fn an_operator_can_let_single_channels_through_without_endorsements() {
     channel.publish(&empty, Some(&[]));
     let gateway = Gateway::with("")
         .channel(&channel)
-        .another_bot("lenient", "channels.unendorsed = ['msteams', 'slack']")
+        .bot_at("lenient", "channels.unendorsed = ['msteams', 'slack']")
         .start()
         .await;
     let by = |key: &SigningKey, post: Post| {
@@ -372,12 +372,12 @@ async fn an_operator_can_let_single_channels_through_without_endorsements() {
 #[tokio::test]
 async fn channels_types_and_invokes_follow_the_lists() {
     let gateway = Gateway::with("")
-        .another_bot("teams-only", "channels.allow = ['msteams']")
-        .another_bot(
+        .bot_at("teams-only", "channels.allow = ['msteams']")
+        .bot_at(
             "messages",
             "activities.allow = ['message', 'conversationUpdate']",
         )
-        .another_bot(
+        .bot_at(
             "no-codes",
             "activities.deny_invoke = ['signin/verifyState']",
         )
@@ -447,8 +447,8 @@ async fn channels_types_and_invokes_follow_the_lists() {
 #[tokio::test]
 async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with_dl() {
     let gateway = Gateway::with("")
-        .another_bot("enhanced", "direct_line.enhanced_authentication = true")
-        .another_bot(
+        .bot_at("enhanced", "direct_line.enhanced_authentication = true")
+        .bot_at(
             "lenient",
             "direct_line = { enhanced_authentication = true, require_dl_user_id = false }",
         )
@@ -514,7 +514,7 @@ async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with
 #[tokio::test]
 async fn identity_headers_are_the_gateways_own_or_none() {
     let gateway = Gateway::with("")
-        .another_bot("told", "identity_headers.enabled = true")
+        .bot_at("told", "identity_headers.enabled = true")
         .start()
         .await;
     let with_copies = |request_id: &str, post: Post| {
@@ -572,9 +572,9 @@ async fn identity_headers_are_the_gateways_own_or_none() {
 #[tokio::test]
 async fn every_tenant_that_an_activity_names_is_asked_about() {
     let gateway = Gateway::with("")
-        .another_bot("allowing", &format!("tenants.allow = ['{}']", TENANT.to_uppercase()))
-        .another_bot("denying", &format!("tenants.deny = ['{FOREIGN_TENANT}']"))
-        .another_bot(
+        .bot_at("allowing", &format!("tenants.allow = ['{}']", TENANT.to_uppercase()))
+        .bot_at("denying", &format!("tenants.deny = ['{FOREIGN_TENANT}']"))
+        .bot_at(
             "both",
             &format!("tenants = {{ allow = ['{TENANT}', '{FOREIGN_TENANT}'], deny = ['{FOREIGN_TENANT}'] }}"),
         )
