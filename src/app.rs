@@ -5,6 +5,7 @@ use crate::config::{Settings, TlsSource};
 use crate::ingress::{Ingress, Rooms};
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
+use crate::net::clock;
 use crate::net::listener::{Caps, Gate, Listener};
 use crate::observe::{LogGuard, Observer};
 use crate::tls;
@@ -122,6 +123,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         background.spawn(refresher);
     }
     background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
+    observer.metrics().config_loaded(clock::now());
     tell_started(&settings, &listen, admin);
     Ok(Running { listen, admin, drain_timeout: settings.server.drain_timeout, drain, stop, requests, background, observer })
 }
