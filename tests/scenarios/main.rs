@@ -2,6 +2,7 @@
 //!
 //! | module | promises |
 //! | --- | --- |
+//! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
@@ -18,6 +19,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod admin;
 mod demo;
 mod forwarding;
 mod http;
