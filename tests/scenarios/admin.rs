@@ -1,6 +1,6 @@
 //! What operators see: health, readiness, metrics, and a log that a flood cannot fill.
 
-use crate::support::{Gateway, PATIENCE};
+use crate::support::{Gateway, PATIENCE, eventually};
 use botgate::cli::demo::channel::{Channel, Document, now};
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::Reason;
@@ -9,7 +9,6 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -33,16 +32,21 @@ async fn readiness_waits_for_keys_and_health_does_not() {
             json!({ "ready": false, "missing": ["keys of cloud \"stand-in\""] })
         )
     );
+    eventually("the first fetch fails", async || {
+        key_fetches(&gateway, "failed").await >= 1.0
+    })
+    .await;
     channel.serve_keys(Document::Faithful);
-    gateway.event("keys_refreshed", |_| true).await;
+    eventually("there are keys", async || {
+        exactly(key_fetches(&gateway, "ok").await, 1.0)
+    })
+    .await;
     let (status, body) = gateway.admin("/readyz").await;
     let answer: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
         (status, answer),
         (200, json!({ "ready": true, "missing": [] }))
     );
-    let failed = key_fetches(&gateway, "failed").await;
-    assert!(failed >= 1.0 && exactly(key_fetches(&gateway, "ok").await, 1.0));
 }
 
 #[tokio::test]
@@ -515,12 +519,11 @@ async fn key_fetches(gateway: &Gateway, result: &str) -> f64 {
 
 /// Waits until the gateway has noticed that every client is gone.
 async fn closed(gateway: &Gateway) {
-    let noticed = async {
-        while gateway.metric("botgate_connections{state=\"open\"}").await > 0.0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    timeout(PATIENCE, noticed).await.expect("in time");
+    let open = "botgate_connections{state=\"open\"}";
+    eventually("every connection is closed", async || {
+        exactly(gateway.metric(open).await, 0.0)
+    })
+    .await;
 }
 
 /// One request to the admin listener, as text, and the whole answer.
