@@ -109,6 +109,7 @@ async fn every_metric_is_there_and_described() {
         .start()
         .await;
     gateway.teams_message().send().await.forwarded().await;
+    closed(&gateway).await;
     // A connection too many, and a channel without endorsement, so that their counters exist.
     let held = gateway.client().connect(Protocol::Http1).await.unwrap();
     assert!(gateway.client().connect(Protocol::Http1).await.is_err());
