@@ -177,8 +177,8 @@ impl<D: Door> Listener<D> {
                 connection.door.heard(Event::Opened);
                 let door = Arc::clone(&connection.door);
                 connection.serve(stream, acceptor).await;
-                door.heard(Event::Closed);
                 drop((permit, entered));
+                door.heard(Event::Closed);
             });
         }
     }

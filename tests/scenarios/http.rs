@@ -2,7 +2,7 @@
 
 use crate::support::client::Post;
 use crate::support::wire::{Wire, send_raw};
-use crate::support::{Gateway, PATIENCE};
+use crate::support::{Gateway, PATIENCE, eventually};
 use botgate::cli::demo::bot::EchoBot;
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::Reason;
@@ -720,7 +720,7 @@ async fn older_tls_is_refused() {
         assert_eq!((alert[0], alert.len(), alert[5]), (21, 7, 2), "{alert:?}");
     }
     let failed = "botgate_tls_handshakes_total{result=\"failed\",version=\"\"}";
-    eventually(async || gateway.metric(failed).await >= 3.0).await;
+    eventually("counted", async || gateway.metric(failed).await >= 3.0).await;
 }
 
 #[tokio::test]
@@ -773,7 +773,7 @@ async fn a_handshake_that_does_not_end_is_cut() {
         assert!(matches!(end.expect("it is closed"), Ok(0) | Err(_)));
     }
     let timed_out = "botgate_tls_handshakes_total{result=\"timed_out\",version=\"\"}";
-    eventually(async || gateway.metric(timed_out).await >= 2.0).await;
+    eventually("counted", async || gateway.metric(timed_out).await >= 2.0).await;
     gateway.teams_message().send().await.forwarded().await;
 }
 
@@ -871,14 +871,4 @@ async fn answer_to_client_hello(gateway: &Gateway, version: [u8; 2]) -> Vec<u8> 
         .await
         .expect("it is closed");
     answer
-}
-
-/// Polls until it is so.
-async fn eventually(mut is_so: impl AsyncFnMut() -> bool) {
-    let polled = async {
-        while !is_so().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(PATIENCE, polled).await.expect("in time");
 }

@@ -3,6 +3,7 @@
 //! | module | promises |
 //! | --- | --- |
 //! | `activities` | What channels send reaches the bot byte for byte. |
+//! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `http` | Which requests are read at all, and whom they reach. |
@@ -23,6 +24,7 @@
 )]
 
 mod activities;
+mod admin;
 mod demo;
 mod forwarding;
 mod http;

@@ -26,3 +26,15 @@ pub(crate) const FOREIGN_TENANT: &str = "f0e1d2c3-b4a5-4697-8879-6a5b4c3d2e1f";
 
 /// How long a scenario waits for what must happen. Long, because a busy machine is slow and a failure is rare.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until it is so, for what is not announced.
+pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let asked = async {
+        while !is_so().await {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, asked).await;
+    assert!(in_time.is_ok(), "{what}: not within {PATIENCE:?}");
+}
