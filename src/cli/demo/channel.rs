@@ -20,7 +20,8 @@ pub const ENDORSED: &[&str] = &["msteams", "webchat", "directline", "email"];
 /// Service URL of Teams. Like every service URL of the demo it is only compared, never called.
 pub const TEAMS_SERVICE_URL: &str = "https://smba.trafficmanager.net/emea/";
 
-const FIRST_KID: &str = "stand-in-channel-key-1";
+/// The name of the key that [`Channel::start`] makes.
+pub const FIRST_KID: &str = "stand-in-channel-key-1";
 
 /// A stand-in Bot Connector on 127.0.0.1. Clones are handles to the same one, which stops with the last of them.
 #[derive(Clone)]

@@ -96,6 +96,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         "application/json; charset=utf-16",
         "application/json; charset=utf-7",
         "application/json; charset=latin1",
+        "application/json; charset=utf-8; charset=utf-8",
         "application/json; boundary=x",
         "application/x-www-form-urlencoded",
     ] {

@@ -4,16 +4,17 @@ use super::client::Post;
 use super::config::{Changes, write_config};
 use super::{APP_ID, PATIENCE};
 use botgate::cli::demo::bot::EchoBot;
-use botgate::cli::demo::channel::Channel;
+use botgate::cli::demo::channel::{Channel, FIRST_KID};
 use botgate::cli::demo::client::Client;
 use botgate::cli::demo::gateway::{GatewayProcess, Output, StartFailure};
+use botgate::cli::demo::signing::SigningKey;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
 /// A running gateway. Clones are handles to the same one, which is killed with the last of them.
@@ -297,7 +298,9 @@ impl Setup {
     pub(crate) async fn try_start(self) -> Result<Gateway, StartFailure> {
         let channel = match self.channel {
             Some(channel) => channel,
-            None => Channel::start().await.expect("the stand-in channel starts"),
+            None => Channel::start_with(key_of_all_channels())
+                .await
+                .expect("the stand-in channel starts"),
         };
         let bot = match self.bot {
             Some(bot) => bot,
@@ -336,4 +339,11 @@ impl Setup {
             folder,
         })))
     }
+}
+
+/// The key of every channel that a scenario does not start itself. Making one takes longer than a gateway takes to start.
+fn key_of_all_channels() -> SigningKey {
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(|| SigningKey::generate(FIRST_KID).expect("there is randomness"))
+        .clone()
 }
