@@ -27,6 +27,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use watched::Watched;
 
+/// Channels give up after 10 to 15 s (AUTHENTICATION 5.5): a bot this slow is worth a line of its own.
+const SLOW: Duration = Duration::from_secs(10);
+
 /// The door for channels.
 pub struct Ingress {
     settings: Arc<Settings>,
@@ -137,7 +140,12 @@ impl Ingress {
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
         let asked = Instant::now();
         let answer = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await;
-        watch.line_mut().upstream = Some(asked.elapsed());
+        let waited = asked.elapsed();
+        watch.line_mut().upstream = Some(waited);
+        if waited > SLOW {
+            let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
+            tracing::warn!(event = "backend_slow", bot = bot.name, request_id, seconds, "the bot was slower than channels wait");
+        }
         Ok(answer?)
     }
 
@@ -209,19 +217,12 @@ impl Ingress {
                 Response::new(body::empty())
             }
             Err(End::Refused(rejection)) => {
-                body::discard(&mut body, &head.headers).await;
-                let request_id = &watch.line().request_id;
-                let mut response = match progress.swallow {
-                    Some(expects_replies) => reply::swallowed(expects_replies, request_id),
-                    None => reply::refusal(&rejection, progress.audience, request_id, head.version),
-                };
-                if head.method == Method::HEAD && head.version == Version::HTTP_2 {
-                    // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
-                    response = response.map(|_| body::empty());
+                // A body that took too long once is not waited for again.
+                let is_body_late = rejection.reason() == Reason::BodyTimedOut;
+                let response = refuse(watch, &progress, rejection, &head);
+                if !is_body_late {
+                    body::discard(&mut body, &head.headers).await;
                 }
-                watch.add_bytes_out(response.body().size_hint().lower());
-                watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
-                watch.finish();
                 response
             }
         }
@@ -285,6 +286,23 @@ impl Ingress {
         let rejection = Rejection::from(reason).noting(crate::net::client::chain(error));
         watch.conclude(Verdict::Rejected { status: reason.status(), rejection });
     }
+}
+
+/// Concludes a refused request and makes its answer.
+fn refuse(mut watch: Watch, progress: &Progress, rejection: Rejection, head: &Parts) -> Response<Body> {
+    let request_id = &watch.line().request_id;
+    let mut response = match progress.swallow {
+        Some(expects_replies) => reply::swallowed(expects_replies, request_id),
+        None => reply::refusal(&rejection, progress.audience, request_id, head.version),
+    };
+    if head.method == Method::HEAD && head.version == Version::HTTP_2 {
+        // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
+        response = response.map(|_| body::empty());
+    }
+    watch.add_bytes_out(response.body().size_hint().lower());
+    watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
+    watch.finish();
+    response
 }
 
 /// What a token claims is written down before it is proven: an operator needs to see what was refused.

@@ -158,12 +158,15 @@ impl CloudKeys {
         }
     }
 
-    /// No usable set: the background task is trying; a request that comes just after start-up waits for its outcome.
+    /// No usable set: none was fetched yet, or the last good one has grown too old (a suspended machine, a clock that was set).
+    /// A request waits for the attempt that is under way, or asks for one.
     async fn first_keys(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
         let mut attempts = self.attempts.subscribe();
-        // An attempt that has failed already leaves nothing to wait for.
-        let has_tried = self.state.load().last_attempt_failed;
-        if !has_tried && self.usable(clock::now()).is_none() {
+        let state = self.state.load_full();
+        // After a failure the background task tries again by its own schedule; waiting for that would only hold the channel.
+        let is_first = state.set.is_none() && !state.last_attempt_failed;
+        let is_outdated = state.set.is_some() && !state.last_attempt_failed;
+        if is_first || (is_outdated && self.ask_for_refresh()) {
             let _ = tokio::time::timeout(REQUEST_WAITS, attempts.changed()).await;
         }
         match self.usable(clock::now()) {

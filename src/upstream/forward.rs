@@ -7,7 +7,7 @@ use crate::net::{clock, headers};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -47,6 +47,8 @@ impl Backend {
         let idle = if is_event_stream(&head.headers) { STREAM_IDLE } else { self.response_timeout };
         head.headers = headers::to_client(&head.headers);
         head.extensions.clear();
+        // Between bot and gateway; the client's connection has its own.
+        head.version = Version::HTTP_11;
         Ok(Response::from_parts(head, Answer::new(body, idle)))
     }
 

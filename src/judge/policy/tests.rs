@@ -161,7 +161,9 @@ fn relates_to_may_not_lead_elsewhere() {
     let relating = |url: Value| teams().set("/relatesTo", json!({ "serviceUrl": url })).outcome();
     assert_eq!(relating(json!("https://webchat.botframework.com/")), Ok(()));
     assert_eq!(relating(Value::Null), Ok(()));
-    assert_eq!(relating(json!("https://evil.example/")), Err(Reason::ServiceUrlNotAllowed));
+    for url in ["https://evil.example/", "http://smba.trafficmanager.net/", "https://smba.trafficmanager.net:8080/", ""] {
+        assert_eq!(relating(json!(url)), Err(Reason::ServiceUrlNotAllowed), "{url}");
+    }
 }
 
 #[test]
