@@ -88,6 +88,27 @@ static ROOT: Shape = Shape {
     names: Names::Guarded,
 };
 
+/// The activity types of the specification (AUTHENTICATION 5.1). Others are tolerated, but not one that a careless reader takes for
+/// one of these.
+const TYPES: &[&str] = &[
+    "message",
+    "contactRelationUpdate",
+    "conversationUpdate",
+    "endOfConversation",
+    "event",
+    "invoke",
+    "installationUpdate",
+    "messageDelete",
+    "messageUpdate",
+    "messageReaction",
+    "suggestion",
+    "trace",
+    "typing",
+    "handoff",
+    "command",
+    "commandResult",
+];
+
 const MAX_TYPE_BYTES: usize = 128;
 const MAX_CHANNEL_BYTES: usize = 128;
 const MAX_URL_BYTES: usize = 2048;
@@ -105,6 +126,10 @@ impl Activity {
             Refusal::TooComplex(what) => Rejection::from(Reason::ActivityTooComplex).noting(what),
         })?;
         let kind = required("type", text("type", root.get("type"))?, MAX_TYPE_BYTES)?;
+        if let Some(known) = TYPES.iter().find(|known| known.eq_ignore_ascii_case(kind.trim()) && **known != kind) {
+            let what = format!("type {kind:?} is read as {known:?} by some readers");
+            return Err(Rejection::from(Reason::ActivityAmbiguous).noting(what));
+        }
         let channel = required("channelId", text("channelId", root.get("channelId"))?, MAX_CHANNEL_BYTES)?;
         if channel.starts_with(':') {
             return Err(invalid("channelId names no base channel"));
@@ -128,13 +153,8 @@ impl Activity {
         if kind == "invoke" && name.as_deref().is_none_or(str::is_empty) {
             return Err(invalid("name of an invoke is missing"));
         }
-        let relates_to_service_url = match root.get("relatesTo") {
-            Some(Value::Object(relates_to)) => match relates_to.get("serviceUrl") {
-                Some(Value::Text(url)) => Some(url.clone().into_owned()),
-                _ => None,
-            },
-            _ => None,
-        };
+        let relates_to = object("relatesTo", root.get("relatesTo"))?;
+        let relates_to_service_url = text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
         let conversation_id = text("conversation.id", member(conversation, "id"))?;
         Ok(Self {
             conversation: required("conversation.id", conversation_id, usize::MAX)?,
@@ -281,6 +301,9 @@ mod tests {
             ("/channelData/tenant", json!("x")),
             ("/channelData/tenant/id", json!(true)),
             ("/deliveryMode", json!(1)),
+            ("/relatesTo", json!("https://evil.example/")),
+            ("/relatesTo", json!([{"serviceUrl": "https://evil.example/"}])),
+            ("/relatesTo", json!({"serviceUrl": ["https://evil.example/"]})),
             ("/name", json!(["a"])),
         ] {
             let refusal = parse(&edited(path, value.clone())).map(|_| ()).map_err(|r| r.reason());
@@ -303,6 +326,13 @@ mod tests {
         let mut typing = edited("/type", json!("typing"));
         typing.as_object_mut().unwrap().remove("from");
         assert!(parse(&typing).is_ok());
+    }
+
+    #[test]
+    fn a_known_type_in_other_letters_is_read_differently_and_refused() {
+        for kind in ["Invoke", "MESSAGE", "invoke ", " message"] {
+            assert_eq!(parse(&edited("/type", json!(kind))).unwrap_err().reason(), Reason::ActivityAmbiguous, "{kind}");
+        }
     }
 
     #[test]

@@ -56,9 +56,13 @@ impl Routes {
 ///
 /// # Errors
 /// [`Reason::RequestMalformed`] when there is none, more than one, user information, or when `Host` and `:authority` differ
-/// (RFC 9112 3.2, RFC 9113 8.3.1); also for an absolute-form target in HTTP/1, which only a forward proxy is sent.
+/// (RFC 9112 3.2, RFC 9113 8.3.1); also for an absolute-form target in HTTP/1, which only a forward proxy is sent, and for a target
+/// that is not visible ASCII, which HTTP/2 framing lets through (RFC 3986 2).
 pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     let malformed = |what: &str| Rejection::from(Reason::RequestMalformed).noting(what);
+    if !head.uri.path_and_query().is_none_or(|target| target.as_str().bytes().all(|b| b.is_ascii_graphic())) {
+        return Err(malformed("the target is not visible ASCII"));
+    }
     let mut fields = head.headers.get_all(http::header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
@@ -78,15 +82,19 @@ pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     if named.contains('@') {
         return Err(malformed("user information in Host"));
     }
-    let authority: Authority = named.parse().map_err(|_| malformed("Host is not host[:port]"))?;
-    let port_is_plain = match named.rsplit_once(':') {
-        Some((_, port)) if !port.contains(']') => port.parse::<u16>().is_ok(),
-        _ => true,
+    let bad = || malformed("Host is not host[:port]");
+    let authority: Authority = named.parse().map_err(|_| bad())?;
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    let host = authority.host();
+    let host_is_plain = !host.is_empty() && (host.bytes().all(is_name) || host.starts_with('['));
+    let port_is_plain = match named.get(host.len()..) {
+        None | Some("") => true,
+        Some(rest) => rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()),
     };
-    if authority.host().is_empty() || !port_is_plain {
-        return Err(malformed("Host is not host[:port]"));
+    if !host_is_plain || !port_is_plain {
+        return Err(bad());
     }
-    Ok(authority.host().to_ascii_lowercase())
+    Ok(host.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -142,7 +150,9 @@ mod tests {
         assert_eq!(host("/x", &["a", "a"], Version::HTTP_11), bad);
         assert_eq!(host("/x", &["user@a"], Version::HTTP_11), bad);
         assert_eq!(host("/x", &["a b"], Version::HTTP_11), bad);
-        assert_eq!(host("/x", &["a:port"], Version::HTTP_11), bad);
+        for odd in ["a:port", "a:+80", "a:", "a:99999", "a;proto=http,for=6.6.6.6", "a,b", "[::1", "[::1]x"] {
+            assert_eq!(host("/x", &[odd], Version::HTTP_11), bad, "{odd}");
+        }
         assert_eq!(host("/x", &[""], Version::HTTP_11), bad);
         assert_eq!(host("https://a/x", &["b"], Version::HTTP_2), bad);
         assert_eq!(host("http://a/x", &["a"], Version::HTTP_11), bad);

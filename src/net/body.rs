@@ -71,17 +71,21 @@ async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Rea
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
 }
 
+/// Whether the client broke the framing of its body, or only went away.
 fn fault(error: &hyper::Error) -> ReadError {
-    if error.is_canceled() || error.is_closed() || error.is_incomplete_message() {
-        return ReadError::ClientLeft;
-    }
-    let is_disconnect = std::error::Error::source(error)
+    use std::io::ErrorKind::{InvalidData, InvalidInput};
+    let source = std::error::Error::source(error);
+    let is_broken_chunk = source
         .and_then(|source| source.downcast_ref::<std::io::Error>())
-        .is_some_and(|io| io.kind() != std::io::ErrorKind::InvalidData && io.kind() != std::io::ErrorKind::InvalidInput);
-    if is_disconnect {
-        return ReadError::ClientLeft;
+        .is_some_and(|io| matches!(io.kind(), InvalidData | InvalidInput));
+    // Found by this side's HTTP/2: such as more or fewer bytes than Content-Length says.
+    let is_broken_stream = source
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|h2| h2.reason() == Some(h2::Reason::PROTOCOL_ERROR) && !h2.is_remote());
+    if is_broken_chunk || is_broken_stream {
+        return ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"));
     }
-    ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"))
+    ReadError::ClientLeft
 }
 
 fn too_large(max_bytes: usize) -> Rejection {

@@ -15,6 +15,7 @@ pub(super) struct HeadScan {
     line_bytes: usize,
     lengths: u32,
     encodings: u32,
+    has_begun: bool,
     is_over: bool,
 }
 
@@ -50,7 +51,9 @@ impl HeadScan {
         if self.start_of_line.starts_with(b"transfer-encoding:") {
             self.encodings = self.encodings.saturating_add(1);
         }
-        self.is_over = self.line_bytes == 0;
+        // Empty lines before the request line are skipped by servers (RFC 9112 2.2), and do not end a head that has not begun.
+        self.is_over = self.line_bytes == 0 && self.has_begun;
+        self.has_begun |= self.line_bytes > 0;
         self.start_of_line.clear();
         self.line_bytes = 0;
     }
@@ -72,6 +75,7 @@ mod tests {
         assert!(is_ambiguous("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
         assert!(is_ambiguous("POST / HTTP/1.1\r\ntransfer-ENCODING:chunked\r\nHost: a\r\ncontent-length: 5\r\n\r\n"));
         assert!(is_ambiguous("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n"));
+        assert!(is_ambiguous("\r\n\nPOST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
     }
 
     #[test]

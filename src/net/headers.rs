@@ -23,8 +23,19 @@ const NOT_FORWARDED: &[&str] = &[
 
 /// What else would tell a backend where a request came from or went to. Said by the gateway alone (the `X-Forwarded-` family and
 /// `Forwarded`), or by nobody.
-const ORIGIN_CLAIMS: &[&str] =
-    &["forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-original-url", "x-original-host", "x-rewrite-url"];
+const ORIGIN_CLAIMS: &[&str] = &["forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-rewrite-url"];
+
+/// Families of headers that do not pass: hop-by-hop ones, claims of origin, ours, what makes some servers read another method or
+/// a proxy of the client's choice (CVE-2016-5385), and App Service's word for who is signed in.
+const FAMILIES: &[&str] = &[
+    "proxy",
+    "x-forwarded-",
+    "x-original-",
+    "x-botgate-",
+    "x-http-method",
+    "x-method-override",
+    "x-ms-client-principal",
+];
 
 /// What no `Connection` header can take away: the bot verifies the token again, and reads the body by its type.
 const NOT_STRIPPED: &[HeaderName] = &[header::AUTHORIZATION, header::CONTENT_TYPE];
@@ -51,8 +62,7 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
         let dropped = name.as_str().contains('_')
             || NOT_FORWARDED.contains(&name.as_str())
             || ORIGIN_CLAIMS.contains(&name.as_str())
-            || name.as_str().starts_with("x-forwarded-")
-            || name.as_str().starts_with("x-botgate-")
+            || FAMILIES.iter().any(|family| name.as_str().starts_with(family))
             || (listed.contains(name) && !NOT_STRIPPED.contains(name));
         if !dropped {
             headers.append(name.clone(), value.clone());
@@ -67,7 +77,8 @@ pub fn to_client(received: &HeaderMap) -> HeaderMap {
     let listed = connection_options(received);
     let mut headers = HeaderMap::with_capacity(received.len());
     for (name, value) in received {
-        let dropped = (NOT_FORWARDED.contains(&name.as_str()) && *name != header::CONTENT_LENGTH)
+        // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
+        let dropped = NOT_FORWARDED.contains(&name.as_str())
             || *name == header::SERVER
             || name == "x-powered-by"
             || (listed.contains(name) && *name != header::CONTENT_TYPE);
@@ -85,8 +96,9 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
         return client;
     }
     let values = headers.get_all("x-forwarded-for").iter().rev();
-    for entry in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
-        let Some(named) = address_of(entry.trim()) else { return client };
+    // Entry by entry: what a client wrote to the left must not hide what a proxy added to the right.
+    for entry in values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
+        let Some(named) = std::str::from_utf8(entry).ok().and_then(|entry| address_of(entry.trim())) else { return client };
         client = named.to_canonical();
         if !is_trusted(client, trusted) {
             return client;
@@ -137,12 +149,9 @@ fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origi
     };
     let mut chain = |name: &'static str, own: String| {
         let name = HeaderName::from_static(name);
-        let mut entries: Vec<String> = Vec::new();
-        if origin.peer_is_trusted {
-            entries.extend(received.get_all(&name).iter().filter_map(|v| v.to_str().ok().map(str::to_owned)));
-        }
-        entries.push(own);
-        if let Ok(value) = HeaderValue::from_str(&entries.join(", ")) {
+        let before = received.get_all(&name).iter().filter(|_| origin.peer_is_trusted);
+        let entries: Vec<&[u8]> = before.map(HeaderValue::as_bytes).chain([own.as_bytes()]).collect();
+        if let Ok(value) = HeaderValue::from_bytes(&entries.join(&b", "[..])) {
             headers.insert(name, value);
         }
     };
@@ -198,13 +207,17 @@ mod tests {
             ("x-real-ip", "203.0.113.1"),
             ("x-original-url", "/x"),
             ("x_anything", "1"),
+            ("proxy", "http://evil.example"),
+            ("x-http-method-override", "GET"),
+            ("x-ms-client-principal-name", "admin"),
+            ("x-ms-conversation-id", "a:1"),
         ]);
         let sent = to_backend(&received, origin(false));
         assert_eq!(sent["authorization"], "Bearer x");
         assert_eq!(sent["content-type"], "application/json");
         assert_eq!(sent["ms-cv"], "a");
-        assert!(sent.contains_key("traceparent"));
-        for gone in ["connection", "x-secret", "te", "transfer-encoding", "host", "x-botgate-tenant", "x_botgate_tenant", "x_forwarded_for", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip", "x-original-url", "x_anything"] {
+        assert!(sent.contains_key("traceparent") && sent.contains_key("x-ms-conversation-id"));
+        for gone in ["connection", "x-secret", "te", "transfer-encoding", "host", "x-botgate-tenant", "x_botgate_tenant", "x_forwarded_for", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip", "x-original-url", "x_anything", "proxy", "x-http-method-override", "x-ms-client-principal-name"] {
             assert!(!sent.contains_key(gone), "{gone}");
         }
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7");
@@ -232,7 +245,7 @@ mod tests {
             ("connection", "close"),
             ("retry-after", "2"),
         ]));
-        assert_eq!(sent.len(), 3);
+        assert_eq!(sent.len(), 2);
         assert_eq!(sent["retry-after"], "2");
     }
 
@@ -243,6 +256,9 @@ mod tests {
         assert_eq!(ip("10.0.0.1", "198.51.100.9, 203.0.113.5, 10.0.0.2"), "203.0.113.5");
         assert_eq!(ip("192.0.2.1", "203.0.113.5"), "192.0.2.1");
         assert_eq!(ip("10.0.0.1", "203.0.113.9:51234"), "203.0.113.9");
+        let mut hidden = HeaderMap::new();
+        hidden.insert("x-forwarded-for", HeaderValue::from_bytes(b"\xe9, 203.0.113.5").unwrap());
+        assert_eq!(client_ip("10.0.0.1".parse().unwrap(), &hidden, &trusted).to_string(), "203.0.113.5");
         assert_eq!(ip("10.0.0.1", "[2001:db8::1]:51234"), "2001:db8::1");
         assert_eq!(ip("10.0.0.1", "[2001:db8::1]"), "2001:db8::1");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");

@@ -44,6 +44,10 @@ impl Backend {
             return Err(Rejection::from(Reason::UpstreamBroken).noting(note));
         }
         let (mut head, body) = response.into_parts();
+        if head.status.is_informational() {
+            // No upgrade was asked for, so there is none to switch to.
+            return Err(Rejection::from(Reason::UpstreamBroken).noting(format!("the bot answered {}", head.status)));
+        }
         let idle = if is_event_stream(&head.headers) { STREAM_IDLE } else { self.response_timeout };
         head.headers = headers::to_client(&head.headers);
         head.extensions.clear();

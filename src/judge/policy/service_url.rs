@@ -4,6 +4,19 @@ use super::{Evidence, Policy};
 use crate::judge::{Reason, Rejection};
 use std::collections::HashSet;
 
+/// Domains under which a cloud lets anyone have a name.
+const SHARED_SUFFIXES: &[&str] = &[
+    "azure.com",
+    "azureedge.net",
+    "azurefd.net",
+    "azurewebsites.net",
+    "cloudapp.azure.com",
+    "cloudapp.net",
+    "ngrok.io",
+    "trafficmanager.net",
+    "windows.net",
+];
+
 /// The hosts a service URL may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostList {
@@ -32,7 +45,7 @@ impl HostList {
             }
             if lower.starts_with("*.") {
                 // Anyone can register a name directly under a top-level domain, or under Azure's shared ones.
-                if !name.contains('.') || name == "trafficmanager.net" || name == "azurewebsites.net" || name == "cloudapp.net" {
+                if !name.contains('.') || SHARED_SUFFIXES.contains(&name) {
                     return Err((entry.to_owned(), "would let in hosts that anyone can register; name the hosts one by one"));
                 }
                 list.suffixes.push(format!(".{name}"));
@@ -205,7 +218,7 @@ mod tests {
 
     #[test]
     fn entries_that_anyone_could_register_under_are_refused() {
-        for entry in ["*.trafficmanager.net", "*.com", "*", "", "https://x.example", "a.example/", "*.a.*", "10.0.0.1"] {
+        for entry in ["*.trafficmanager.net", "*.windows.net", "*.cloudapp.azure.com", "*.com", "*", "", "https://x.example", "a.example/", "*.a.*", "10.0.0.1"] {
             assert!(HostList::parse([entry]).is_err(), "{entry}");
         }
     }
