@@ -12,11 +12,12 @@ use std::task::{Context, Poll};
 pub(super) struct Watched {
     answer: Answer,
     watch: Watch,
+    has_broken: bool,
 }
 
 impl Watched {
     pub(super) const fn new(answer: Answer, watch: Watch) -> Self {
-        Self { answer, watch }
+        Self { answer, watch, has_broken: false }
     }
 }
 
@@ -26,19 +27,26 @@ impl Body for Watched {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        Pin::new(&mut this.answer).poll_frame(cx).map(|frame| {
-            frame.map(|outcome| match outcome {
-                Ok(frame) => {
-                    let bytes = frame.data_ref().map_or(0, Bytes::len);
-                    this.watch.add_bytes_out(u64::try_from(bytes).unwrap_or(u64::MAX));
-                    Ok(frame)
-                }
-                Err(rejection) => {
-                    this.watch.note_broken(rejection);
-                    Err(BodyError::from("the answer ended early"))
-                }
-            })
-        })
+        if this.has_broken {
+            return Poll::Ready(Some(Err(BodyError::from("the answer ended early"))));
+        }
+        match Pin::new(&mut this.answer).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                this.watch.add_bytes_out(u64::try_from(bytes).unwrap_or(u64::MAX));
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(rejection))) => {
+                // hyper drops what it has not yet written when a body fails: a pause lets it write the head and what came
+                // before, so that the client sees an answer break off and not a connection that never answered.
+                this.watch.note_broken(rejection);
+                this.has_broken = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
