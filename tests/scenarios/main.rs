@@ -8,6 +8,7 @@
 //! | `http` | Which requests are read at all, and whom they reach. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 
 #![allow(
@@ -25,5 +26,6 @@ mod forwarding;
 mod http;
 mod lifecycle;
 mod limits;
+mod reasons;
 mod smoke;
 mod support;
