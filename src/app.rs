@@ -3,11 +3,12 @@
 use crate::admin::Admin;
 use crate::config::{Settings, TlsSource};
 use crate::ingress::{Ingress, Rooms};
+use crate::judge::UnixSeconds;
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::clock;
 use crate::net::listener::{Caps, Gate, Listener};
-use crate::observe::{LogGuard, Observer};
+use crate::observe::{LogGuard, Observer, Reload};
 use crate::tls;
 use crate::upstream::Upstreams;
 use std::net::SocketAddr;
@@ -20,6 +21,9 @@ use tokio_util::task::TaskTracker;
 /// Connections of operators and their monitoring; nobody else has business there.
 const ADMIN_CONNECTIONS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
+const EVERY_DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Two weeks: certificate authorities that renew do so earlier.
+const EXPIRING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Why a gateway could not be started: a sentence for the operator.
 #[derive(Debug)]
@@ -123,12 +127,21 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         background.spawn(refresher);
     }
     background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
+    if let Some(certificate) = &certificate {
+        background.spawn(watch_expiry(certificate.origin.clone(), certificate.expires, stop.clone()));
+    }
     observer.metrics().config_loaded(clock::now());
     tell_started(&settings, &listen, admin);
     Ok(Running { listen, admin, drain_timeout: settings.server.drain_timeout, drain, stop, requests, background, observer })
 }
 
 impl Running {
+    /// Answers a wish to reload: this version needs a restart for that, and says so.
+    pub fn refuse_reload(&self) {
+        self.observer.metrics().config_reloaded(Reload::Refused, clock::now());
+        tracing::warn!(event = "config_refused", "SIGHUP: this version does not reload; restart to apply a changed gateway.toml or certificate");
+    }
+
     /// Stops accepting, lets requests in flight finish until the drain deadline, then ends everything.
     pub async fn drain(self) -> Drained {
         tracing::info!(event = "draining", timeout_seconds = self.drain_timeout.as_secs(), "draining: no new requests, finishing those in flight");
@@ -136,7 +149,10 @@ impl Running {
         self.requests.close();
         let outcome = match tokio::time::timeout(self.drain_timeout, self.requests.wait()).await {
             Ok(()) => Drained::Clean,
-            Err(_) => Drained::CutOff,
+            Err(_) => {
+                tracing::warn!(event = "drain_cut_off", connections = self.requests.len(), "the drain deadline came before every request had finished");
+                Drained::CutOff
+            }
         };
         self.stop.cancel();
         self.background.close();
@@ -220,6 +236,21 @@ fn tell_of_certificate(certificate: &tls::Loaded, observer: &Observer) {
     let (names, expires) = (certificate.names.join(","), certificate.expires.0);
     tracing::info!(event = "certificate_loaded", certificate = certificate.origin, names, expires, "certificate loaded");
     observer.metrics().certificate_expires(&certificate.origin, certificate.expires);
+}
+
+/// Says once a day that the certificate ends soon: a gateway may run for longer than that.
+async fn watch_expiry(origin: String, expires: UnixSeconds, stop: CancellationToken) {
+    loop {
+        let left = Duration::from_secs(expires.0.saturating_sub(clock::now().0));
+        if left < EXPIRING {
+            let days = left.as_secs() / EVERY_DAY.as_secs();
+            tracing::warn!(event = "certificate_expiring", certificate = origin, days, "the certificate ends soon; put a new one in its place and restart");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY_DAY) => {}
+        }
+    }
 }
 
 fn tell_started(settings: &Settings, listen: &[SocketAddr], admin: Option<SocketAddr>) {

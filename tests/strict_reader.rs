@@ -1,7 +1,7 @@
 //! Whatever the strict reader accepts, every other reader reads the same way: first-wins, last-wins, case-insensitive and
 //! snake_case-tolerant readers find the same guarded values.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panicking")]
 
 use botgate::judge::{Activity, StrictLimits};
 use bytes::Bytes;
@@ -151,9 +151,9 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 /// Text inside quotes, sometimes with escapes.
-fn quoted(text: String, escape: bool) -> String {
+fn quoted(text: &str, escape: bool) -> String {
     if !escape {
-        return serde_json::to_string(&text).unwrap();
+        return serde_json::to_string(text).unwrap();
     }
     let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
     format!("\"{escaped}\"")
@@ -164,7 +164,7 @@ fn leaf() -> impl Strategy<Value = String> {
         Just("null".to_owned()),
         Just("true".to_owned()),
         "-?[1-9][0-9]{0,20}(\\.[0-9]{1,3})?",
-        ("[a-zA-Z0-9:/._ -]{0,12}", any::<bool>()).prop_map(|(text, escape)| quoted(text, escape)),
+        ("[a-zA-Z0-9:/._ -]{0,12}", any::<bool>()).prop_map(|(text, escape)| quoted(&text, escape)),
         Just("\"https://smba.trafficmanager.net/emea/\"".to_owned()),
     ]
 }
@@ -173,7 +173,7 @@ fn document() -> impl Strategy<Value = String> {
     leaf().prop_recursive(4, 48, 6, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
-            prop::collection::vec(((name(), any::<bool>()).prop_map(|(name, escape)| quoted(name, escape)), inner), 0..6)
+            prop::collection::vec(((name(), any::<bool>()).prop_map(|(name, escape)| quoted(&name, escape)), inner), 0..6)
                 .prop_map(|members| {
                     let members: Vec<_> = members.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
                     format!("{{{}}}", members.join(","))
@@ -187,7 +187,7 @@ fn activity() -> impl Strategy<Value = String> {
     let extra = || prop::collection::vec((name(), any::<bool>(), document()), 0..2);
     (extra(), extra(), extra(), extra(), any::<bool>()).prop_map(|(root, conversation, from, data, extras_first)| {
         let object = |members: &str, extra: Vec<(String, bool, String)>| {
-            let mut all: Vec<String> = extra.into_iter().map(|(name, escape, value)| format!("{}:{value}", quoted(name, escape))).collect();
+            let mut all: Vec<String> = extra.into_iter().map(|(name, escape, value)| format!("{}:{value}", quoted(&name, escape))).collect();
             let at = if extras_first { all.len() } else { 0 };
             all.insert(at, members.to_owned());
             format!("{{{}}}", all.join(","))

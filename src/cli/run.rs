@@ -1,7 +1,7 @@
 //! `run`: loads settings, starts the app, waits for a signal.
 
 use super::Exit;
-use crate::app::{self, Drained, StartProblem};
+use crate::app::{self, StartProblem};
 use crate::config::{self, Loaded, Severity, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
@@ -88,19 +88,13 @@ async fn wait_and_drain(running: app::Running, mut signals: Signals) {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => {
-                tracing::warn!(event = "config_refused", "SIGHUP: this version does not reload; restart to apply a changed gateway.toml");
-            }
+            _ = signals.hangup.recv() => running.refuse_reload(),
             _ = signals.reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
         }
     }
     tokio::select! {
-        outcome = running.drain() => {
-            if outcome == Drained::CutOff {
-                tracing::warn!("the drain deadline came before every request had finished");
-            }
-        }
-        _ = signals.terminate.recv() => tracing::warn!("second signal: ending at once"),
-        _ = signals.interrupt.recv() => tracing::warn!("second signal: ending at once"),
+        _ = running.drain() => {}
+        _ = signals.terminate.recv() => tracing::warn!(event = "ended_at_once", "second signal: ending at once"),
+        _ = signals.interrupt.recv() => tracing::warn!(event = "ended_at_once", "second signal: ending at once"),
     }
 }

@@ -169,12 +169,16 @@ fn rate_limits(section: &Section<'_>, default: Mode) -> RateLimits {
 /// What a bot can ask for only in a later version.
 fn refuse_later(bot: &Section<'_>) {
     let health = bot.table("health");
-    health.duration("every", seconds(5), MOMENT..=hours(1));
+    if health.duration("every", seconds(5), MOMENT..=hours(1)) != seconds(5) {
+        health.no_effect_yet("every", "health checks of the bot");
+    }
     if health.text("path").is_some_and(|path| !path.value.is_empty()) {
         health.not_yet("path", "health checks of the bot", "remove it, or set it to \"\"");
     }
     let callers = bot.table("callers");
-    policy::mode(&callers, Mode::Enforce);
+    if callers.one_of("mode", Mode::Enforce, &[("enforce", Mode::Enforce), ("report", Mode::Report)]) == Mode::Report {
+        callers.no_effect_yet("mode", "bots as callers");
+    }
     if !callers.list("allow").is_empty() {
         callers.not_yet("allow", "bots as callers", "remove it, or set it to []; only channels can call");
     }

@@ -107,6 +107,12 @@ impl<'a> Section<'a> {
         self.reading.note(Severity::Warning, &self.place(key), what, hint);
     }
 
+    /// Warns about a key that only matters to a feature that this version does not have.
+    pub(super) fn no_effect_yet(&self, key: &str, feature: &str) {
+        let what = format!("has no effect yet: it belongs to {feature}, which botgate does not yet support");
+        self.warn(key, what, "remove it, or leave it for a later version");
+    }
+
     /// Refuses a feature that this version does not have.
     pub(super) fn not_yet(&self, key: &str, feature: &str, instead: &str) {
         self.error(key, not_yet(feature), instead);

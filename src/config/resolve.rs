@@ -127,7 +127,9 @@ fn log(section: &Section<'_>) -> Log {
     if section.path("file").is_some() {
         section.not_yet("file", "a log file", "remove it, or set it to \"\": the log goes to standard output");
     }
-    section.count("retain_days", 30, 1..=3650);
+    if section.count("retain_days", 30, 1..=3650) != 30 {
+        section.no_effect_yet("retain_days", "a log file with rotation");
+    }
     Log {
         format: section.one_of("format", LogFormat::Json, &formats),
         level: section.one_of("level", LevelFilter::INFO, &levels),
@@ -168,7 +170,9 @@ fn refuse_later(root: &Section<'_>) {
     if state.text("redis").is_some_and(|text| !text.value.is_empty()) {
         state.not_yet("redis", "a shared store", "remove it: each gateway counts for itself");
     }
-    state.one_of("on_store_failure", (), &[("local", ()), ("deny", ())]);
+    if state.one_of("on_store_failure", false, &[("local", false), ("deny", true)]) {
+        state.no_effect_yet("on_store_failure", "a shared store");
+    }
     for broker in root.tables("direct_line") {
         for key in ["name", "path", "secret", "endpoint"] {
             broker.check_string(key);

@@ -13,7 +13,7 @@ use crate::net::listener::{Door, Event};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
-use crate::upstream::{Forwarded, Upstreams};
+use crate::upstream::{Answer, Upstreams};
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
@@ -22,9 +22,13 @@ use hyper::body::{Body as _, Incoming};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use watched::Watched;
+
+/// Channels give up after 10 to 15 s (AUTHENTICATION 5.5): a bot this slow is worth a line of its own.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// The door for channels.
 pub struct Ingress {
@@ -95,7 +99,7 @@ impl Ingress {
         peer: Peer,
         watch: &mut Watch,
         progress: &mut Progress,
-    ) -> Result<Forwarded, End> {
+    ) -> Result<Response<Answer>, End> {
         if self.draining.is_cancelled() {
             return Err(Rejection::from(Reason::Draining).retry_after(Duration::from_secs(1)).into());
         }
@@ -134,9 +138,15 @@ impl Ingress {
 
         progress.would_reject = admitted.would_reject().cloned();
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
-        let forwarded = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await?;
-        watch.line_mut().upstream = Some(forwarded.waited);
-        Ok(forwarded)
+        let asked = Instant::now();
+        let answer = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await;
+        let waited = asked.elapsed();
+        watch.line_mut().upstream = Some(waited);
+        if waited > SLOW {
+            let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
+            tracing::warn!(event = "backend_slow", bot = bot.name, request_id, seconds, "the bot was slower than channels wait");
+        }
+        Ok(answer?)
     }
 
     fn bot_of(&self, head: &Parts) -> Result<&Bot, Rejection> {
@@ -191,7 +201,7 @@ impl Ingress {
         let sent_token = head.headers.contains_key(AUTHORIZATION);
         let mut progress = Progress { audience: Audience::Stranger { sent_token }, swallow: None, would_reject: None };
         match self.admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress).await {
-            Ok(Forwarded { response, .. }) => {
+            Ok(response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
                     Some(rejection) => Verdict::WouldReject { status, rejection },
@@ -207,19 +217,12 @@ impl Ingress {
                 Response::new(body::empty())
             }
             Err(End::Refused(rejection)) => {
-                body::discard(&mut body, &head.headers).await;
-                let request_id = &watch.line().request_id;
-                let mut response = match progress.swallow {
-                    Some(expects_replies) => reply::swallowed(expects_replies, request_id),
-                    None => reply::refusal(&rejection, progress.audience, request_id, head.version),
-                };
-                if head.method == Method::HEAD && head.version == Version::HTTP_2 {
-                    // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
-                    response = response.map(|_| body::empty());
+                // A body that took too long once is not waited for again.
+                let is_body_late = rejection.reason() == Reason::BodyTimedOut;
+                let response = refuse(watch, &progress, rejection, &head);
+                if !is_body_late {
+                    body::discard(&mut body, &head.headers).await;
                 }
-                watch.add_bytes_out(response.body().size_hint().lower());
-                watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
-                watch.finish();
                 response
             }
         }
@@ -283,6 +286,23 @@ impl Ingress {
         let rejection = Rejection::from(reason).noting(crate::net::client::chain(error));
         watch.conclude(Verdict::Rejected { status: reason.status(), rejection });
     }
+}
+
+/// Concludes a refused request and makes its answer.
+fn refuse(mut watch: Watch, progress: &Progress, rejection: Rejection, head: &Parts) -> Response<Body> {
+    let request_id = &watch.line().request_id;
+    let mut response = match progress.swallow {
+        Some(expects_replies) => reply::swallowed(expects_replies, request_id),
+        None => reply::refusal(&rejection, progress.audience, request_id, head.version),
+    };
+    if head.method == Method::HEAD && head.version == Version::HTTP_2 {
+        // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
+        response = response.map(|_| body::empty());
+    }
+    watch.add_bytes_out(response.body().size_hint().lower());
+    watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
+    watch.finish();
+    response
 }
 
 /// What a token claims is written down before it is proven: an operator needs to see what was refused.

@@ -1,15 +1,18 @@
 //! What a request head must say before anything else is looked at (AUTHENTICATION 0.1 rule 1).
 
 use super::{Reason, Rejection};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, UPGRADE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
+
+const FRAMING_TWINS: &[&str] =
+    &["transfer_encoding", "content_length", "content_type", "content_encoding"];
 
 /// The request is a POST of plain JSON, and no upgrade.
 ///
 /// # Errors
-/// [`Reason::UpgradeRefused`], [`Reason::MethodNotAllowed`], [`Reason::ContentTypeUnsupported`],
-/// [`Reason::ContentEncodingUnsupported`].
+/// [`Reason::UpgradeRefused`], [`Reason::MethodNotAllowed`], [`Reason::RequestMalformed`],
+/// [`Reason::ContentTypeUnsupported`], [`Reason::ContentEncodingUnsupported`].
 pub fn check_head(head: &Parts) -> Result<(), Rejection> {
     if is_upgrade(head) {
         return Err(Reason::UpgradeRefused.into());
@@ -17,6 +20,7 @@ pub fn check_head(head: &Parts) -> Result<(), Rejection> {
     if head.method != Method::POST {
         return Err(Rejection::from(Reason::MethodNotAllowed));
     }
+    check_transfer_encoding(&head.headers)?;
     check_content_type(&head.headers)?;
     check_content_encoding(&head.headers)
 }
@@ -52,6 +56,22 @@ fn is_upgrade(head: &Parts) -> bool {
     let asks = upgrades.peek().is_some();
     let for_websocket = upgrades.any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|w| w == b"websocket"));
     for_websocket || (asks && head.method == Method::GET)
+}
+
+/// Absent, or once and `chunked`: what else may stand there (RFC 9112 6.1) some servers read and some do not. The same for names
+/// that some servers take for a framing header, since they read `_` as `-`.
+fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let no = |why: &str| Err(Rejection::from(Reason::RequestMalformed).noting(why));
+    let mut values = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(value) = values.next()
+        && (values.next().is_some() || !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+    {
+        return no("Transfer-Encoding is something other than chunked, once");
+    }
+    if FRAMING_TWINS.iter().any(|twin| headers.contains_key(*twin)) {
+        return no("a header that some servers read as another, since they take _ for -");
+    }
+    Ok(())
 }
 
 /// Exactly one, `application/json`, with no parameter but `charset=utf-8`: other charsets are honoured by some readers and
@@ -162,6 +182,20 @@ mod tests {
         assert_eq!(outcome("POST", &[("upgrade", "h2c, WebSocket")]), Err(Reason::UpgradeRefused));
         for method in ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "post", "PRI"] {
             assert_eq!(outcome(method, &[]), Err(Reason::MethodNotAllowed), "{method}");
+        }
+    }
+
+    #[test]
+    fn only_plain_chunked_is_a_transfer_encoding() {
+        let json = ("content-type", "application/json");
+        assert_eq!(outcome("POST", &[json, ("transfer-encoding", "Chunked")]), Ok(()));
+        for value in ["gzip, chunked", "chunked, chunked", "cow", "identity", "", "chunked;x=1"] {
+            assert_eq!(outcome("POST", &[json, ("transfer-encoding", value)]), Err(Reason::RequestMalformed), "{value}");
+        }
+        let twice = [json, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        assert_eq!(outcome("POST", &twice), Err(Reason::RequestMalformed));
+        for twin in FRAMING_TWINS {
+            assert_eq!(outcome("POST", &[json, (twin, "x")]), Err(Reason::RequestMalformed), "{twin}");
         }
     }
 }

@@ -15,18 +15,19 @@ use crate::observe::Observer;
 use arc_swap::ArcSwap;
 use governor::{DefaultDirectRateLimiter, RateLimiter};
 use schedule::Schedule;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How long a request waits for a refresh it depends on.
 const REQUEST_WAITS: Duration = Duration::from_secs(3);
 /// What `Retry-After` says when keys are missing: within the channel's patience, and longer than a fetch usually takes.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
-/// Unknown key ids remembered until the next refresh.
+/// Unknown key ids remembered at a time.
 const MAX_UNKNOWN: usize = 1024;
 
 /// The keys of every cloud in use.
@@ -112,8 +113,8 @@ struct Early {
 struct State {
     set: Option<DatedSet>,
     last_attempt_failed: bool,
-    /// Key ids that this set does not have, so that asking again costs nothing.
-    unknown: Mutex<HashSet<String>>,
+    /// Key ids that this set does not have, and since when that is known, so that asking again costs nothing.
+    unknown: Mutex<HashMap<String, Instant>>,
 }
 
 #[derive(Clone, Debug)]
@@ -157,12 +158,15 @@ impl CloudKeys {
         }
     }
 
-    /// No usable set: the background task is trying; a request that comes just after start-up waits for its outcome.
+    /// No usable set: none was fetched yet, or the last good one has grown too old (a suspended machine, a clock that was set).
+    /// A request waits for the attempt that is under way, or asks for one.
     async fn first_keys(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
         let mut attempts = self.attempts.subscribe();
-        // An attempt that has failed already leaves nothing to wait for.
-        let has_tried = self.state.load().last_attempt_failed;
-        if !has_tried && self.usable(clock::now()).is_none() {
+        let state = self.state.load_full();
+        // After a failure the background task tries again by its own schedule; waiting for that would only hold the channel.
+        let is_first = state.set.is_none() && !state.last_attempt_failed;
+        let is_outdated = state.set.is_some() && !state.last_attempt_failed;
+        if is_first || (is_outdated && self.ask_for_refresh()) {
             let _ = tokio::time::timeout(REQUEST_WAITS, attempts.changed()).await;
         }
         match self.usable(clock::now()) {
@@ -174,19 +178,17 @@ impl CloudKeys {
     /// A key id never seen: the issuer may have rolled over, or a stranger made it up.
     async fn unknown_key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
         let mut attempts = self.attempts.subscribe();
-        if self.is_remembered_unknown(kid) {
-            return Err(self.verdict_on_unknown(kid));
-        }
-        if !self.ask_for_refresh() {
-            return Err(self.verdict_on_unknown(kid));
-        }
-        if tokio::time::timeout(REQUEST_WAITS, attempts.changed()).await.is_err() {
+        let is_asked_for = !self.is_remembered_unknown(kid) && self.ask_for_refresh();
+        if is_asked_for && tokio::time::timeout(REQUEST_WAITS, attempts.changed()).await.is_err() {
             return Err(unavailable(format!("kid {kid:?} is unknown and the refresh takes long")));
         }
+        // Looked up again in any case: another request's refresh may have ended while this one was about to ask.
         if let Some(key) = self.usable(clock::now()).and_then(|keys| keys.get(kid)) {
             return Ok(key);
         }
-        self.remember_unknown(kid);
+        if is_asked_for {
+            self.remember_unknown(kid);
+        }
         Err(self.verdict_on_unknown(kid))
     }
 
@@ -203,15 +205,20 @@ impl CloudKeys {
         true
     }
 
+    /// Remembered for as long as another early refresh would have to wait: issuers that publish a key some time after they
+    /// sign with it must not be shut out until the next full refresh.
     fn is_remembered_unknown(&self, kid: &str) -> bool {
-        self.state.load().unknown.lock().unwrap_or_else(PoisonError::into_inner).contains(kid)
+        let state = self.state.load();
+        let mut unknown = state.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        unknown.retain(|_, since| since.elapsed() < self.schedule.early);
+        unknown.contains_key(kid)
     }
 
     fn remember_unknown(&self, kid: &str) {
         let state = self.state.load();
         let mut unknown = state.unknown.lock().unwrap_or_else(PoisonError::into_inner);
         if unknown.len() < MAX_UNKNOWN {
-            unknown.insert(kid.to_owned());
+            unknown.insert(kid.to_owned(), Instant::now());
         }
     }
 

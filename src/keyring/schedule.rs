@@ -15,7 +15,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Schedule {
     refresh: Duration,
-    early: Duration,
+    pub(super) early: Duration,
     pub(super) max_stale: Duration,
 }
 

@@ -6,6 +6,7 @@ mod budget;
 mod store;
 
 use crate::config::{self, Quota, RateLimits, Settings};
+use crate::net::Network;
 use crate::judge::{Admitted, Mode, Reason, Rejection, TenantId};
 use budget::Budget;
 use governor::clock::{Clock, MonotonicClock};
@@ -65,7 +66,7 @@ impl<C: Clock + Clone> Limiter<C> {
     /// # Errors
     /// [`Reason::RateLimitedIp`].
     pub fn take_arrival(&self, address: IpAddr) -> Result<(), Rejection> {
-        let hash = self.hasher.of(network(address));
+        let hash = self.hasher.of(Network::of(address));
         self.per_ip
             .take(hash)
             .map_err(|wait| self.per_ip.refusal(wait))
@@ -190,18 +191,6 @@ struct Sender<'a> {
     tenant: Option<TenantId>,
     conversation: &'a str,
     user: Option<&'a str>,
-}
-
-/// What stands for one client: an IPv4 address, or the 64 bits of an IPv6 address that a provider hands to one customer
-/// (RFC 6177 section 2); the other 64 are the customer's to vary.
-fn network(address: IpAddr) -> (bool, u64) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => (false, u32::from(address).into()),
-        IpAddr::V6(address) => (
-            true,
-            u64::try_from(u128::from(address) >> 64).unwrap_or_default(),
-        ),
-    }
 }
 
 /// 128 bits of SipHash under keys that no client knows: nobody can choose two keys that meet, or fill one shard.

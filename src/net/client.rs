@@ -65,6 +65,12 @@ fn tls_config(trust: &TlsTrust<'_>) -> Result<ClientConfig, ClientProblem> {
     if trust.only_ca.is_none() {
         // Honours SSL_CERT_FILE and SSL_CERT_DIR. Some broken files in a store do not make the rest useless.
         let native = rustls_native_certs::load_native_certs();
+        if native.certs.is_empty() {
+            tracing::warn!(
+                event = "no_platform_roots",
+                "this machine has no certificate authorities: no https host can be trusted; install ca-certificates, or set SSL_CERT_FILE"
+            );
+        }
         roots.add_parsable_certificates(native.certs);
     }
     for pem in trust.only_ca.iter().chain(&trust.extra_ca) {

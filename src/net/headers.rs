@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Headers between two neighbours, not between the ends (RFC 9110 7.6.1), and those the gateway writes anew.
 const NOT_FORWARDED: &[&str] = &[
@@ -21,8 +21,10 @@ const NOT_FORWARDED: &[&str] = &[
     "host",
 ];
 
-/// Said by the gateway alone, unless a trusted proxy said it before.
-const FORWARDING: &[&str] = &["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"];
+/// What else would tell a backend where a request came from or went to. Said by the gateway alone (the `X-Forwarded-` family and
+/// `Forwarded`), or by nobody.
+const ORIGIN_CLAIMS: &[&str] =
+    &["forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-original-url", "x-original-host", "x-rewrite-url"];
 
 /// What no `Connection` header can take away: the bot verifies the token again, and reads the body by its type.
 const NOT_STRIPPED: &[HeaderName] = &[header::AUTHORIZATION, header::CONTENT_TYPE];
@@ -45,9 +47,12 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
     let listed = connection_options(received);
     let mut headers = HeaderMap::with_capacity(received.len().saturating_add(4));
     for (name, value) in received {
-        let dropped = NOT_FORWARDED.contains(&name.as_str())
-            || is_like(name, FORWARDING)
-            || is_ours(name)
+        // CGI-like servers read `_` as `-`: a name with `_` could pass for any of those below.
+        let dropped = name.as_str().contains('_')
+            || NOT_FORWARDED.contains(&name.as_str())
+            || ORIGIN_CLAIMS.contains(&name.as_str())
+            || name.as_str().starts_with("x-forwarded-")
+            || name.as_str().starts_with("x-botgate-")
             || (listed.contains(name) && !NOT_STRIPPED.contains(name));
         if !dropped {
             headers.append(name.clone(), value.clone());
@@ -81,13 +86,19 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     }
     let values = headers.get_all("x-forwarded-for").iter().rev();
     for entry in values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(',')) {
-        let Ok(named) = entry.trim().parse::<IpAddr>() else { return client };
+        let Some(named) = address_of(entry.trim()) else { return client };
         client = named.to_canonical();
         if !is_trusted(client, trusted) {
             return client;
         }
     }
     client
+}
+
+/// The address of an `X-Forwarded-For` entry; some proxies add the port.
+fn address_of(entry: &str) -> Option<IpAddr> {
+    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
+    bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// Whether an address is one of the trusted proxies.
@@ -115,17 +126,6 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
-}
-
-/// Whether a backend could take `name` for one of `names`: CGI-like servers read `_` as `-`.
-fn is_like(name: &HeaderName, names: &[&str]) -> bool {
-    let name = name.as_str();
-    names.contains(&name) || (name.contains('_') && names.contains(&name.replace('_', "-").as_str()))
-}
-
-fn is_ours(name: &HeaderName) -> bool {
-    let mut bytes = name.as_str().bytes().map(|b| if b == b'_' { b'-' } else { b });
-    b"x-botgate-".iter().all(|wanted| bytes.next() == Some(*wanted))
 }
 
 fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origin<'_>) {
@@ -193,13 +193,18 @@ mod tests {
             ("x_forwarded_for", "203.0.113.1"),
             ("forwarded", "for=203.0.113.1"),
             ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-port", "1"),
+            ("x-forwarded-prefix", "/x"),
+            ("x-real-ip", "203.0.113.1"),
+            ("x-original-url", "/x"),
+            ("x_anything", "1"),
         ]);
         let sent = to_backend(&received, origin(false));
         assert_eq!(sent["authorization"], "Bearer x");
         assert_eq!(sent["content-type"], "application/json");
         assert_eq!(sent["ms-cv"], "a");
         assert!(sent.contains_key("traceparent"));
-        for gone in ["connection", "x-secret", "te", "transfer-encoding", "host", "x-botgate-tenant", "x_botgate_tenant", "x_forwarded_for"] {
+        for gone in ["connection", "x-secret", "te", "transfer-encoding", "host", "x-botgate-tenant", "x_botgate_tenant", "x_forwarded_for", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip", "x-original-url", "x_anything"] {
             assert!(!sent.contains_key(gone), "{gone}");
         }
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7");
@@ -237,6 +242,9 @@ mod tests {
         let ip = |peer: &str, header: &str| client_ip(peer.parse().unwrap(), &map(&[("x-forwarded-for", header)]), &trusted).to_string();
         assert_eq!(ip("10.0.0.1", "198.51.100.9, 203.0.113.5, 10.0.0.2"), "203.0.113.5");
         assert_eq!(ip("192.0.2.1", "203.0.113.5"), "192.0.2.1");
+        assert_eq!(ip("10.0.0.1", "203.0.113.9:51234"), "203.0.113.9");
+        assert_eq!(ip("10.0.0.1", "[2001:db8::1]:51234"), "2001:db8::1");
+        assert_eq!(ip("10.0.0.1", "[2001:db8::1]"), "2001:db8::1");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
         assert_eq!(ip("10.0.0.1", "203.0.113.5, garbage"), "10.0.0.1");
         assert_eq!(ip("::ffff:10.0.0.1", "203.0.113.5"), "203.0.113.5");

@@ -1,7 +1,7 @@
 //! Accepts, limits, handshakes within a deadline, serves, drains.
 
 use super::paced::{Busy, Paced, Patience, Protocol, Serving};
-use super::{Body, BodyError, Peer};
+use super::{Body, BodyError, Network, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -80,7 +80,7 @@ pub struct Caps {
 pub struct Gate {
     caps: Caps,
     open: Arc<Semaphore>,
-    per_ip: Mutex<HashMap<IpAddr, usize>>,
+    per_ip: Mutex<HashMap<Network, usize>>,
 }
 
 impl Gate {
@@ -90,30 +90,30 @@ impl Gate {
     }
 
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
-        let address = address.to_canonical();
+        let network = Network::of(address);
         let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = per_ip.entry(address).or_insert(0);
+        let count = per_ip.entry(network).or_insert(0);
         if *count >= self.caps.connections_per_ip {
             return None;
         }
         *count = count.saturating_add(1);
-        Some(Entered { gate: Arc::clone(self), address })
+        Some(Entered { gate: Arc::clone(self), network })
     }
 }
 
 /// One connection counted for its address.
 struct Entered {
     gate: Arc<Gate>,
-    address: IpAddr,
+    network: Network,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let mut per_ip = self.gate.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = per_ip.get_mut(&self.address) {
+        if let Some(count) = per_ip.get_mut(&self.network) {
             *count = count.saturating_sub(1);
             if *count == 0 {
-                per_ip.remove(&self.address);
+                per_ip.remove(&self.network);
             }
         }
     }
@@ -143,12 +143,6 @@ impl<D: Door> Listener<D> {
         let Self { socket, tls, only_from, gate, door, tasks, drain } = self;
         let acceptor = tls.map(TlsAcceptor::from);
         loop {
-            // The permit comes first: at the cap the next connection waits in the kernel's queue.
-            let permit = tokio::select! {
-                biased;
-                () = drain.cancelled() => return,
-                permit = Arc::clone(&gate.open).acquire_owned() => permit,
-            };
             let accepted = tokio::select! {
                 biased;
                 () = drain.cancelled() => return,
@@ -170,6 +164,12 @@ impl<D: Door> Listener<D> {
             let Some(entered) = gate.enter(address.ip()) else {
                 door.heard(Event::TooManyFromAddress(address.ip()));
                 continue;
+            };
+            // At the cap this connection waits unserved, and the next ones in the kernel's queue.
+            let permit = tokio::select! {
+                biased;
+                () = drain.cancelled() => return,
+                permit = Arc::clone(&gate.open).acquire_owned() => permit,
             };
             let connection = Connection { door: Arc::clone(&door), caps: gate.caps, drain: drain.clone(), address };
             let acceptor = acceptor.clone();
@@ -288,17 +288,18 @@ async fn answer<D: Door>(
     door: Arc<D>,
     request: Request<Incoming>,
     peer: Peer,
-    serving: Serving,
+    mut serving: Serving,
 ) -> Result<Response<Body>, Infallible> {
     let peer = Peer { is_ambiguous: serving.is_ambiguous, ..peer };
     let response = door.answer(request, peer).await;
-    Ok(response.map(|body| Held { body, _serving: serving }.boxed_unsync()))
+    serving.set_owed(true);
+    Ok(response.map(|body| Held { body, serving }.boxed_unsync()))
 }
 
 /// A body that keeps its request counted as being served until it has ended.
 struct Held {
     body: Body,
-    _serving: Serving,
+    serving: Serving,
 }
 
 impl HttpBody for Held {
@@ -306,7 +307,9 @@ impl HttpBody for Held {
     type Error = BodyError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.serving.set_owed(frame.is_ready());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

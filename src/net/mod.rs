@@ -12,7 +12,7 @@ pub mod reply;
 use crate::config::TlsVersion;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Any error of a body on its way.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,4 +29,24 @@ pub struct Peer {
     pub tls_version: Option<TlsVersion>,
     /// Whether the request at hand came with framing that could be read in two ways.
     pub is_ambiguous: bool,
+}
+
+/// What counts as one client where only its address is known: an IPv4 address, or an IPv6 /64, since whoever has one address of
+/// that has them all (RFC 6177).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// One address.
+    V4(u32),
+    /// The first 64 bits.
+    V6(u64),
+}
+
+impl Network {
+    /// The network of an address; an IPv4 address mapped into IPv6 is that IPv4 address.
+    pub fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(u32::from(address)),
+            IpAddr::V6(address) => Self::V6(u64::try_from(u128::from(address) >> 64).unwrap_or_default()),
+        }
+    }
 }

@@ -5,6 +5,9 @@
 //! moment the request is served, and none while it is being served (bodies have their own deadline). HTTP/2 sends pings and
 //! window updates between requests, so that there no byte tells where a head begins: after the first request only `keep_alive`
 //! counts, and nothing but a request extends it.
+//!
+//! A client that does not read holds a connection just as one that does not write: a write that makes no progress for
+//! [`STALL`], and an answer that HTTP/2 flow control holds back for as long without a byte written, end the connection.
 
 use super::clock;
 use super::head_scan::HeadScan;
@@ -16,6 +19,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+/// How long a client may leave an answer unread.
+pub(super) const STALL: Duration = Duration::from_secs(10);
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +40,8 @@ pub(super) struct Busy(Arc<Shared>);
 struct Shared {
     /// Requests being served.
     serving: AtomicUsize,
+    /// Of those, answers whose next step is the client's: it has to take what there is.
+    owed: AtomicUsize,
     /// The head read last is ambiguous.
     is_ambiguous: AtomicBool,
 }
@@ -42,14 +50,31 @@ struct Shared {
 #[derive(Debug)]
 pub(super) struct Serving {
     busy: Busy,
+    is_owed: bool,
     /// Whether its head is ambiguous.
     pub(super) is_ambiguous: bool,
+}
+
+impl Serving {
+    /// Says whose step is next: the client's, to take what there is of the answer, or ours, to have more of it.
+    pub(super) fn set_owed(&mut self, is_owed: bool) {
+        if self.is_owed != is_owed {
+            self.is_owed = is_owed;
+            let owed = &self.busy.0.owed;
+            if is_owed { owed.fetch_add(1, Ordering::AcqRel) } else { owed.fetch_sub(1, Ordering::AcqRel) };
+        }
+    }
 }
 
 impl Busy {
     pub(super) fn serve(&self) -> Serving {
         self.0.serving.fetch_add(1, Ordering::AcqRel);
-        Serving { is_ambiguous: self.0.is_ambiguous.swap(false, Ordering::AcqRel), busy: self.clone() }
+        let is_ambiguous = self.0.is_ambiguous.swap(false, Ordering::AcqRel);
+        Serving { is_ambiguous, is_owed: false, busy: self.clone() }
+    }
+
+    fn is_owed(&self) -> bool {
+        self.0.owed.load(Ordering::Acquire) > 0
     }
 
     fn is_idle(&self) -> bool {
@@ -59,6 +84,7 @@ impl Busy {
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        self.set_owed(false);
         self.busy.0.serving.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -72,7 +98,7 @@ pub(super) enum Protocol {
     Http2,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
     Head,
@@ -89,12 +115,48 @@ pub(super) struct Paced<S> {
     phase: Phase,
     scan: HeadScan,
     deadline: Pin<Box<Sleep>>,
+    /// Set while a write makes no progress.
+    write_deadline: Option<Pin<Box<Sleep>>>,
+    /// Whether a byte was written since the last look at a served request.
+    has_written: bool,
+    /// Whether, at the last look, an answer was owed.
+    was_owed: bool,
 }
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, protocol: Protocol, patience: Patience, busy: Busy) -> Self {
         let deadline = Box::pin(tokio::time::sleep(patience.head));
-        Self { stream, protocol, patience, busy, phase: Phase::Head, scan: HeadScan::default(), deadline }
+        Self {
+            stream,
+            protocol,
+            patience,
+            busy,
+            phase: Phase::Head,
+            scan: HeadScan::default(),
+            deadline,
+            write_deadline: None,
+            has_written: false,
+            was_owed: false,
+        }
+    }
+
+    /// Whether the client has left an answer unread since the last look.
+    fn is_stalled(&mut self) -> bool {
+        let is_owed = self.busy.is_owed();
+        let is_stalled = is_owed && self.was_owed && !self.has_written;
+        self.was_owed = is_owed;
+        self.has_written = false;
+        is_stalled
+    }
+
+    /// Bounds how long a write may make no progress.
+    fn bounded<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.write_deadline = None;
+            return outcome;
+        }
+        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Bytes came in while no request was being served.
@@ -114,9 +176,10 @@ impl<S> Paced<S> {
 
     fn enter(&mut self, phase: Phase) {
         let wait = match phase {
-            // While serving, it is only the time to look again: nobody wakes this stream when an answer has ended.
-            Phase::Idle | Phase::Serving => self.patience.keep_alive,
+            Phase::Idle => self.patience.keep_alive,
             Phase::Head => self.patience.head,
+            // Only the time to look again: nobody wakes this stream when an answer has ended.
+            Phase::Serving => self.patience.keep_alive.min(STALL),
         };
         self.deadline.as_mut().reset(clock::deadline(wait));
         self.phase = phase;
@@ -126,7 +189,7 @@ impl<S> Paced<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        match (this.busy.is_idle(), &this.phase) {
+        match (this.busy.is_idle(), this.phase) {
             (false, Phase::Idle | Phase::Head) => this.enter(Phase::Serving),
             (true, Phase::Serving) => this.enter(Phase::Idle),
             (false, Phase::Serving) | (true, Phase::Idle | Phase::Head) => {}
@@ -140,9 +203,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         }
         loop {
             ready!(this.deadline.as_mut().poll(cx));
-            match (this.busy.is_idle(), &this.phase) {
+            match (this.busy.is_idle(), this.phase) {
                 (true, Phase::Idle | Phase::Head) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                 (true, Phase::Serving) => this.enter(Phase::Idle),
+                (false, Phase::Serving) if this.is_stalled() => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                 // A request may have come into service since the deadline was set; then it no longer counts.
                 (false, _) => this.enter(Phase::Serving),
             }
@@ -152,11 +216,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, buf)
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
+        this.has_written |= outcome.is_ready();
+        this.bounded(cx, outcome)
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs)
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        this.has_written |= outcome.is_ready();
+        this.bounded(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -164,11 +234,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_flush(cx);
+        this.bounded(cx, outcome)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
+        this.bounded(cx, outcome)
     }
 }
 
@@ -268,6 +342,38 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
             drop(serving);
         });
-        assert_eq!(outcome(&mut stream).await.1, 75 + 75);
+        assert_eq!(outcome(&mut stream).await.1, 10 + 75);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_the_client_does_not_take_ends_the_connection() {
+        let (_client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+        let mut serving = busy.serve();
+        serving.set_owed(true);
+        let (read, after) = outcome(&mut stream).await;
+        assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert!((10..=20).contains(&after), "{after}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_waits_for_the_bot_may_wait() {
+        let (_client, server) = tokio::io::duplex(64);
+        let busy = Busy::default();
+        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+        let mut serving = busy.serve();
+        serving.set_owed(true);
+        serving.set_owed(false);
+        assert!(tokio::time::timeout(Duration::from_secs(600), outcome(&mut stream)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_nobody_reads_ends() {
+        let (_client, server) = tokio::io::duplex(4);
+        let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, Busy::default());
+        let start = Instant::now();
+        assert_eq!(stream.write_all(b"more than fits").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(start.elapsed(), STALL);
     }
 }

@@ -22,9 +22,7 @@ pub fn load(cert: &Path, key: &Path, now: UnixSeconds) -> Result<Certificate, Tl
         ));
     }
     let chain = chain(cert, &cert_text)?;
-    let mut certificate = Certificate::check(chain, private_key(key, &key_text)?, cert, now)?;
-    certificate.warnings.extend(readable_by_others(key));
-    Ok(certificate)
+    Certificate::check(chain, private_key(key, &key_text)?, cert, now)
 }
 
 fn chain(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsProblem> {
@@ -84,25 +82,6 @@ fn read(path: &Path, content: &str) -> Result<Vec<u8>, TlsProblem> {
         };
         problem(path, &format!("the {content} cannot be read: {error}"), hint)
     })
-}
-
-/// A warning if others than the owner may read the key.
-#[cfg(unix)]
-fn readable_by_others(path: &Path) -> Option<String> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).ok()?.permissions().mode();
-    let path = path.display();
-    (mode & 0o077 != 0).then(|| {
-        format!(
-            "{path}: the private key can be read by other users (mode {:03o}); chmod 600 {path}",
-            mode & 0o777
-        )
-    })
-}
-
-#[cfg(not(unix))]
-fn readable_by_others(_path: &Path) -> Option<String> {
-    None
 }
 
 fn holds_certificate(text: &[u8]) -> bool {

@@ -7,28 +7,19 @@ use crate::net::{clock, headers};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Sleep;
 
 /// A bot that restarts refuses connections for a moment.
 const SECOND_TRY_AFTER: Duration = Duration::from_millis(250);
 /// Longest silence within an event stream, which has no other end.
 const STREAM_IDLE: Duration = Duration::from_secs(120);
-
-/// The bot's answer, its body still on the way.
-#[derive(Debug)]
-pub struct Forwarded {
-    /// Status, headers fit for the client, and the body.
-    pub response: Response<Answer>,
-    /// From sending to the head of the answer.
-    pub waited: Duration,
-}
 
 impl Backend {
     pub(super) async fn forward(
@@ -36,10 +27,9 @@ impl Backend {
         admitted: Admitted,
         headers: HeaderMap,
         query: Option<&str>,
-    ) -> Result<Forwarded, Rejection> {
+    ) -> Result<Response<Answer>, Rejection> {
         let uri = self.target(query);
         let body = admitted.activity().raw().clone();
-        let started = Instant::now();
         let sending = self.send(uri, headers, body);
         let response = match tokio::time::timeout(self.response_timeout, sending).await {
             Ok(outcome) => outcome?,
@@ -48,7 +38,6 @@ impl Backend {
                 return Err(Rejection::from(Reason::UpstreamTimedOut).noting(note));
             }
         };
-        let waited = started.elapsed();
         if response.status().is_informational() {
             // Nobody asked for an upgrade, and the client would take what follows for another protocol.
             let note = format!("the bot answered {}", response.status().as_u16());
@@ -58,7 +47,9 @@ impl Backend {
         let idle = if is_event_stream(&head.headers) { STREAM_IDLE } else { self.response_timeout };
         head.headers = headers::to_client(&head.headers);
         head.extensions.clear();
-        Ok(Forwarded { response: Response::from_parts(head, Answer::new(body, idle)), waited })
+        // Between bot and gateway; the client's connection has its own.
+        head.version = Version::HTTP_11;
+        Ok(Response::from_parts(head, Answer::new(body, idle)))
     }
 
     /// The backend's address, with the query of the request where the address has none of its own.

@@ -2,13 +2,13 @@
 
 mod forward;
 
-pub use forward::{Answer, Forwarded};
+pub use forward::Answer;
 
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Rejection};
 use crate::net::client::{ClientProblem, TlsTrust, connector};
 use bytes::Bytes;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, Response, Uri};
 use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
@@ -57,7 +57,7 @@ impl Upstreams {
         admitted: Admitted,
         headers: HeaderMap,
         query: Option<&str>,
-    ) -> Result<Forwarded, Rejection> {
+    ) -> Result<Response<Answer>, Rejection> {
         match self.backends.get(bot.index) {
             Some(backend) => backend.forward(admitted, headers, query).await,
             None => Err(crate::judge::Reason::UpstreamUnreachable.into()),

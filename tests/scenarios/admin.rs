@@ -1,8 +1,8 @@
 //! What operators see: health, readiness, metrics, and a log that a flood cannot fill.
 
 use crate::support::metrics::Page;
-use crate::support::{Gateway, PATIENCE, eventually};
-use botgate::cli::demo::channel::{Channel, Document, now};
+use crate::support::{Gateway, PATIENCE, eventually, new_channel};
+use botgate::cli::demo::channel::{Document, now};
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::Reason;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 #[tokio::test]
 async fn readiness_waits_for_keys_and_health_does_not() {
-    let channel = Channel::start().await.unwrap();
+    let channel = new_channel().await;
     channel.serve_keys(Document::status(StatusCode::BAD_GATEWAY));
     let gateway = Gateway::with("")
         .channel(&channel)

@@ -146,7 +146,7 @@ async fn what_only_the_gateway_may_say_is_removed() {
     );
     assert_eq!(
         recorded.header("x-botgate-request-id"),
-        [reply.request_id.clone()]
+        [reply.request_id.as_str()]
     );
     let values = recorded.headers.iter().map(|(_, value)| value);
     assert_eq!(values.filter(|value| *value == "forged").count(), 0);
@@ -234,7 +234,7 @@ async fn a_request_has_one_id_at_the_client_the_bot_and_in_the_log() {
             reply.request_id
         );
         let recorded = reply.forwarded().await;
-        assert_eq!(recorded.header("x-request-id"), [reply.request_id.clone()]);
+        assert_eq!(recorded.header("x-request-id"), [reply.request_id.as_str()]);
     }
 }
 

@@ -242,7 +242,6 @@ async fn http_that_cannot_be_read_is_refused_with_one_line() {
         ),
     ];
     for (number, (case, bytes)) in cases.into_iter().enumerate() {
-        println!("{case}");
         let reply = send_raw(&gateway, &bytes).await;
         let reply = reply.unwrap_or_else(|| panic!("{case}: no answer"));
         reply

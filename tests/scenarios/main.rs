@@ -2,6 +2,7 @@
 //!
 //! | module | promises |
 //! | --- | --- |
+//! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `demo` | `botgate demo` ends green. |
@@ -12,7 +13,10 @@
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
+//! | `matrix` | The test matrix of the authentication specification, row by row. |
+//! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
+//! | `tokens` | Keys come and go, and the metadata does. |
 
 #![allow(
     clippy::unwrap_used,
@@ -23,6 +27,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod activities;
 mod admin;
 mod connections;
 mod demo;
@@ -32,6 +37,9 @@ mod framing;
 mod http;
 mod lifecycle;
 mod limits;
+mod matrix;
+mod policies;
 mod reasons;
 mod smoke;
 mod support;
+mod tokens;

@@ -2,9 +2,9 @@
 
 use crate::support::client::Post;
 use crate::support::wire::{LateRequest, Wire};
-use crate::support::{FOREIGN_TENANT, Gateway, TENANT, eventually};
+use crate::support::{FOREIGN_TENANT, Gateway, TENANT, eventually, new_channel};
 use botgate::cli::demo::bot::{Answer, EchoBot};
-use botgate::cli::demo::channel::{Channel, Document, now};
+use botgate::cli::demo::channel::{Document, now};
 use botgate::cli::demo::client::Protocol;
 use botgate::cli::demo::signing::Algorithm;
 use botgate::judge::Reason;
@@ -327,7 +327,7 @@ async fn an_address_too_eager() {
 }
 
 async fn no_keys_to_be_had() {
-    let channel = Channel::start().await.unwrap();
+    let channel = new_channel().await;
     channel.serve_metadata(Document::status(StatusCode::BAD_GATEWAY));
     let gateway = Gateway::with("")
         .channel(&channel)

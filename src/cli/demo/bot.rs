@@ -123,6 +123,11 @@ impl EchoBot {
         self.shared.seen.borrow().clone()
     }
 
+    /// How many requests so far.
+    pub fn count(&self) -> usize {
+        self.shared.seen.borrow().len()
+    }
+
     /// Waits until it saw `count` requests in all, or time is up; either way says what it saw.
     pub async fn wait_until_seen(&self, count: usize, within: Duration) -> Vec<Recorded> {
         let mut seen = self.shared.seen.subscribe();

@@ -20,7 +20,8 @@ pub const ENDORSED: &[&str] = &["msteams", "webchat", "directline", "email"];
 /// Service URL of Teams. Like every service URL of the demo it is only compared, never called.
 pub const TEAMS_SERVICE_URL: &str = "https://smba.trafficmanager.net/emea/";
 
-const FIRST_KID: &str = "stand-in-channel-key-1";
+/// The name of the key that [`Channel::start`] makes.
+pub const FIRST_KID: &str = "stand-in-channel-key-1";
 
 /// A stand-in Bot Connector on 127.0.0.1. Clones are handles to the same one, which stops with the last of them.
 #[derive(Clone)]
@@ -36,6 +37,14 @@ impl Channel {
     /// # Errors
     /// When there is no port or no randomness to be had.
     pub async fn start() -> io::Result<Self> {
+        Self::start_with(SigningKey::generate(FIRST_KID).map_err(io::Error::other)?).await
+    }
+
+    /// Starts it with a key made before, which takes long: several channels may share one.
+    ///
+    /// # Errors
+    /// When there is no port to be had.
+    pub async fn start_with(first_key: SigningKey) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 issuer: ISSUER.to_owned(),
@@ -46,7 +55,6 @@ impl Channel {
         });
         let seen = Arc::clone(&shared);
         let server = Loopback::start(move |request| answer(Arc::clone(&seen), request)).await?;
-        let first_key = SigningKey::generate(FIRST_KID).map_err(io::Error::other)?;
         let channel = Self {
             server: Arc::new(server),
             shared,

@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 pub(super) const METADATA_PATH: &str = "/v1/.well-known/openidconfiguration";
 pub(super) const KEYS_PATH: &str = "/v1/.well-known/keys";
@@ -24,6 +24,8 @@ pub enum Document {
     Redirect(String),
     /// Never: the request is left without an answer.
     Hang,
+    /// As it should be, and as it was when it was asked for, but only once there is a permit; each answer takes one.
+    Held(Arc<Semaphore>),
 }
 
 impl Document {
@@ -153,6 +155,17 @@ async fn serve(document: Document, faithful: Value) -> Outcome {
             response
         }
         Document::Hang => std::future::pending().await,
+        Document::Held(permits) => {
+            // Nobody closes the semaphore; if somebody did, that would be a permit, too.
+            if let Ok(permit) = permits.acquire().await {
+                permit.forget();
+            }
+            respond(
+                StatusCode::OK,
+                "application/json; charset=utf-8",
+                faithful.to_string(),
+            )
+        }
     })
 }
 

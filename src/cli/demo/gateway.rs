@@ -209,6 +209,11 @@ impl GatewayProcess {
         self.output.borrow().clone()
     }
 
+    /// Looks at what it wrote so far, without a copy of it all.
+    pub fn look<T>(&self, at: impl FnOnce(&Output) -> T) -> T {
+        at(&self.output.borrow())
+    }
+
     /// Waits until `enough` agrees to what it wrote, and says whether that came about in time and before its end.
     pub async fn wait_until(
         &self,

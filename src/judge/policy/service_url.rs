@@ -126,8 +126,11 @@ impl<'a> Plain<'a> {
 
     /// Same scheme, host, port, and path up to one trailing slash; the path's case counts.
     pub(super) fn is_same_place(&self, other: &Self) -> bool {
-        let path = |p: &Self| p.path.strip_suffix('/').unwrap_or(p.path).to_owned();
-        self.secure == other.secure && self.host == other.host && self.port == other.port && path(self) == path(other)
+        let path = |path: &'a str| path.strip_suffix('/').unwrap_or(path);
+        self.secure == other.secure
+            && self.host == other.host
+            && self.port == other.port
+            && path(self.path) == other.path.strip_suffix('/').unwrap_or(other.path)
     }
 
     /// Path segments that are not empty.
@@ -137,37 +140,45 @@ impl<'a> Plain<'a> {
 }
 
 /// The activity's service URL is https in plain form, so that the bot's token is neither sent in the clear nor anywhere unforeseen.
+///
+/// The same for `relatesTo.serviceUrl` where there is one: the token does not cover it, and a bot that continues a conversation
+/// from it sends its own token there.
 pub(super) fn is_secure(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    let url = &evidence.activity.service_url;
-    let no = |why: &str| Err(Rejection::from(Reason::ServiceUrlNotAllowed).noting(format!("{why}: {url:?}")));
-    let Some(plain) = Plain::read(url) else { return no("serviceUrl is not a plain https URL") };
-    if policy.service_urls.hosts.permits_plain(&plain.host) {
-        return Ok(());
+    urls(evidence).try_for_each(|(place, url)| match insecurity(&policy.service_urls.hosts, url) {
+        None => Ok(()),
+        Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed).noting(format!("{place} {url:?} {why}"))),
+    })
+}
+
+fn insecurity(hosts: &HostList, url: &str) -> Option<&'static str> {
+    let Some(plain) = Plain::read(url) else { return Some("is not a plain https URL") };
+    if hosts.permits_plain(&plain.host) {
+        return None;
     }
     match plain {
-        Plain { secure: false, .. } => no("serviceUrl is not https"),
-        Plain { port, .. } if port != 443 => no("serviceUrl names a port other than 443"),
-        Plain { host, .. } if is_loopback(&host) => no("serviceUrl is a loopback address"),
-        _ => Ok(()),
+        Plain { secure: false, .. } => Some("is not https"),
+        Plain { port, .. } if port != 443 => Some("names a port other than 443"),
+        Plain { host, .. } if is_loopback(&host) => Some("is a loopback address"),
+        _ => None,
     }
 }
 
-/// The host of the service URL, and of `relatesTo.serviceUrl` where there is one, is on the list.
-///
-/// `relatesTo` is not covered by the token, and a bot that continues a conversation from it sends its token there.
+/// The hosts of those URLs are on the list.
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let hosts = &policy.service_urls.hosts;
-    let listed = |url: &str| Plain::read(url).is_some_and(|plain| hosts.contains(&plain.host));
-    let no = |place: &str, url: &str| {
-        Err(Rejection::from(Reason::ServiceUrlNotAllowed).noting(format!("{place} {url:?} is not on the list of hosts")))
-    };
-    if !listed(&evidence.activity.service_url) {
-        return no("serviceUrl", &evidence.activity.service_url);
+    let is_listed = |url: &str| Plain::read(url).is_some_and(|plain| hosts.contains(&plain.host));
+    match urls(evidence).find(|(_, url)| !is_listed(url)) {
+        None => Ok(()),
+        Some((place, url)) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
+            .noting(format!("the host of {place} {url:?} is not on the list"))),
     }
-    match &evidence.activity.relates_to_service_url {
-        Some(url) if !listed(url) => no("relatesTo.serviceUrl", url),
-        _ => Ok(()),
-    }
+}
+
+/// Every URL of an activity that the bot may answer to.
+fn urls(evidence: Evidence<'_>) -> impl Iterator<Item = (&'static str, &str)> {
+    let activity = evidence.activity;
+    let relates_to = activity.relates_to_service_url.as_deref().map(|url| ("relatesTo.serviceUrl", url));
+    std::iter::once(("serviceUrl", activity.service_url.as_str())).chain(relates_to)
 }
 
 #[cfg(test)]

@@ -161,7 +161,9 @@ fn relates_to_may_not_lead_elsewhere() {
     let relating = |url: Value| teams().set("/relatesTo", json!({ "serviceUrl": url })).outcome();
     assert_eq!(relating(json!("https://webchat.botframework.com/")), Ok(()));
     assert_eq!(relating(Value::Null), Ok(()));
-    assert_eq!(relating(json!("https://evil.example/")), Err(Reason::ServiceUrlNotAllowed));
+    for url in ["https://evil.example/", "http://smba.trafficmanager.net/", "https://smba.trafficmanager.net:8080/", ""] {
+        assert_eq!(relating(json!(url)), Err(Reason::ServiceUrlNotAllowed), "{url}");
+    }
 }
 
 #[test]
@@ -255,6 +257,18 @@ fn direct_line_user_ids_are_checked_when_the_channel_promises_them() {
     }
     let teams_user = teams().policy(|p| p.direct_line = DirectLinePolicy { mode: Mode::Enforce, require_dl_user_id: true, enhanced_authentication: true });
     assert_eq!(teams_user.outcome(), Ok(()));
+}
+
+#[test]
+fn direct_line_may_tell_that_a_conversation_began_in_the_conversations_name() {
+    let begun = |kind: &str, from: &str| {
+        let case = teams().channel("webchat", "https://webchat.botframework.com/").set("/type", json!(kind));
+        let enhanced = DirectLinePolicy { mode: Mode::Enforce, require_dl_user_id: true, enhanced_authentication: true };
+        case.set("/from/id", json!(from)).policy(|p| p.direct_line = enhanced).outcome()
+    };
+    assert_eq!(begun("conversationUpdate", "a:1"), Ok(()));
+    assert_eq!(begun("conversationUpdate", "a:2"), Err(Reason::UserIdNotTrusted));
+    assert_eq!(begun("message", "a:1"), Err(Reason::UserIdNotTrusted));
 }
 
 #[test]

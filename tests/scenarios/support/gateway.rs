@@ -1,19 +1,20 @@
 //! The real gateway: a child process in a folder of its own, between the stand-in channel and the recording bot.
 
 use super::client::Post;
-use super::config::write_config;
+use super::config::{Changes, write_config};
 use super::{APP_ID, PATIENCE};
 use botgate::cli::demo::bot::EchoBot;
-use botgate::cli::demo::channel::Channel;
+use botgate::cli::demo::channel::{Channel, FIRST_KID};
 use botgate::cli::demo::client::Client;
 use botgate::cli::demo::gateway::{GatewayProcess, Output, StartFailure};
+use botgate::cli::demo::signing::SigningKey;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tempfile::TempDir;
 
 /// A running gateway. Clones are handles to the same one, which is killed with the last of them.
@@ -26,18 +27,22 @@ struct Inner {
     client: Client,
     channel: Channel,
     bot: EchoBot,
-    folder: TempDir,
+    changes: Changes,
+    trusted: String,
+    // Shared with the gateway that is started again in it.
+    folder: Arc<TempDir>,
 }
 
 /// A gateway about to be started.
 pub(crate) struct Setup {
-    fragments: Vec<String>,
+    changes: Changes,
     channel: Option<Channel>,
     bot: Option<EchoBot>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
     trusted: String,
+    folder: Option<Arc<TempDir>>,
     waits_until_ready: bool,
 }
 
@@ -46,13 +51,17 @@ impl Gateway {
     /// table. There, `[bots]` is that one bot, while `[[bots]]` adds others.
     pub(crate) fn with(fragment: &str) -> Setup {
         Setup {
-            fragments: vec![fragment.to_owned()],
+            changes: Changes {
+                fragments: vec![fragment.to_owned()],
+                bots: vec![],
+            },
             channel: None,
             bot: None,
             arguments: vec![],
             environment: vec![],
             files: vec![],
             trusted: "certs/self-signed.pem".to_owned(),
+            folder: None,
             waits_until_ready: true,
         }
     }
@@ -88,8 +97,13 @@ impl Gateway {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/scenarios/data")
             .join(file);
+        self.post_file(&path)
+    }
+
+    /// A request with the activity in a file.
+    pub(crate) fn post_file(&self, path: &Path) -> Post {
         let body =
-            std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Post::new(self.clone(), body)
     }
 
@@ -187,19 +201,32 @@ impl Gateway {
 
     /// Writes its `gateway.toml` anew, with other changes; it is for the scenario to ask for a reload.
     pub(crate) fn rewrite(&self, fragment: &str) {
-        write_config(
-            self.folder(),
-            &self.0.channel,
-            &self.0.bot,
-            &[fragment.to_owned()],
-        );
+        let changes = Changes {
+            fragments: vec![fragment.to_owned()],
+            bots: self.0.changes.bots.clone(),
+        };
+        write_config(self.folder(), &self.0.channel, &self.0.bot, &changes);
+    }
+
+    /// Ends it. What comes back starts another one with the same folder, configuration, channel and bot.
+    pub(crate) async fn stop(self) -> Setup {
+        assert!(self.terminate().await.success());
+        let inner = &self.0;
+        Setup {
+            changes: inner.changes.clone(),
+            channel: Some(inner.channel.clone()),
+            bot: Some(inner.bot.clone()),
+            trusted: inner.trusted.clone(),
+            folder: Some(Arc::clone(&inner.folder)),
+            ..Self::with("")
+        }
     }
 }
 
 impl Setup {
     /// Changes more: `[bots]` and `[[bots]]` cannot stand in one fragment.
     pub(crate) fn and(mut self, fragment: &str) -> Self {
-        self.fragments.push(fragment.to_owned());
+        self.changes.fragments.push(fragment.to_owned());
         self
     }
 
@@ -220,6 +247,13 @@ impl Setup {
     /// The bot to forward to, if the scenario needs it before the gateway is started.
     pub(crate) fn bot(mut self, bot: &EchoBot) -> Self {
         self.bot = Some(bot.clone());
+        self
+    }
+
+    /// Adds a bot like the first one at `/NAME`, with what `fragment` changes in its table.
+    pub(crate) fn bot_at(mut self, name: &str, fragment: &str) -> Self {
+        let bot = (name.to_owned(), fragment.to_owned());
+        self.changes.bots.push(bot);
         self
     }
 
@@ -264,20 +298,22 @@ impl Setup {
     pub(crate) async fn try_start(self) -> Result<Gateway, StartFailure> {
         let channel = match self.channel {
             Some(channel) => channel,
-            None => Channel::start().await.expect("the stand-in channel starts"),
+            None => new_channel().await,
         };
         let bot = match self.bot {
             Some(bot) => bot,
             None => EchoBot::start().await.expect("the stand-in bot starts"),
         };
-        let folder = tempfile::tempdir().expect("a folder can be made");
+        let folder = self
+            .folder
+            .unwrap_or_else(|| Arc::new(tempfile::tempdir().expect("a folder can be made")));
         for (path, content) in &self.files {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().expect("a file has a folder"))
                 .expect("folders can be made");
             std::fs::write(path, content).expect("files can be written");
         }
-        let config = write_config(folder.path(), &channel, &bot, &self.fragments);
+        let config = write_config(folder.path(), &channel, &bot, &self.changes);
         let mut command =
             GatewayProcess::command(Path::new(env!("CARGO_BIN_EXE_botgate")), &config);
         command
@@ -296,7 +332,23 @@ impl Setup {
             client,
             channel,
             bot,
+            changes: self.changes,
+            trusted: self.trusted,
             folder,
         })))
     }
+}
+
+/// A channel of its own, with the key that all of them have.
+pub(crate) async fn new_channel() -> Channel {
+    Channel::start_with(key_of_all_channels())
+        .await
+        .expect("the stand-in channel starts")
+}
+
+/// The key of every channel that a scenario does not start itself. Making one takes longer than a gateway takes to start.
+fn key_of_all_channels() -> SigningKey {
+    static KEY: OnceLock<SigningKey> = OnceLock::new();
+    KEY.get_or_init(|| SigningKey::generate(FIRST_KID).expect("there is randomness"))
+        .clone()
 }

@@ -9,11 +9,12 @@ mod config;
 pub(crate) mod gateway;
 pub(crate) mod metrics;
 pub(crate) mod reply;
+pub(crate) mod table;
 pub(crate) mod tap;
 pub(crate) mod tls_bot;
 pub(crate) mod wire;
 
-pub(crate) use gateway::Gateway;
+pub(crate) use gateway::{Gateway, new_channel};
 
 use botgate::cli::demo::client::Protocol;
 use bytes::Bytes;

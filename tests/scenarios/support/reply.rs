@@ -8,6 +8,7 @@ use botgate::judge::Reason;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// The answer to one request.
 pub(crate) struct Reply {
@@ -130,12 +131,14 @@ impl Reply {
         );
         let line = self.gateway.request_line_for(&self.request_id).await;
         // A second line would come from the same task as the first; `Gateway::ended` looks again when all is written.
-        let lines = self.gateway.request_lines();
-        let own = lines
-            .iter()
-            .filter(|line| line["request_id"] == self.request_id.as_str());
+        let own = self.gateway.process().look(|output| {
+            let lines = output.request_lines();
+            lines
+                .filter(|line| line["request_id"] == self.request_id.as_str())
+                .count()
+        });
         assert_eq!(
-            own.count(),
+            own,
             1,
             "more than one request line: {}",
             self.gateway.output()
@@ -252,11 +255,11 @@ impl Reply {
     }
 
     fn bot_saw_nothing(&self) {
-        let seen = self.gateway.bot().seen();
+        let bot = self.gateway.bot();
         assert!(
-            seen.len() == self.seen_before,
+            bot.count() == self.seen_before,
             "it reached the bot: {:?}",
-            seen.last()
+            bot.seen().last()
         );
     }
 
@@ -282,18 +285,16 @@ impl Reply {
     fn token_is_nowhere_in_the_log(&self) {
         // Shorter pieces are words that a log may well contain.
         const SHORTEST_SECRET: usize = 20;
-        let output = self.gateway.output();
         let credentials = self
             .sent
             .authorization
             .iter()
             .filter_map(|value| value.split(' ').next_back());
         for secret in credentials.flat_map(|token| token.split('.').skip(1)) {
-            let leak = output
-                .stdout
-                .iter()
-                .chain(&output.stderr)
-                .find(|line| line.contains(secret));
+            let leak = self.gateway.process().look(|output| {
+                let mut lines = output.stdout.iter().chain(&output.stderr);
+                lines.find(|line| line.contains(secret)).cloned()
+            });
             assert!(
                 secret.len() < SHORTEST_SECRET || leak.is_none(),
                 "a piece of the token is in the log: {leak:?}"
@@ -309,6 +310,33 @@ impl Reply {
             self.headers,
             self.gateway.output()
         )
+    }
+}
+
+/// Looks for every piece of every token in all answers and in all that the gateway wrote.
+pub(crate) fn no_token_is_told(gateway: &Gateway, replies: &[Reply]) {
+    // As long as no word that a log may well contain.
+    const PIECE: usize = 20;
+    let sent = replies.iter().flat_map(|reply| &reply.sent.authorization);
+    let pieces: HashSet<&[u8]> = sent
+        .filter_map(|value| value.split(' ').next_back())
+        .flat_map(|credentials| credentials.as_bytes().windows(PIECE))
+        .collect();
+    let output = gateway.output();
+    let lines = output.stdout.iter().chain(&output.stderr);
+    let headers = replies.iter().flat_map(|reply| reply.headers.values());
+    let told = lines
+        .map(String::as_bytes)
+        .chain(replies.iter().map(|reply| reply.body.as_ref()))
+        .chain(headers.map(http::HeaderValue::as_bytes));
+    for text in told {
+        let leak = text.windows(PIECE).find(|piece| pieces.contains(piece));
+        assert!(
+            leak.is_none(),
+            "a piece of a token: {:?} in {:?}",
+            leak.map(String::from_utf8_lossy),
+            String::from_utf8_lossy(text)
+        );
     }
 }
 
