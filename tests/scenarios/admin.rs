@@ -1,7 +1,8 @@
 //! What operators see: health, readiness, metrics, and a log that a flood cannot fill.
 
-use crate::support::{Gateway, PATIENCE, eventually};
-use botgate::cli::demo::channel::{Channel, Document, now};
+use crate::support::metrics::Page;
+use crate::support::{Gateway, PATIENCE, eventually, new_channel};
+use botgate::cli::demo::channel::{Document, now};
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::Reason;
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use tokio::time::timeout;
 
 #[tokio::test]
 async fn readiness_waits_for_keys_and_health_does_not() {
-    let channel = Channel::start().await.unwrap();
+    let channel = new_channel().await;
     channel.serve_keys(Document::status(StatusCode::BAD_GATEWAY));
     let gateway = Gateway::with("")
         .channel(&channel)
@@ -442,69 +443,6 @@ async fn a_flood_of_refusals_fills_neither_the_log_nor_hides_from_the_metrics() 
 }
 
 // Words
-
-/// What `/metrics` says.
-struct Page {
-    kinds: BTreeMap<String, String>,
-    helps: BTreeMap<String, String>,
-    samples: BTreeMap<String, f64>,
-}
-
-impl Page {
-    async fn of(gateway: &Gateway) -> Self {
-        let (status, text) = gateway.admin("/metrics").await;
-        assert_eq!(status, 200);
-        let (mut kinds, mut helps) = (BTreeMap::new(), BTreeMap::new());
-        let mut samples = BTreeMap::new();
-        for line in text.lines() {
-            let (name, rest) = match line.strip_prefix("# ") {
-                Some(comment) => comment.split_once(' ').unwrap(),
-                None => line.rsplit_once(' ').unwrap(),
-            };
-            match name {
-                "TYPE" | "HELP" => {
-                    let (metric, rest) = rest.split_once(' ').unwrap();
-                    let table = if name == "TYPE" {
-                        &mut kinds
-                    } else {
-                        &mut helps
-                    };
-                    table.insert(metric.to_owned(), rest.to_owned());
-                }
-                sample => {
-                    let value = rest.parse().unwrap();
-                    let earlier = samples.insert(sample.to_owned(), value);
-                    assert_eq!(earlier, None, "{sample} is there twice");
-                }
-            }
-        }
-        Self {
-            kinds,
-            helps,
-            samples,
-        }
-    }
-
-    fn has(&self, metric: &str) -> bool {
-        self.samples.keys().any(|sample| sample.starts_with(metric))
-    }
-
-    fn value(&self, sample: &str) -> f64 {
-        let value = self.samples.get(sample);
-        *value.unwrap_or_else(|| panic!("{sample} is not among {:#?}", self.samples))
-    }
-
-    fn family(&self, metric: &str) -> BTreeMap<String, f64> {
-        let of_it = |sample: &str| {
-            let rest = sample.strip_prefix(metric);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
-        };
-        let samples = self.samples.iter().filter(|(sample, _)| of_it(sample));
-        samples
-            .map(|(name, value)| (name.clone(), *value))
-            .collect()
-    }
-}
 
 /// Counts are whole numbers, which floats hold exactly.
 fn exactly(counted: f64, expected: f64) -> bool {

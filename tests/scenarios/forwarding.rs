@@ -1,21 +1,12 @@
 //! What reaches the bot, and what of its answer reaches the client.
 
 use crate::support::client::Post;
-use crate::support::tap::Tap;
-use crate::support::tls_bot::TlsBot;
-use crate::support::{Gateway, PATIENCE, TENANT};
+use crate::support::{Gateway, PROTOCOLS, TENANT, next_piece};
 use botgate::cli::demo::bot::{Answer, EchoBot};
-use botgate::cli::demo::client::Protocol;
-use botgate::judge::Reason;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use serde_json::json;
-use std::time::Duration;
-use tokio::time::{Instant, timeout};
-
-const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
 
 // To the bot
 
@@ -31,8 +22,8 @@ async fn the_bytes_of_an_activity_reach_the_bot_as_they_came() {
         "direct-line-message.json",
         "email-message.json",
     ] {
-        for protocol in BOTH {
-            let reply = over(protocol, gateway.post(file)).send().await;
+        for protocol in PROTOCOLS {
+            let reply = gateway.post(file).over(protocol).send().await;
             let recorded = reply.forwarded().await;
             let length = recorded.body.unwrap().len().to_string();
             assert_eq!(
@@ -65,14 +56,14 @@ async fn end_to_end_headers_reach_the_bot() {
         ("accept-encoding", "gzip"),
         ("cookie", "a=1; b=2"),
     ];
-    for protocol in BOTH {
+    for protocol in PROTOCOLS {
         let post = end_to_end
             .iter()
             .fold(gateway.teams_message(), |post, (name, value)| {
                 post.header(name, value)
             });
         let post = post.also_header("x-twice", "1").also_header("x-twice", "2");
-        let reply = over(protocol, post).send().await;
+        let reply = post.over(protocol).send().await;
         let recorded = reply.forwarded().await;
         for (name, value) in end_to_end {
             assert_eq!(recorded.header(name), [value], "{name}");
@@ -155,7 +146,7 @@ async fn what_only_the_gateway_may_say_is_removed() {
     );
     assert_eq!(
         recorded.header("x-botgate-request-id"),
-        [reply.request_id.clone()]
+        [reply.request_id.as_str()]
     );
     let values = recorded.headers.iter().map(|(_, value)| value);
     assert_eq!(values.filter(|value| *value == "forged").count(), 0);
@@ -164,9 +155,9 @@ async fn what_only_the_gateway_may_say_is_removed() {
 #[tokio::test]
 async fn forwarding_headers_are_written_afresh() {
     let gateway = Gateway::start().await;
-    for protocol in BOTH {
+    for protocol in PROTOCOLS {
         let post = claiming_another_origin(gateway.teams_message());
-        let reply = over(protocol, post).send().await;
+        let reply = post.over(protocol).send().await;
         let recorded = reply.forwarded().await;
         for (name, value) in [
             ("x-forwarded-for", "127.0.0.1"),
@@ -243,7 +234,7 @@ async fn a_request_has_one_id_at_the_client_the_bot_and_in_the_log() {
             reply.request_id
         );
         let recorded = reply.forwarded().await;
-        assert_eq!(recorded.header("x-request-id"), [reply.request_id.clone()]);
+        assert_eq!(recorded.header("x-request-id"), [reply.request_id.as_str()]);
     }
 }
 
@@ -260,8 +251,8 @@ async fn the_backends_own_path_is_used_and_the_query_passed_on() {
         ("/api/messages?a=1&b=%2F..%2f", "/inner/bot?a=1&b=%2F..%2f"),
         ("/api/messages?", "/inner/bot?"),
     ] {
-        for protocol in BOTH {
-            let post = over(protocol, gateway.teams_message()).path(sent);
+        for protocol in PROTOCOLS {
+            let post = gateway.teams_message().over(protocol).path(sent);
             let recorded = post.send().await.forwarded().await;
             assert_eq!(recorded.path, seen, "{sent} over {protocol:?}");
         }
@@ -308,8 +299,8 @@ async fn the_bots_answer_comes_back_unchanged() {
             }
             answer.body(body)
         });
-        for protocol in BOTH {
-            let reply = over(protocol, gateway.teams_message()).send().await;
+        for protocol in PROTOCOLS {
+            let reply = gateway.teams_message().over(protocol).send().await;
             assert_eq!((reply.status, &*reply.body), (status, body.as_bytes()));
             assert_eq!(
                 reply.header("content-type"),
@@ -342,8 +333,8 @@ async fn what_runs_there_and_neighbours_headers_stay_behind() {
              X-Kept: 1\r\nContent-Length: 2\r\n\r\nok",
         )
     });
-    for protocol in BOTH {
-        let reply = over(protocol, gateway.teams_message()).send().await;
+    for protocol in PROTOCOLS {
+        let reply = gateway.teams_message().over(protocol).send().await;
         for gone in [
             "server",
             "x-powered-by",
@@ -398,8 +389,8 @@ async fn a_large_answer_comes_back_whole() {
     gateway
         .bot()
         .answer_with(move |_| Answer::status(StatusCode::OK).body(body.clone()));
-    for protocol in BOTH {
-        let reply = over(protocol, gateway.teams_message()).send().await;
+    for protocol in PROTOCOLS {
+        let reply = gateway.teams_message().over(protocol).send().await;
         assert!(reply.body == large, "{} bytes", reply.body.len());
         let line = reply.only_request_line().await;
         assert_eq!(line["bytes_out"], large.len());
@@ -411,7 +402,7 @@ async fn an_event_stream_is_passed_on_piece_by_piece() {
     let gateway = Gateway::start().await;
     for content_type in ["text/event-stream", "application/json"] {
         let mut streams = gateway.bot().answer_with_streams(content_type);
-        for protocol in BOTH {
+        for protocol in PROTOCOLS {
             let id = format!("stream-{content_type}-{protocol:?}");
             let mut connection = gateway.client().connect(protocol).await.unwrap();
             let request = gateway.teams_message().header("x-request-id", &id);
@@ -440,265 +431,7 @@ async fn an_event_stream_is_passed_on_piece_by_piece() {
     }
 }
 
-// When the bot is not well
-
-#[tokio::test]
-async fn a_bot_that_just_restarts_gets_the_request_on_the_second_try() {
-    let gateway = Gateway::start().await;
-    // The bot has to come back between two tries that nobody can watch; the line tells whether it did.
-    for _ in 0..20 {
-        gateway.bot().close().await;
-        let sending = tokio::spawn(gateway.teams_message().send());
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        gateway.bot().reopen().await.unwrap();
-        let reply = sending.await.unwrap();
-        let line = reply.only_request_line().await;
-        let waited = line["upstream_ms"].as_f64().unwrap_or_default();
-        if reply.status == 200 && waited >= 200.0 {
-            reply.forwarded().await;
-            return;
-        }
-    }
-    panic!("never forwarded on a second try\n{}", gateway.output());
-}
-
-#[tokio::test]
-async fn a_bot_that_is_away_is_502_soon() {
-    let gateway = Gateway::start().await;
-    gateway.bot().close().await;
-    let started = Instant::now();
-    let reply = gateway.teams_message().send().await;
-    let took = started.elapsed();
-    reply.failed_upstream(Reason::UpstreamUnreachable, 0).await;
-    assert!(
-        took < Duration::from_secs(2),
-        "channels have little patience: {took:?}"
-    );
-}
-
-#[tokio::test]
-async fn a_bot_that_takes_a_request_and_closes_gets_it_once_only() {
-    let gateway = Gateway::start().await;
-    let closing = |_: &_| Answer::raw("");
-    for answer in [false, true] {
-        if answer {
-            // With a connection in the pool, which is then closed under the request.
-            gateway.bot().echo();
-            gateway.teams_message().send().await.forwarded().await;
-        }
-        gateway.bot().answer_with(closing);
-        let reply = gateway.teams_message().send().await;
-        reply.failed_upstream(Reason::UpstreamBroken, 1).await;
-    }
-}
-
-#[tokio::test]
-async fn an_answer_that_is_no_http_is_502() {
-    let gateway = Gateway::start().await;
-    for answer in [
-        "hello, I am a bot\r\n\r\n",
-        "HTTP/1.1 99 Low\r\n\r\n",
-        "HTTP/3.0 200 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
-        "HTTP/1.1 200 OK\r\ncontent-length: two\r\n\r\nok",
-        "HTTP/1.1 200 OK\r\nx-header: 1",
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
-    ] {
-        gateway.bot().answer_with(move |_| Answer::raw(answer));
-        for protocol in BOTH {
-            let reply = over(protocol, gateway.teams_message()).send().await;
-            reply.failed_upstream(Reason::UpstreamBroken, 1).await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_bot_that_does_not_answer_is_504() {
-    let gateway = Gateway::with("[bots.timeouts]\nresponse = \"300ms\"")
-        .start()
-        .await;
-    gateway.bot().answer_with(|_| Answer::hang());
-    let reply = gateway.teams_message().send().await;
-    reply.failed_upstream(Reason::UpstreamTimedOut, 1).await;
-    let late = Duration::from_secs(2);
-    gateway
-        .bot()
-        .answer_with(move |_| Answer::status(StatusCode::OK).after(late));
-    let reply = gateway.teams_message().over_http2().send().await;
-    reply.failed_upstream(Reason::UpstreamTimedOut, 1).await;
-}
-
-#[tokio::test]
-async fn an_answer_that_ends_early_ends_early_for_the_client_too() {
-    let gateway = Gateway::with("[bots.timeouts]\nresponse = \"500ms\"")
-        .start()
-        .await;
-    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this";
-    let chunks = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\n";
-    let spoilt = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n9\r\nonly this\r\nzz\r\n";
-    for (case, answer) in [("whole", whole), ("chunks", chunks), ("spoilt", spoilt)] {
-        gateway.bot().answer_with(move |_| Answer::raw(answer));
-        for protocol in BOTH {
-            let id = format!("{case}-{protocol:?}");
-            is_cut_off(&gateway, protocol, &id).await;
-            let line = gateway.request_line_for(&id).await;
-            assert_eq!(line["reason"], Reason::UpstreamBroken.code(), "{line}");
-            assert_eq!(
-                (&line["verdict"], &line["status"]),
-                (&"forwarded".into(), &200.into()),
-                "what the client was told stays: {line}"
-            );
-        }
-    }
-    // Silence in the middle is an end too.
-    let mut streams = gateway.bot().answer_with_streams("application/json");
-    for protocol in BOTH {
-        let id = format!("silent-{protocol:?}");
-        let (pieces, ()) = tokio::join!(
-            async {
-                let pieces = streams.recv().await.unwrap();
-                assert!(pieces.send("only this"));
-                pieces
-            },
-            is_cut_off(&gateway, protocol, &id)
-        );
-        let line = gateway.request_line_for(&id).await;
-        assert_eq!(line["reason"], Reason::UpstreamTimedOut.code(), "{line}");
-        assert!(
-            pieces.wait_until_abandoned(PATIENCE).await,
-            "the bot is not left streaming"
-        );
-    }
-    let broken = "botgate_requests_total{bot=\"echo\",door=\"ingress\",reason=\"upstream_broken\",verdict=\"forwarded\"}";
-    let count = gateway.metric(broken).await;
-    assert!((count - 6.0).abs() < f64::EPSILON, "{count}");
-}
-
-// Connections to the bot
-
-#[tokio::test]
-async fn connections_to_the_bot_are_used_again() {
-    let bot = EchoBot::start().await.unwrap();
-    let tap = Tap::before(&bot).await;
-    let backend = format!("[bots]\nbackend = \"{}\"", tap.messages_url());
-    let gateway = Gateway::with(&backend).bot(&bot).start().await;
-    for protocol in BOTH.into_iter().chain(BOTH) {
-        let reply = over(protocol, gateway.teams_message()).send().await;
-        reply.forwarded().await;
-    }
-    assert_eq!(tap.connections(), 1);
-}
-
-#[tokio::test]
-async fn a_bot_behind_tls_is_believed_with_its_own_authority_only() {
-    for (protocols, version) in [
-        (&["http/1.1"][..], Version::HTTP_11),
-        (&["h2", "http/1.1"], Version::HTTP_2),
-        (&[], Version::HTTP_11),
-    ] {
-        let bot = TlsBot::start("bot.internal", protocols).await;
-        let tls = |ca: &str, more: &str| {
-            format!(
-                "[bots]\nbackend = \"{}\"\n[bots.backend_tls]\n{ca}\n{more}",
-                bot.messages_url()
-            )
-        };
-        let ca = "ca = \"backend-ca.pem\"";
-        let name = "server_name = \"bot.internal\"";
-        let gateway = Gateway::with(&tls(ca, name))
-            .file("backend-ca.pem", bot.authority())
-            .start()
-            .await;
-        for protocol in BOTH {
-            let post = over(protocol, gateway.teams_message());
-            let reply = post.send().await;
-            assert_eq!(reply.status, 200, "{}", gateway.output());
-            let (seen, body) = bot.seen().pop().unwrap();
-            assert_eq!((seen, &body), (version, &reply.body), "{protocols:?}");
-        }
-        assert_eq!(bot.seen().len(), 2);
-        if version == Version::HTTP_2 {
-            continue;
-        }
-        // Neither another name nor the platform's authorities will do.
-        for (ca, name) in [(ca, ""), ("", name)] {
-            let gateway = Gateway::with(&tls(ca, name))
-                .file("backend-ca.pem", bot.authority())
-                .start()
-                .await;
-            let reply = gateway.teams_message().send().await;
-            let reply = reply.failed_upstream(Reason::UpstreamUnreachable, 0).await;
-            let line = reply.only_request_line().await;
-            let note = line["note"].as_str().unwrap();
-            assert!(note.contains("certificate"), "the operator is told: {note}");
-        }
-        assert_eq!(bot.seen().len(), 2);
-    }
-}
-
-// When the client is not well
-
-#[tokio::test]
-async fn a_client_that_leaves_while_the_bot_works_is_one_line() {
-    let gateway = Gateway::start().await;
-    let mut seen = 0;
-    for protocol in BOTH {
-        gateway.bot().answer_with(|_| Answer::hang());
-        let id = format!("left-{protocol:?}");
-        let mut connection = gateway.client().connect(protocol).await.unwrap();
-        let request = gateway.teams_message().header("x-request-id", &id);
-        let sending = connection.send(request.into_request());
-        seen += 1;
-        tokio::select! {
-            _ = sending => panic!("nobody answers"),
-            all = gateway.bot().wait_until_seen(seen, PATIENCE) => assert_eq!(all.len(), seen),
-        }
-        drop(connection);
-        let line = gateway.request_line_for(&id).await;
-        assert_eq!(line["verdict"], "abandoned", "{line}");
-        assert_eq!(line.get("status"), None, "{line}");
-        assert_eq!(line["bot"], "echo", "{line}");
-    }
-    let inflight = gateway
-        .metric("botgate_inflight_requests{bot=\"echo\"}")
-        .await;
-    assert!(inflight.abs() < f64::EPSILON, "{inflight} in flight");
-    // Looks for second lines.
-    assert!(gateway.terminate().await.success());
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_an_answer_lets_the_bot_go() {
-    let gateway = Gateway::start().await;
-    let mut streams = gateway.bot().answer_with_streams("text/event-stream");
-    for protocol in BOTH {
-        let id = format!("left-{protocol:?}");
-        let mut connection = gateway.client().connect(protocol).await.unwrap();
-        let request = gateway.teams_message().header("x-request-id", &id);
-        let response = connection.send(request.into_request());
-        let (response, pieces) = tokio::join!(response, streams.recv());
-        let (mut response, pieces) = (response.unwrap(), pieces.unwrap());
-        assert!(pieces.send("data: one\n\n"));
-        assert_eq!(next_piece(response.body_mut()).await, "data: one\n\n");
-        drop((response, connection));
-        assert!(
-            pieces.wait_until_abandoned(PATIENCE).await,
-            "the bot is not left streaming"
-        );
-        let line = gateway.request_line_for(&id).await;
-        assert_eq!(line["status"], 200, "{line}");
-    }
-    assert!(gateway.terminate().await.success());
-}
-
 // Words
-
-fn over(protocol: Protocol, post: Post) -> Post {
-    match protocol {
-        Protocol::Http1 => post,
-        Protocol::Http2 => post.over_http2(),
-    }
-}
 
 fn claiming_another_origin(post: Post) -> Post {
     post.also_header("x-forwarded-for", "203.0.113.9")
@@ -707,24 +440,4 @@ fn claiming_another_origin(post: Post) -> Post {
         .header("x-forwarded-host", "elsewhere.example")
         .header("forwarded", "for=203.0.113.7")
         .header("x_forwarded_for", "203.0.113.6")
-}
-
-/// The next data of a body that is still on its way.
-async fn next_piece(body: &mut Incoming) -> Bytes {
-    let frame = timeout(PATIENCE, body.frame()).await;
-    let frame = frame.expect("it is not held back").expect("there is more");
-    frame.unwrap().into_data().expect("data")
-}
-
-/// Sends a message and sees that the answer begins well and breaks off.
-async fn is_cut_off(gateway: &Gateway, protocol: Protocol, id: &str) {
-    let mut connection = gateway.client().connect(protocol).await.unwrap();
-    let request = gateway.teams_message().header("x-request-id", id);
-    let response = connection.send(request.into_request()).await.unwrap();
-    assert_eq!(response.status(), 200);
-    let body = timeout(PATIENCE, response.into_body().collect()).await;
-    assert!(
-        body.expect("it ends").is_err(),
-        "a client must not take a part for the whole"
-    );
 }

@@ -1,9 +1,9 @@
 //! Start, end, and the commands around them.
 
 use crate::support::wire::LateRequest;
-use crate::support::{APP_ID, Gateway, PATIENCE, eventually};
+use crate::support::{APP_ID, Gateway, PATIENCE, eventually, new_channel};
 use botgate::cli::demo::bot::Answer;
-use botgate::cli::demo::channel::{Channel, Document};
+use botgate::cli::demo::channel::Document;
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::Reason;
 use http::StatusCode;
@@ -243,7 +243,7 @@ async fn reasons_prints_the_whole_table() {
 
 #[tokio::test]
 async fn healthcheck_says_whether_a_gateway_is_ready() {
-    let channel = Channel::start().await.unwrap();
+    let channel = new_channel().await;
     channel.serve_metadata(Document::status(StatusCode::BAD_GATEWAY));
     let gateway = Gateway::with("")
         .channel(&channel)

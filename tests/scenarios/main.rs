@@ -4,11 +4,15 @@
 //! | --- | --- |
 //! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
+//! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `demo` | `botgate demo` ends green. |
+//! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
-//! | `http` | Which requests are read at all, and whom they reach. |
+//! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
+//! | `http` | Which requests are for a bot, and for which. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
@@ -25,13 +29,17 @@
 
 mod activities;
 mod admin;
+mod connections;
 mod demo;
+mod failures;
 mod forwarding;
+mod framing;
 mod http;
 mod lifecycle;
 mod limits;
 mod matrix;
 mod policies;
+mod reasons;
 mod smoke;
 mod support;
 mod tokens;

@@ -65,8 +65,12 @@ impl Post {
         }
     }
 
-    pub(crate) const fn over_http2(mut self) -> Self {
-        self.protocol = Protocol::Http2;
+    pub(crate) const fn over_http2(self) -> Self {
+        self.over(Protocol::Http2)
+    }
+
+    pub(crate) const fn over(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
@@ -237,6 +241,11 @@ impl Post {
         Reply::new(gateway, sent, seen_before, response)
     }
 
+    /// The length of its body.
+    pub(crate) fn length(&self) -> usize {
+        self.body.len()
+    }
+
     /// The request, for scenarios that care about the connection it is sent on.
     pub(crate) fn into_request(mut self) -> Request<Bytes> {
         let values = self.authorization_values();
@@ -332,4 +341,15 @@ impl Sent {
             body: Bytes::copy_from_slice(body),
         }
     }
+}
+
+/// The same request for either protocol.
+pub(crate) fn both(post: impl Fn() -> Post) -> [Post; 2] {
+    [post(), post().over_http2()]
+}
+
+/// The bytes of a request, in which the first `from` is `to`.
+pub(crate) fn replaced(post: Post, from: &str, to: &str) -> Vec<u8> {
+    let bytes = String::from_utf8(post.into_bytes()).unwrap();
+    bytes.replacen(from, to, 1).into_bytes()
 }

@@ -298,9 +298,7 @@ impl Setup {
     pub(crate) async fn try_start(self) -> Result<Gateway, StartFailure> {
         let channel = match self.channel {
             Some(channel) => channel,
-            None => Channel::start_with(key_of_all_channels())
-                .await
-                .expect("the stand-in channel starts"),
+            None => new_channel().await,
         };
         let bot = match self.bot {
             Some(bot) => bot,
@@ -339,6 +337,13 @@ impl Setup {
             folder,
         })))
     }
+}
+
+/// A channel of its own, with the key that all of them have.
+pub(crate) async fn new_channel() -> Channel {
+    Channel::start_with(key_of_all_channels())
+        .await
+        .expect("the stand-in channel starts")
 }
 
 /// The key of every channel that a scenario does not start itself. Making one takes longer than a gateway takes to start.
