@@ -76,12 +76,15 @@ pub enum Drained {
 /// See [`StartProblem`].
 pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running, StartProblem> {
     let settings = Arc::new(settings);
-    let problem = |what: &str, why: &dyn std::fmt::Display| StartProblem::Configuration(format!("{what}: {why}"));
+    let problem = |what: &str, why: &dyn std::fmt::Display| {
+        StartProblem::Configuration(format!("{what}: {why}"))
+    };
     let observer = Observer::new(&settings).map_err(|e| StartProblem::Machine(e.to_string()))?;
     if let Some(log) = log {
         observer.watch_log(log);
     }
-    let certificate = tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
+    let certificate =
+        tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
     if let Some(certificate) = &certificate {
         tell_of_certificate(certificate, &observer);
     }
@@ -90,8 +93,12 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let upstreams = Upstreams::new(&settings).map_err(|e| problem("backends", &e))?;
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let (requests, background) = (TaskTracker::new(), TaskTracker::new());
-    let rooms =
-        Rooms { keyring: Arc::clone(&keyring), limiter: Arc::clone(&limiter), upstreams, observer: Arc::clone(&observer) };
+    let rooms = Rooms {
+        keyring: Arc::clone(&keyring),
+        limiter: Arc::clone(&limiter),
+        upstreams,
+        observer: Arc::clone(&observer),
+    };
     let ingress = Arc::new(Ingress::new(Arc::clone(&settings), rooms, drain.clone()));
     let gate = Gate::new(public_caps(&settings));
 
@@ -103,7 +110,9 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     for socket in sockets {
         let listener = Listener {
             socket,
-            tls: certificate.as_ref().map(|loaded| Arc::clone(&loaded.config)),
+            tls: certificate
+                .as_ref()
+                .map(|loaded| Arc::clone(&loaded.config)),
             only_from: only_from(&settings),
             gate: Arc::clone(&gate),
             door: Arc::clone(&ingress),
@@ -116,10 +125,17 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         None => None,
         Some(address) => {
             let socket = bind("admin.listen", address).await?;
-            let bound = socket.local_addr().map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
-            let door =
-                Admin { settings: Arc::clone(&settings), keyring: Arc::clone(&keyring), observer: Arc::clone(&observer), draining: drain.clone() };
-            background.spawn(admin_listener(socket, &settings, Arc::new(door), &background, &stop).run());
+            let bound = socket
+                .local_addr()
+                .map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
+            let door = Admin {
+                settings: Arc::clone(&settings),
+                keyring: Arc::clone(&keyring),
+                observer: Arc::clone(&observer),
+                draining: drain.clone(),
+            };
+            background
+                .spawn(admin_listener(socket, &settings, Arc::new(door), &background, &stop).run());
             Some(bound)
         }
     };
@@ -128,29 +144,55 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     }
     background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
     if let Some(certificate) = &certificate {
-        background.spawn(watch_expiry(certificate.origin.clone(), certificate.expires, stop.clone()));
+        background.spawn(watch_expiry(
+            certificate.origin.clone(),
+            certificate.expires,
+            stop.clone(),
+        ));
     }
     observer.metrics().config_loaded(clock::now());
     tell_started(&settings, &listen, admin);
-    Ok(Running { listen, admin, drain_timeout: settings.server.drain_timeout, drain, stop, requests, background, observer })
+    Ok(Running {
+        listen,
+        admin,
+        drain_timeout: settings.server.drain_timeout,
+        drain,
+        stop,
+        requests,
+        background,
+        observer,
+    })
 }
 
 impl Running {
     /// Answers a wish to reload: this version needs a restart for that, and says so.
     pub fn refuse_reload(&self) {
-        self.observer.metrics().config_reloaded(Reload::Refused, clock::now());
-        tracing::warn!(event = "config_refused", "SIGHUP: this version does not reload; restart to apply a changed gateway.toml or certificate");
+        self.observer
+            .metrics()
+            .config_reloaded(Reload::Refused, clock::now());
+        tracing::warn!(
+            event = "config_refused",
+            "SIGHUP: this version does not reload; restart to apply a changed gateway.toml or certificate"
+        );
     }
 
     /// Stops accepting, lets requests in flight finish until the drain deadline, then ends everything.
     pub async fn drain(self) -> Drained {
-        tracing::info!(event = "draining", timeout_seconds = self.drain_timeout.as_secs(), "draining: no new requests, finishing those in flight");
+        tracing::info!(
+            event = "draining",
+            timeout_seconds = self.drain_timeout.as_secs(),
+            "draining: no new requests, finishing those in flight"
+        );
         self.drain.cancel();
         self.requests.close();
         let outcome = match tokio::time::timeout(self.drain_timeout, self.requests.wait()).await {
             Ok(()) => Drained::Clean,
             Err(_) => {
-                tracing::warn!(event = "drain_cut_off", connections = self.requests.len(), "the drain deadline came before every request had finished");
+                tracing::warn!(
+                    event = "drain_cut_off",
+                    connections = self.requests.len(),
+                    "the drain deadline came before every request had finished"
+                );
                 Drained::CutOff
             }
         };
@@ -169,7 +211,9 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProble
     TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "; another program listens there",
-            std::io::ErrorKind::PermissionDenied => "; ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE)",
+            std::io::ErrorKind::PermissionDenied => {
+                "; ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE)"
+            }
             std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
             _ => "",
         };
@@ -180,7 +224,11 @@ async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProble
 fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, StartProblem> {
     sockets
         .iter()
-        .map(|socket| socket.local_addr().map_err(|e| StartProblem::Machine(format!("server.listen: {e}"))))
+        .map(|socket| {
+            socket
+                .local_addr()
+                .map_err(|e| StartProblem::Machine(format!("server.listen: {e}")))
+        })
         .collect()
 }
 
@@ -211,8 +259,20 @@ fn admin_listener(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) -> Listener<Admin> {
-    let caps = Caps { connections: ADMIN_CONNECTIONS, connections_per_ip: ADMIN_CONNECTIONS, ..public_caps(settings) };
-    Listener { socket, tls: None, only_from: None, gate: Gate::new(caps), door, tasks: tasks.clone(), drain: stop.clone() }
+    let caps = Caps {
+        connections: ADMIN_CONNECTIONS,
+        connections_per_ip: ADMIN_CONNECTIONS,
+        ..public_caps(settings)
+    };
+    Listener {
+        socket,
+        tls: None,
+        only_from: None,
+        gate: Gate::new(caps),
+        door,
+        tasks: tasks.clone(),
+        drain: stop.clone(),
+    }
 }
 
 async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: CancellationToken) {
@@ -231,11 +291,23 @@ async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: Canc
 
 fn tell_of_certificate(certificate: &tls::Loaded, observer: &Observer) {
     for warning in &certificate.warnings {
-        tracing::warn!(event = "certificate_warning", certificate = certificate.origin, "{warning}");
+        tracing::warn!(
+            event = "certificate_warning",
+            certificate = certificate.origin,
+            "{warning}"
+        );
     }
     let (names, expires) = (certificate.names.join(","), certificate.expires.0);
-    tracing::info!(event = "certificate_loaded", certificate = certificate.origin, names, expires, "certificate loaded");
-    observer.metrics().certificate_expires(&certificate.origin, certificate.expires);
+    tracing::info!(
+        event = "certificate_loaded",
+        certificate = certificate.origin,
+        names,
+        expires,
+        "certificate loaded"
+    );
+    observer
+        .metrics()
+        .certificate_expires(&certificate.origin, certificate.expires);
 }
 
 /// Says once a day that the certificate ends soon: a gateway may run for longer than that.
@@ -244,7 +316,12 @@ async fn watch_expiry(origin: String, expires: UnixSeconds, stop: CancellationTo
         let left = Duration::from_secs(expires.0.saturating_sub(clock::now().0));
         if left < EXPIRING {
             let days = left.as_secs() / EVERY_DAY.as_secs();
-            tracing::warn!(event = "certificate_expiring", certificate = origin, days, "the certificate ends soon; put a new one in its place and restart");
+            tracing::warn!(
+                event = "certificate_expiring",
+                certificate = origin,
+                days,
+                "the certificate ends soon; put a new one in its place and restart"
+            );
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -254,7 +331,11 @@ async fn watch_expiry(origin: String, expires: UnixSeconds, stop: CancellationTo
 }
 
 fn tell_started(settings: &Settings, listen: &[SocketAddr], admin: Option<SocketAddr>) {
-    let listen = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let listen = listen
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
     tracing::info!(
         event = "started",
         listen,

@@ -39,7 +39,13 @@
 //! | change what callers see | `net/reply.rs` |
 //! | change what is logged | `observe/audit.rs` |
 
-#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, and should"))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that overflows fails, and should"
+    )
+)]
 
 pub mod admin;
 pub mod app;

@@ -3,19 +3,30 @@
 //! The vectors are read from the folder that `BOTGATE_VECTORS` names (default: the security corpora beside the checkout), never
 //! committed. With `CI=true` they must be there; elsewhere their absence is said and the test passes.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test may fail by panicking, and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test may fail by panicking, and says what it skips"
+)]
 
 use botgate::judge::{Activity, Reason, StrictLimits};
 use bytes::Bytes;
 use std::path::{Path, PathBuf};
 
-const LIMITS: StrictLimits = StrictLimits { depth: 64, members: 20_000 };
+const LIMITS: StrictLimits = StrictLimits {
+    depth: 64,
+    members: 20_000,
+};
 
 /// Vectors that RFC 8259 accepts and the strict reader refuses, with the reason why.
 const STRICTER: &[(&str, Reason)] = &[
     // Readers disagree on which of two members counts.
     ("y_object_duplicated_key.json", Reason::ActivityAmbiguous),
-    ("y_object_duplicated_key_and_value.json", Reason::ActivityAmbiguous),
+    (
+        "y_object_duplicated_key_and_value.json",
+        Reason::ActivityAmbiguous,
+    ),
 ];
 
 /// The vectors' folder, or nothing where it may be absent.
@@ -25,24 +36,35 @@ fn folder() -> Option<PathBuf> {
         PathBuf::from,
     );
     // The variable may name all corpora, or the JSON one.
-    for folder in [base.join("json_corpus/test_parsing"), base.join("test_parsing")] {
+    for folder in [
+        base.join("json_corpus/test_parsing"),
+        base.join("test_parsing"),
+    ] {
         if folder.is_dir() {
             return Some(folder);
         }
     }
     let base = base.display();
-    assert!(std::env::var("CI").as_deref() != Ok("true"), "CI needs the vectors: none in {base}; set BOTGATE_VECTORS");
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "CI needs the vectors: none in {base}; set BOTGATE_VECTORS"
+    );
     eprintln!("skipped: no vectors in {base} (set BOTGATE_VECTORS)");
     None
 }
 
 fn vectors() -> Vec<(String, Vec<u8>)> {
-    let Some(folder) = folder() else { return vec![] };
+    let Some(folder) = folder() else {
+        return vec![];
+    };
     let mut found: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| {
             let path = entry.unwrap().path();
-            (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap())
+            (
+                path.file_name().unwrap().to_str().unwrap().to_owned(),
+                std::fs::read(&path).unwrap(),
+            )
         })
         .collect();
     found.sort();
@@ -59,7 +81,9 @@ fn as_value(vector: &[u8]) -> Bytes {
 }
 
 fn outcome(body: Bytes) -> Result<(), Reason> {
-    Activity::parse(body, LIMITS).map(|_| ()).map_err(|rejection| rejection.reason())
+    Activity::parse(body, LIMITS)
+        .map(|_| ())
+        .map_err(|rejection| rejection.reason())
 }
 
 #[test]
@@ -71,7 +95,10 @@ fn everything_rfc_8259_refuses_is_refused() {
         match name.as_bytes().first() {
             Some(b'n') => assert!(embedded.is_err(), "{name} is not JSON and was read"),
             Some(b'y') => {
-                let expected = STRICTER.iter().find(|(stricter, _)| *stricter == name).map_or(Ok(()), |(_, reason)| Err(*reason));
+                let expected = STRICTER
+                    .iter()
+                    .find(|(stricter, _)| *stricter == name)
+                    .map_or(Ok(()), |(_, reason)| Err(*reason));
                 assert_eq!(embedded, expected, "{name}");
             }
             // RFC 8259 leaves these open. What could be read in two ways is refused; the rest is the parser's business.
@@ -84,9 +111,13 @@ fn everything_rfc_8259_refuses_is_refused() {
 #[test]
 fn what_rfc_8259_leaves_open_is_refused_where_readers_disagree() {
     for (name, vector) in vectors() {
-        let open_to_misreading = name.starts_with("i_string_") || name.starts_with("i_object_") || name.contains("BOM");
+        let open_to_misreading =
+            name.starts_with("i_string_") || name.starts_with("i_object_") || name.contains("BOM");
         if name.starts_with("i_") && open_to_misreading {
-            assert!(outcome(as_value(&vector)).is_err(), "{name} was read, and other readers read it differently");
+            assert!(
+                outcome(as_value(&vector)).is_err(),
+                "{name} was read, and other readers read it differently"
+            );
         }
     }
 }

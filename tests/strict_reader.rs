@@ -1,7 +1,12 @@
 //! Whatever the strict reader accepts, every other reader reads the same way: first-wins, last-wins, case-insensitive and
 //! snake_case-tolerant readers find the same guarded values.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
 
 use botgate::judge::{Activity, StrictLimits};
 use bytes::Bytes;
@@ -10,7 +15,10 @@ use proptest::strategy::ValueTree;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-const LIMITS: StrictLimits = StrictLimits { depth: 32, members: 2_000 };
+const LIMITS: StrictLimits = StrictLimits {
+    depth: 32,
+    members: 2_000,
+};
 
 /// A document with every member in order, duplicates and all.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,17 +83,26 @@ enum Reader {
     SnakeTolerant,
 }
 
-const READERS: [Reader; 4] = [Reader::FirstWins, Reader::LastWins, Reader::CaseInsensitive, Reader::SnakeTolerant];
+const READERS: [Reader; 4] = [
+    Reader::FirstWins,
+    Reader::LastWins,
+    Reader::CaseInsensitive,
+    Reader::SnakeTolerant,
+];
 
 impl Reader {
     fn member<'t>(self, tree: &'t Tree, name: &str) -> Option<&'t Tree> {
-        let Tree::Object(members) = tree else { return None };
+        let Tree::Object(members) = tree else {
+            return None;
+        };
         let fold = |text: &str| text.to_lowercase();
         let bare = |text: &str| fold(text).replace(['_', '-'], "");
         let mut hits = members.iter().filter(|(own, _)| match self {
             Self::FirstWins | Self::LastWins => own == name,
             Self::CaseInsensitive => fold(own) == fold(name),
-            Self::SnakeTolerant => bare(own) == bare(name) || (name == "from" && bare(own) == "fromproperty"),
+            Self::SnakeTolerant => {
+                bare(own) == bare(name) || (name == "from" && bare(own) == "fromproperty")
+            }
         });
         let hit = match self {
             Self::FirstWins => hits.next(),
@@ -95,7 +112,9 @@ impl Reader {
     }
 
     fn text(self, tree: &Tree, path: &[&str]) -> Option<String> {
-        let found = path.iter().try_fold(tree, |tree, name| self.member(tree, name))?;
+        let found = path
+            .iter()
+            .try_fold(tree, |tree, name| self.member(tree, name))?;
         match found {
             Tree::Text(text) => Some(text.clone()),
             Tree::Other | Tree::List(_) | Tree::Object(_) => None,
@@ -111,23 +130,45 @@ fn guarded(activity: &Activity) -> Vec<(&'static [&'static str], Option<String>)
         (&["name"], activity.name.clone()),
         (&["deliveryMode"], activity.delivery_mode.clone()),
         (&["conversation", "id"], Some(activity.conversation.clone())),
-        (&["conversation", "tenantId"], activity.tenants.conversation.clone()),
+        (
+            &["conversation", "tenantId"],
+            activity.tenants.conversation.clone(),
+        ),
         (&["from", "id"], activity.user.clone()),
         (&["from", "tenantId"], activity.tenants.from.clone()),
-        (&["recipient", "tenantId"], activity.tenants.recipient.clone()),
-        (&["channelData", "tenant", "id"], activity.tenants.channel_data.clone()),
+        (
+            &["recipient", "tenantId"],
+            activity.tenants.recipient.clone(),
+        ),
+        (
+            &["channelData", "tenant", "id"],
+            activity.tenants.channel_data.clone(),
+        ),
     ]
 }
 
 fn check(body: &str) -> bool {
-    let Ok(activity) = Activity::parse(Bytes::from(body.to_owned()), LIMITS) else { return false };
+    let Ok(activity) = Activity::parse(Bytes::from(body.to_owned()), LIMITS) else {
+        return false;
+    };
     let tree: Tree = serde_json::from_str(body).expect("what was accepted is JSON");
     let value: serde_json::Value = serde_json::from_str(body).expect("what was accepted is JSON");
     for (path, seen) in guarded(&activity) {
         let pointer = format!("/{}", path.join("/"));
-        assert_eq!(value.pointer(&pointer).and_then(serde_json::Value::as_str).map(str::to_owned), seen, "serde_json at {pointer} in {body}");
+        assert_eq!(
+            value
+                .pointer(&pointer)
+                .and_then(serde_json::Value::as_str)
+                .map(str::to_owned),
+            seen,
+            "serde_json at {pointer} in {body}"
+        );
         for reader in READERS {
-            assert_eq!(reader.text(&tree, path), seen, "{reader:?} at {pointer} in {body}");
+            assert_eq!(
+                reader.text(&tree, path),
+                seen,
+                "{reader:?} at {pointer} in {body}"
+            );
         }
     }
     assert_eq!(activity.raw(), body.as_bytes());
@@ -137,12 +178,34 @@ fn check(body: &str) -> bool {
 /// A name as a document may spell it: guarded names, their look-alikes, and others.
 fn name() -> impl Strategy<Value = String> {
     let guarded = prop::sample::select(vec![
-        "type", "channelId", "serviceUrl", "from", "recipient", "conversation", "channelData", "tenant", "id", "tenantId", "name",
-        "deliveryMode", "text", "value", "entities",
+        "type",
+        "channelId",
+        "serviceUrl",
+        "from",
+        "recipient",
+        "conversation",
+        "channelData",
+        "tenant",
+        "id",
+        "tenantId",
+        "name",
+        "deliveryMode",
+        "text",
+        "value",
+        "entities",
     ]);
     let spelled = (guarded, 0..8u8).prop_map(|(name, spelling)| match spelling {
         0 => name.to_uppercase(),
-        1 => name.chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] }).collect(),
+        1 => name
+            .chars()
+            .flat_map(|c| {
+                if c.is_uppercase() {
+                    vec!['_', c.to_ascii_lowercase()]
+                } else {
+                    vec![c]
+                }
+            })
+            .collect(),
         2 => format!("{name}_"),
         3 => name.replace('i', "\u{131}"),
         _ => name.to_owned(),
@@ -155,7 +218,10 @@ fn quoted(text: &str, escape: bool) -> String {
     if !escape {
         return serde_json::to_string(text).unwrap();
     }
-    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let escaped: String = text
+        .encode_utf16()
+        .map(|unit| format!("\\u{unit:04x}"))
+        .collect();
     format!("\"{escaped}\"")
 }
 
@@ -172,12 +238,22 @@ fn leaf() -> impl Strategy<Value = String> {
 fn document() -> impl Strategy<Value = String> {
     leaf().prop_recursive(4, 48, 6, |inner| {
         prop_oneof![
-            prop::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
-            prop::collection::vec(((name(), any::<bool>()).prop_map(|(name, escape)| quoted(&name, escape)), inner), 0..6)
-                .prop_map(|members| {
-                    let members: Vec<_> = members.into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
-                    format!("{{{}}}", members.join(","))
-                }),
+            prop::collection::vec(inner.clone(), 0..4)
+                .prop_map(|items| format!("[{}]", items.join(","))),
+            prop::collection::vec(
+                (
+                    (name(), any::<bool>()).prop_map(|(name, escape)| quoted(&name, escape)),
+                    inner
+                ),
+                0..6
+            )
+            .prop_map(|members| {
+                let members: Vec<_> = members
+                    .into_iter()
+                    .map(|(name, value)| format!("{name}:{value}"))
+                    .collect();
+                format!("{{{}}}", members.join(","))
+            }),
         ]
     })
 }
@@ -225,8 +301,13 @@ proptest! {
 fn the_properties_are_not_empty() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let strategy = activity();
-    let accepted = (0..500).filter(|_| check(&strategy.new_tree(&mut runner).unwrap().current())).count();
-    assert!((50..450).contains(&accepted), "{accepted} of 500 generated activities were accepted: the property would prove little");
+    let accepted = (0..500)
+        .filter(|_| check(&strategy.new_tree(&mut runner).unwrap().current()))
+        .count();
+    assert!(
+        (50..450).contains(&accepted),
+        "{accepted} of 500 generated activities were accepted: the property would prove little"
+    );
 }
 
 #[test]
@@ -235,7 +316,10 @@ fn activities_as_channels_send_them_are_accepted() {
     let mut read = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "json")
+        {
             read += usize::from(check(&std::fs::read_to_string(&path).unwrap()));
         }
     }

@@ -32,21 +32,43 @@ struct Route {
 
 /// Every route, for GET and HEAD, for whoever reaches the admin address.
 const ROUTES: &[Route] = &[
-    Route { path: "/healthz", answer: |_| text("ok\n") },
-    Route { path: "/readyz", answer: Admin::readiness },
-    Route { path: "/metrics", answer: Admin::metrics },
+    Route {
+        path: "/healthz",
+        answer: |_| text("ok\n"),
+    },
+    Route {
+        path: "/readyz",
+        answer: Admin::readiness,
+    },
+    Route {
+        path: "/metrics",
+        answer: Admin::metrics,
+    },
 ];
 
 impl Admin {
     fn readiness(&self) -> Response<Body> {
-        let mut missing: Vec<String> =
-            self.keyring.missing().into_iter().map(|cloud| format!("keys of cloud {cloud:?}")).collect();
+        let mut missing: Vec<String> = self
+            .keyring
+            .missing()
+            .into_iter()
+            .map(|cloud| format!("keys of cloud {cloud:?}"))
+            .collect();
         if self.draining.is_cancelled() {
             missing.push("draining".to_owned());
         }
-        let status = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let mut response = text(format!("{}\n", json!({ "ready": missing.is_empty(), "missing": missing })));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let status = if missing.is_empty() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        let mut response = text(format!(
+            "{}\n",
+            json!({ "ready": missing.is_empty(), "missing": missing })
+        ));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *response.status_mut() = status;
         response
     }
@@ -57,14 +79,19 @@ impl Admin {
             metrics.keys_age(&issuer, seconds);
         }
         let mut response = text(metrics.render());
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Metrics::MEDIA_TYPE));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(Metrics::MEDIA_TYPE));
         response
     }
 }
 
 impl Door for Admin {
     async fn answer(self: Arc<Self>, request: Request<Incoming>, _peer: Peer) -> Response<Body> {
-        let Some(route) = ROUTES.iter().find(|route| route.path == request.uri().path()) else {
+        let Some(route) = ROUTES
+            .iter()
+            .find(|route| route.path == request.uri().path())
+        else {
             let mut response = text("not found: there are /healthz, /readyz and /metrics\n");
             *response.status_mut() = StatusCode::NOT_FOUND;
             return response;
@@ -72,7 +99,9 @@ impl Door for Admin {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut response = text("only GET\n");
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
         (route.answer)(&self)
@@ -88,7 +117,10 @@ impl Door for Admin {
 fn text(content: impl Into<bytes::Bytes>) -> Response<Body> {
     let mut response = Response::new(body::full(content));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

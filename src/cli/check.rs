@@ -18,7 +18,10 @@ pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Ex
     let (settings, problems) = match config::load(path, flags) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
-            problems.extend(of_certificate(&loaded.settings.server.tls, loaded.certificate_line));
+            problems.extend(of_certificate(
+                &loaded.settings.server.tls,
+                loaded.certificate_line,
+            ));
             (Some(loaded.settings), problems)
         }
         Err(problems) => (None, problems),
@@ -31,7 +34,11 @@ pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Ex
             Ok(Exit::Good)
         }
         _ => {
-            writeln!(out, "{file}: {}; botgate does not start with it", counted(&problems))?;
+            writeln!(
+                out,
+                "{file}: {}; botgate does not start with it",
+                counted(&problems)
+            )?;
             Ok(Exit::Configuration)
         }
     }
@@ -39,7 +46,9 @@ pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Ex
 
 /// What is wrong inside the certificate's files. Nothing is made or written: a check has no effects.
 fn of_certificate(tls: &Tls, line: Option<u32>) -> Vec<Problem> {
-    let TlsSource::Files { cert, key } = &tls.source else { return Vec::new() };
+    let TlsSource::Files { cert, key } = &tls.source else {
+        return Vec::new();
+    };
     let problem = |severity, what: String, hint: String| Problem {
         severity,
         at: "server.tls".to_owned(),
@@ -51,11 +60,24 @@ fn of_certificate(tls: &Tls, line: Option<u32>) -> Vec<Problem> {
         Ok(certificate) => certificate
             .warnings
             .into_iter()
-            .map(|warning| problem(Severity::Warning, format!("certificate: {warning}"), String::new()))
+            .map(|warning| {
+                problem(
+                    Severity::Warning,
+                    format!("certificate: {warning}"),
+                    String::new(),
+                )
+            })
             .collect(),
         Err(wrong) => {
-            let file = wrong.path.map(|path| format!("{}: ", path.display())).unwrap_or_default();
-            vec![problem(Severity::Error, format!("{file}{}", wrong.what), wrong.hint)]
+            let file = wrong
+                .path
+                .map(|path| format!("{}: ", path.display()))
+                .unwrap_or_default();
+            vec![problem(
+                Severity::Error,
+                format!("{file}{}", wrong.what),
+                wrong.hint,
+            )]
         }
     }
 }
@@ -64,13 +86,20 @@ fn write_problems(problems: &[Problem], file: &str, out: &mut dyn Write) -> io::
     for problem in problems {
         writeln!(out, "{}", problem.in_file(file))?;
     }
-    if problems.is_empty() { Ok(()) } else { writeln!(out) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        writeln!(out)
+    }
 }
 
 /// `2 errors, 1 warning`.
 fn counted(problems: &[Problem]) -> String {
     let count = |severity: Severity| {
-        let number = problems.iter().filter(|problem| problem.severity == severity).count();
+        let number = problems
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count();
         match number {
             0 => format!("no {}s", severity.word()),
             1 => format!("1 {}", severity.word()),
@@ -90,7 +119,12 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let mut out = Vec::new();
         let outcome = run(&path, StartFlags::default(), &mut out).unwrap();
-        (outcome, String::from_utf8(out).unwrap().replace(dir.path().to_str().unwrap(), "DIR"))
+        (
+            outcome,
+            String::from_utf8(out)
+                .unwrap()
+                .replace(dir.path().to_str().unwrap(), "DIR"),
+        )
     }
 
     const GOOD: &str = r#"
@@ -137,21 +171,42 @@ per_user = { rate = "10/m", burst = 3 }
 
     #[test]
     fn a_refused_file_is_told_with_every_problem_and_no_posture() {
-        let (outcome, said) = checked(&GOOD.replace("listen =", "lisen =").replace("backend =", "# backend ="));
+        let (outcome, said) = checked(
+            &GOOD
+                .replace("listen =", "lisen =")
+                .replace("backend =", "# backend ="),
+        );
         assert_eq!(outcome, Exit::Configuration);
         let lines: Vec<&str> = said.lines().collect();
-        assert_eq!(lines.first(), Some(&"DIR/gateway.toml:3: error: server.lisen is not a key that botgate knows"));
+        assert_eq!(
+            lines.first(),
+            Some(&"DIR/gateway.toml:3: error: server.lisen is not a key that botgate knows")
+        );
         assert_eq!(lines.get(1), Some(&"    hint: did you mean \"listen\"?"));
-        assert!(said.ends_with("DIR/gateway.toml: 3 errors, 1 warning; botgate does not start with it\n"), "{said}");
+        assert!(
+            said.ends_with(
+                "DIR/gateway.toml: 3 errors, 1 warning; botgate does not start with it\n"
+            ),
+            "{said}"
+        );
         assert!(!said.contains("bot helpdesk\n"), "{said}");
     }
 
     #[test]
     fn a_file_that_is_not_there_is_a_problem_of_its_own() {
         let mut out = Vec::new();
-        let outcome = run(Path::new("no/such/gateway.toml"), StartFlags::default(), &mut out).unwrap();
+        let outcome = run(
+            Path::new("no/such/gateway.toml"),
+            StartFlags::default(),
+            &mut out,
+        )
+        .unwrap();
         assert_eq!(outcome, Exit::Configuration);
-        assert!(String::from_utf8(out).unwrap().starts_with("no/such/gateway.toml: error: cannot be read"));
+        assert!(
+            String::from_utf8(out)
+                .unwrap()
+                .starts_with("no/such/gateway.toml: error: cannot be read")
+        );
     }
 
     #[test]
@@ -161,7 +216,10 @@ per_user = { rate = "10/m", burst = 3 }
         let outcome = run(&path, StartFlags::default(), &mut out).unwrap();
         let said = String::from_utf8(out).unwrap();
         assert_eq!(outcome, Exit::Good, "{said}");
-        assert!(said.ends_with("gateway.toml: no errors, 2 warnings\n"), "{said}");
+        assert!(
+            said.ends_with("gateway.toml: no errors, 2 warnings\n"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -170,9 +228,13 @@ per_user = { rate = "10/m", burst = 3 }
             let rate = format!(
                 "[server]\nlisten = \"127.0.0.1:1\"\nlimits.requests_per_ip = {{ rate = \"{text}\", burst = 5 }}\n"
             );
-            let (_, said) = checked(&GOOD.replace("[server]\nlisten = \"127.0.0.1:8443\"\n", &rate));
+            let (_, said) =
+                checked(&GOOD.replace("[server]\nlisten = \"127.0.0.1:8443\"\n", &rate));
             let shown = if text == "600/h" { "10/m" } else { text };
-            assert!(said.contains(&format!("{shown} (burst 5) per address")), "{text}\n{said}");
+            assert!(
+                said.contains(&format!("{shown} (burst 5) per address")),
+                "{text}\n{said}"
+            );
         }
     }
 }

@@ -10,7 +10,10 @@ const WITHIN: Duration = Duration::from_secs(3);
 
 /// Exit 0 if `url` answers 200 within 3 s.
 pub(super) fn run(url: &Uri) -> Exit {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = writeln!(io::stderr(), "botgate: {error}");

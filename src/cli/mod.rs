@@ -94,7 +94,9 @@ impl From<Exit> for ExitCode {
 /// Runs the command that the process was started with. Exits 2 on usage errors.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let flags = |options: &RunOptions| StartFlags { allow_self_signed: options.allow_self_signed };
+    let flags = |options: &RunOptions| StartFlags {
+        allow_self_signed: options.allow_self_signed,
+    };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(options) => run::run(&options.config, flags(&options)),
         Command::Check { file, options } => {
@@ -103,7 +105,11 @@ pub fn main() -> ExitCode {
         }
         Command::Demo { keep_running } => demo::main(keep_running),
         Command::Reasons { markdown } => {
-            let style = if markdown { reasons::Style::Markdown } else { reasons::Style::Text };
+            let style = if markdown {
+                reasons::Style::Markdown
+            } else {
+                reasons::Style::Text
+            };
             told(reasons::run(style, &mut io::stdout().lock()).map(|()| Exit::Good))
         }
         Command::Healthcheck { url } => healthcheck::run(&url),

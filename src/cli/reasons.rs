@@ -35,11 +35,18 @@ pub fn markdown() -> String {
 }
 
 fn text() -> String {
-    let width = Reason::ALL.iter().map(|reason| reason.code().len()).max().unwrap_or_default();
+    let width = Reason::ALL
+        .iter()
+        .map(|reason| reason.code().len())
+        .max()
+        .unwrap_or_default();
     let mut table = format!("{:width$}  STATUS  FAULT     MEANING\n", "CODE");
     for reason in Reason::ALL {
         let (code, status, fault) = (reason.code(), reason.status(), reason.fault().word());
-        table.push_str(&format!("{code:width$}  {status:<6}  {fault:<8}  {}\n", reason.meaning()));
+        table.push_str(&format!(
+            "{code:width$}  {status:<6}  {fault:<8}  {}\n",
+            reason.meaning()
+        ));
     }
     table
 }
@@ -57,8 +64,14 @@ mod tests {
             let rows: Vec<&str> = table.lines().skip(head).collect();
             assert_eq!(rows.len(), Reason::ALL.len(), "{style:?}");
             for (row, reason) in rows.iter().zip(Reason::ALL) {
-                assert!(row.contains(reason.code()) && row.contains(&reason.status().to_string()), "{row}");
-                assert!(row.contains(reason.fault().word()) && row.contains(reason.meaning()), "{row}");
+                assert!(
+                    row.contains(reason.code()) && row.contains(&reason.status().to_string()),
+                    "{row}"
+                );
+                assert!(
+                    row.contains(reason.fault().word()) && row.contains(reason.meaning()),
+                    "{row}"
+                );
             }
         }
     }
@@ -68,7 +81,10 @@ mod tests {
         let table = text();
         let column = table.lines().next().unwrap().find("STATUS").unwrap();
         for row in table.lines().skip(1) {
-            assert!(row[column..].starts_with(|c: char| c.is_ascii_digit()), "{row}");
+            assert!(
+                row[column..].starts_with(|c: char| c.is_ascii_digit()),
+                "{row}"
+            );
             assert!(row[..column].ends_with("  "), "{row}");
         }
     }

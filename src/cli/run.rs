@@ -13,23 +13,42 @@ const DROP_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
-    let Loaded { settings, warnings, .. } = match config::load(path, flags) {
+    let Loaded {
+        settings, warnings, ..
+    } = match config::load(path, flags) {
         Ok(loaded) => loaded,
         Err(problems) => {
             let mut out = io::stderr().lock();
             for problem in &problems {
                 let _ = writeln!(out, "{}", problem.in_file(&path.display().to_string()));
             }
-            let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
-            let _ = writeln!(out, "botgate: {errors} problem(s) in {}; not started", path.display());
+            let errors = problems
+                .iter()
+                .filter(|problem| problem.severity == Severity::Error)
+                .count();
+            let _ = writeln!(
+                out,
+                "botgate: {errors} problem(s) in {}; not started",
+                path.display()
+            );
             return Exit::Configuration;
         }
     };
     let log = observe::start(&settings.log);
     for warning in &warnings {
-        tracing::warn!(event = "config_warning", line = warning.line, hint = warning.hint, "{} {}", warning.at, warning.what);
+        tracing::warn!(
+            event = "config_warning",
+            line = warning.line,
+            hint = warning.hint,
+            "{} {}",
+            warning.at,
+            warning.what
+        );
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error, Exit::Internal),
     };

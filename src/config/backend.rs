@@ -13,20 +13,35 @@ pub(super) fn read(bot: &Section<'_>, listen: &[SocketAddr]) -> Option<Backend> 
     let timeouts = bot.table("timeouts");
     let connect_timeout = timeouts.duration("connect", seconds(2), MOMENT..=hours(1));
     let response_timeout = timeouts.duration("response", seconds(30), MOMENT..=hours(1));
-    if timeouts.text("acknowledge_after").is_some_and(|text| !text.value.is_empty()) {
+    if timeouts
+        .text("acknowledge_after")
+        .is_some_and(|text| !text.value.is_empty())
+    {
         timeouts.duration("acknowledge_after", MOMENT, MOMENT..=hours(1));
-        timeouts.not_yet("acknowledge_after", "early acknowledgement", "remove it, or set it to \"\"");
+        timeouts.not_yet(
+            "acknowledge_after",
+            "early acknowledgement",
+            "remove it, or set it to \"\"",
+        );
     }
     let url = url(bot, listen);
     let tls = tls(&bot.table("backend_tls"), url.as_ref());
-    Some(Backend { url: url?, connect_timeout, response_timeout, tls })
+    Some(Backend {
+        url: url?,
+        connect_timeout,
+        response_timeout,
+        tls,
+    })
 }
 
-const EXAMPLE: &str = "write where the bot listens, such as backend = \"http://127.0.0.1:3978/api/messages\"";
+const EXAMPLE: &str =
+    "write where the bot listens, such as backend = \"http://127.0.0.1:3978/api/messages\"";
 
 fn url(bot: &Section<'_>, listen: &[SocketAddr]) -> Option<Url> {
     if !bot.is_list("backend") {
-        return bot.required("backend", EXAMPLE).and_then(|text| checked(&text, listen));
+        return bot
+            .required("backend", EXAMPLE)
+            .and_then(|text| checked(&text, listen));
     }
     let texts = bot.list("backend");
     match texts.as_slice() {
@@ -73,13 +88,28 @@ fn checked(text: &Text<'_>, listen: &[SocketAddr]) -> Option<Url> {
         }
     };
     let wrong = if !url.username().is_empty() || url.password().is_some() {
-        Some(("holds a user name or password", "remove them; the channel's own token is what the bot checks"))
+        Some((
+            "holds a user name or password",
+            "remove them; the channel's own token is what the bot checks",
+        ))
     } else if url.fragment().is_some() {
-        Some(("holds a \"#\" and what follows it", "remove it; a fragment is never sent"))
-    } else if !after_scheme.trim_start_matches(|c| !matches!(c, '/' | '?')).starts_with('/') {
-        Some(("has no path", "add the path of the bot's messaging endpoint, usually /api/messages"))
+        Some((
+            "holds a \"#\" and what follows it",
+            "remove it; a fragment is never sent",
+        ))
+    } else if !after_scheme
+        .trim_start_matches(|c| !matches!(c, '/' | '?'))
+        .starts_with('/')
+    {
+        Some((
+            "has no path",
+            "add the path of the bot's messaging endpoint, usually /api/messages",
+        ))
     } else if is_self(&url, listen) {
-        Some(("is an address that this gateway itself listens on", "name the port the bot listens on"))
+        Some((
+            "is an address that this gateway itself listens on",
+            "name the port the bot listens on",
+        ))
     } else {
         None
     };
@@ -98,13 +128,19 @@ fn is_self(url: &Url, listen: &[SocketAddr]) -> bool {
         Some(Host::Ipv6(ip)) => ip.into(),
         Some(Host::Domain(_)) | None => return false,
     };
-    let catches = |address: &SocketAddr| address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback());
-    listen.iter().any(|address| url.port_or_known_default() == Some(address.port()) && catches(address))
+    let catches = |address: &SocketAddr| {
+        address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback())
+    };
+    listen
+        .iter()
+        .any(|address| url.port_or_known_default() == Some(address.port()) && catches(address))
 }
 
 fn tls(section: &Section<'_>, url: Option<&Url>) -> BackendTls {
     let set = |key: &str| section.text(key).is_some_and(|text| !text.value.is_empty());
-    let first = ["ca", "client_cert", "client_key", "server_name"].into_iter().find(|key| set(key));
+    let first = ["ca", "client_cert", "client_key", "server_name"]
+        .into_iter()
+        .find(|key| set(key));
     if let (Some(key), Some("http")) = (first, url.map(Url::scheme)) {
         section.error(
             key,
@@ -118,8 +154,16 @@ fn tls(section: &Section<'_>, url: Option<&Url>) -> BackendTls {
         warn_if_readable(section, "client_key", &path);
     }
     match (set("client_cert"), set("client_key")) {
-        (true, false) => section.error("client_cert", "has no client_key beside it", "set both, or neither"),
-        (false, true) => section.error("client_key", "has no client_cert beside it", "set both, or neither"),
+        (true, false) => section.error(
+            "client_cert",
+            "has no client_key beside it",
+            "set both, or neither",
+        ),
+        (false, true) => section.error(
+            "client_key",
+            "has no client_cert beside it",
+            "set both, or neither",
+        ),
         (true, true) | (false, false) => {}
     }
     BackendTls {
@@ -147,7 +191,9 @@ pub(super) fn pem(section: &Section<'_>, key: &str, marker: &str) -> Option<Vec<
 }
 
 fn server_name(section: &Section<'_>) -> Option<String> {
-    let text = section.text("server_name").filter(|text| !text.value.is_empty())?;
+    let text = section
+        .text("server_name")
+        .filter(|text| !text.value.is_empty())?;
     if Host::parse(&text.value).is_err() || text.value.contains(':') {
         text.error(
             format!("is {}, which is not a host name", text.shown()),

@@ -27,7 +27,12 @@ impl Bots {
     /// What the bots mean for how the gateway may listen.
     pub(super) fn as_guests(&self) -> Guests {
         Guests {
-            hosts: self.bots.iter().flat_map(|bot| &bot.route.hosts).cloned().collect(),
+            hosts: self
+                .bots
+                .iter()
+                .flat_map(|bot| &bot.route.hosts)
+                .cloned()
+                .collect(),
             any_public: self.clouds.iter().any(|cloud| is_built_in(&cloud.name)),
         }
     }
@@ -37,7 +42,11 @@ impl Bots {
 pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots {
     let sections = root.tables("bots");
     if sections.is_empty() && (!root.has("bots") || root.is_list("bots")) {
-        root.error("bots", "has no entry", "describe your bot: [[bots]], then name, app_id and backend");
+        root.error(
+            "bots",
+            "has no entry",
+            "describe your bot: [[bots]], then name, app_id and backend",
+        );
     }
     let mut clouds = Vec::new();
     let mut bots = Vec::new();
@@ -45,7 +54,12 @@ pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots 
     for section in &sections {
         let identity = identity::read(section);
         bots.extend(
-            bot(section, &identity, surroundings, &mut clouds).map(|bot| Arc::new(Bot { index: bots.len(), ..bot })),
+            bot(section, &identity, surroundings, &mut clouds).map(|bot| {
+                Arc::new(Bot {
+                    index: bots.len(),
+                    ..bot
+                })
+            }),
         );
         identities.push(identity);
     }
@@ -68,12 +82,19 @@ fn bot(
     let backend = backend::read(section, around.listen);
     refuse_later(section);
     let cloud = cloud?;
-    let position = used.iter().position(|known| known.name == cloud.name).unwrap_or_else(|| {
-        used.push(Arc::new(cloud.clone()));
-        used.len().saturating_sub(1)
-    });
+    let position = used
+        .iter()
+        .position(|known| known.name == cloud.name)
+        .unwrap_or_else(|| {
+            used.push(Arc::new(cloud.clone()));
+            used.len().saturating_sub(1)
+        });
     let root = |kind: TokenKind| match kind {
-        TokenKind::Channel => Root { kind, issuer: cloud.channel_issuer.clone(), cloud: position },
+        TokenKind::Channel => Root {
+            kind,
+            issuer: cloud.channel_issuer.clone(),
+            cloud: position,
+        },
     };
     Some(Bot {
         index: 0,
@@ -93,13 +114,17 @@ fn bot(
 
 fn app_id(section: &Section<'_>) -> Option<String> {
     const PLACEHOLDER: &str = "00000000-0000-0000-0000-000000000000";
-    const HINT: &str = "put the bot's Microsoft App ID here (Azure portal: Azure Bot, Configuration)";
+    const HINT: &str =
+        "put the bot's Microsoft App ID here (Azure portal: Azure Bot, Configuration)";
     let text = section.required("app_id", HINT)?;
     // Entra application ids are GUIDs just as tenant ids are, in the same form.
     if text.value == PLACEHOLDER {
         text.warn("is a placeholder: no real token will be accepted", HINT);
     } else if TenantId::parse(&text.value).is_none() {
-        text.warn(format!("is {}, which is not a GUID as App IDs are", text.shown()), HINT);
+        text.warn(
+            format!("is {}, which is not a GUID as App IDs are", text.shown()),
+            HINT,
+        );
     }
     Some(text.value)
 }
@@ -120,7 +145,10 @@ fn cloud<'c>(section: &Section<'_>, clouds: &'c [Cloud]) -> Option<&'c Cloud> {
                 names().collect::<Vec<_>>().join(", ")
             ),
         };
-        text.error(format!("is {}, a cloud that botgate does not know", text.shown()), hint);
+        text.error(
+            format!("is {}, a cloud that botgate does not know", text.shown()),
+            hint,
+        );
     }
     cloud
 }
@@ -147,11 +175,18 @@ fn kinds(section: &Section<'_>) -> Vec<TokenKind> {
                 Some(kind) => format!("did you mean \"{kind}\"?"),
                 None => "write accept = [\"channel\"]".to_owned(),
             };
-            text.error(format!("is {}, which is no kind of token", text.shown()), hint);
+            text.error(
+                format!("is {}, which is no kind of token", text.shown()),
+                hint,
+            );
         }
     }
     if texts.is_empty() && section.is_list("accept") {
-        section.error("accept", "is empty, so no token would be accepted", "write accept = [\"channel\"]");
+        section.error(
+            "accept",
+            "is empty, so no token would be accepted",
+            "write accept = [\"channel\"]",
+        );
     }
     kinds
 }
@@ -172,17 +207,37 @@ fn refuse_later(bot: &Section<'_>) {
     if health.duration("every", seconds(5), MOMENT..=hours(1)) != seconds(5) {
         health.no_effect_yet("every", "health checks of the bot");
     }
-    if health.text("path").is_some_and(|path| !path.value.is_empty()) {
-        health.not_yet("path", "health checks of the bot", "remove it, or set it to \"\"");
+    if health
+        .text("path")
+        .is_some_and(|path| !path.value.is_empty())
+    {
+        health.not_yet(
+            "path",
+            "health checks of the bot",
+            "remove it, or set it to \"\"",
+        );
     }
     let callers = bot.table("callers");
-    if callers.one_of("mode", Mode::Enforce, &[("enforce", Mode::Enforce), ("report", Mode::Report)]) == Mode::Report {
+    if callers.one_of(
+        "mode",
+        Mode::Enforce,
+        &[("enforce", Mode::Enforce), ("report", Mode::Report)],
+    ) == Mode::Report
+    {
         callers.no_effect_yet("mode", "bots as callers");
     }
     if !callers.list("allow").is_empty() {
-        callers.not_yet("allow", "bots as callers", "remove it, or set it to []; only channels can call");
+        callers.not_yet(
+            "allow",
+            "bots as callers",
+            "remove it, or set it to []; only channels can call",
+        );
     }
-    if bot.table("redelivery").duration("window", Duration::ZERO, Duration::ZERO..=hours(1)) > Duration::ZERO {
+    if bot
+        .table("redelivery")
+        .duration("window", Duration::ZERO, Duration::ZERO..=hours(1))
+        > Duration::ZERO
+    {
         bot.table("redelivery").not_yet(
             "window",
             "recognising redelivered activities",

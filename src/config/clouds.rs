@@ -7,7 +7,10 @@ use url::{Host, Url};
 
 /// Every cloud a bot can name: the built-in ones, then those of the file.
 pub(super) fn read(root: &Section<'_>) -> Vec<Cloud> {
-    let mut clouds: Vec<Cloud> = BUILT_IN.iter().map(|built_in| built_in.to_cloud()).collect();
+    let mut clouds: Vec<Cloud> = BUILT_IN
+        .iter()
+        .map(|built_in| built_in.to_cloud())
+        .collect();
     let section = root.table("clouds");
     for name in section.keys() {
         if is_built_in(name) {
@@ -34,7 +37,9 @@ pub(super) fn is_built_in(name: &str) -> bool {
 /// Whether a name is short and plain enough for logs, metric labels and file names.
 pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'))
         && name.bytes().any(|b| b != b'.')
 }
 
@@ -50,7 +55,11 @@ pub(super) fn hosts<'t>(entries: &'t [Text<'_>]) -> Vec<&'t str> {
             false
         }
     };
-    entries.iter().filter(usable).map(|text| text.value.as_str()).collect()
+    entries
+        .iter()
+        .filter(usable)
+        .map(|text| text.value.as_str())
+        .collect()
 }
 
 fn cloud(name: &str, section: &Section<'_>) -> Cloud {
@@ -70,25 +79,38 @@ fn cloud(name: &str, section: &Section<'_>) -> Cloud {
     let value = |text: Option<Text<'_>>| text.map(|text| text.value).unwrap_or_default();
     let metadata = "write the URL of the OpenID metadata document that names the Connector's keys";
     let channel_metadata = section.required("channel_metadata", metadata);
-    let entra_metadata = section.text("entra_metadata").filter(|text| !text.value.is_empty());
+    let entra_metadata = section
+        .text("entra_metadata")
+        .filter(|text| !text.value.is_empty());
     for url in channel_metadata.iter().chain(&entra_metadata) {
         check_metadata(url);
     }
-    let issuer = "write the iss claim of the Connector's tokens, such as \"https://api.botframework.com\"";
+    let issuer =
+        "write the iss claim of the Connector's tokens, such as \"https://api.botframework.com\"";
     Cloud {
         name: name.to_owned(),
         channel_metadata: value(channel_metadata),
         channel_issuer: value(section.required("channel_issuer", issuer)),
         entra_metadata: value(entra_metadata),
-        entra_issuers: section.list("entra_issuers").into_iter().map(|text| text.value).collect(),
-        service_url_hosts: hosts(&section.list("service_url_hosts")).into_iter().map(str::to_owned).collect(),
+        entra_issuers: section
+            .list("entra_issuers")
+            .into_iter()
+            .map(|text| text.value)
+            .collect(),
+        service_url_hosts: hosts(&section.list("service_url_hosts"))
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
     }
 }
 
 /// Keys that came over plain http could be anyone's; on this very machine nobody stands between.
 fn check_metadata(text: &Text<'_>) {
-    const HINT: &str = "write an https URL; plain http is for this machine only (127.0.0.1, [::1], localhost)";
-    let url = Url::parse(&text.value).ok().filter(|url| url.has_host() && text.value.contains("://"));
+    const HINT: &str =
+        "write an https URL; plain http is for this machine only (127.0.0.1, [::1], localhost)";
+    let url = Url::parse(&text.value)
+        .ok()
+        .filter(|url| url.has_host() && text.value.contains("://"));
     let Some(url) = url else {
         return text.error("is not a URL", HINT);
     };
@@ -99,7 +121,10 @@ fn check_metadata(text: &Text<'_>) {
         None => false,
     };
     if !url.username().is_empty() || url.password().is_some() {
-        text.error("holds a user name or password", "metadata is public; write the URL without them");
+        text.error(
+            "holds a user name or password",
+            "metadata is public; write the URL without them",
+        );
     } else if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback) {
         text.error(format!("is {}, which is not https", text.shown()), HINT);
     }

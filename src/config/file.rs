@@ -39,22 +39,52 @@ pub(super) struct Section<'a> {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(text: &'a str, dir: &'a Path, environment: Environment<'a>) -> Self {
-        Self { text, dir, environment, found: Cell::default() }
+        Self {
+            text,
+            dir,
+            environment,
+            found: Cell::default(),
+        }
     }
 
     pub(super) fn root(&'a self, table: &'a DeTable<'a>) -> Section<'a> {
-        Section { reading: self, table: Some(table), place: Place { at: String::new(), offset: None } }
+        Section {
+            reading: self,
+            table: Some(table),
+            place: Place {
+                at: String::new(),
+                offset: None,
+            },
+        }
     }
 
     /// The 1-based line of a byte offset.
     pub(super) fn line(&self, offset: usize) -> u32 {
-        let before = self.text.as_bytes().iter().take(offset).filter(|b| **b == b'\n').count();
+        let before = self
+            .text
+            .as_bytes()
+            .iter()
+            .take(offset)
+            .filter(|b| **b == b'\n')
+            .count();
         u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1)
     }
 
-    pub(super) fn note(&self, severity: Severity, place: &Place, what: impl Into<String>, hint: impl Into<String>) {
+    pub(super) fn note(
+        &self,
+        severity: Severity,
+        place: &Place,
+        what: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let line = place.offset.map(|offset| self.line(offset));
-        let problem = Problem { severity, at: place.at.clone(), line, what: what.into(), hint: hint.into() };
+        let problem = Problem {
+            severity,
+            at: place.at.clone(),
+            line,
+            what: what.into(),
+            hint: hint.into(),
+        };
         let mut found = self.found.take();
         found.push((place.offset.unwrap_or(usize::MAX), problem));
         self.found.set(found);
@@ -84,32 +114,46 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &'a str> {
-        self.table.into_iter().flat_map(|table| table.keys()).map(|key| key.get_ref().as_ref())
+        self.table
+            .into_iter()
+            .flat_map(|table| table.keys())
+            .map(|key| key.get_ref().as_ref())
     }
 
     /// The place of a key; of one that is not there, the place of its table.
     pub(super) fn place(&self, key: &str) -> Place {
         let written = self.table.and_then(|table| table.get_key_value(key));
-        let offset = written.map(|(key, _)| key.span().start).or(self.place.offset);
-        Place { at: joined(&self.place.at, key), offset }
+        let offset = written
+            .map(|(key, _)| key.span().start)
+            .or(self.place.offset);
+        Place {
+            at: joined(&self.place.at, key),
+            offset,
+        }
     }
 
     /// The line of a key; of one that is not there, the line of its table.
     pub(super) fn line(&self, key: &str) -> Option<u32> {
-        self.place(key).offset.map(|offset| self.reading.line(offset))
+        self.place(key)
+            .offset
+            .map(|offset| self.reading.line(offset))
     }
 
     pub(super) fn error(&self, key: &str, what: impl Into<String>, hint: impl Into<String>) {
-        self.reading.note(Severity::Error, &self.place(key), what, hint);
+        self.reading
+            .note(Severity::Error, &self.place(key), what, hint);
     }
 
     pub(super) fn warn(&self, key: &str, what: impl Into<String>, hint: impl Into<String>) {
-        self.reading.note(Severity::Warning, &self.place(key), what, hint);
+        self.reading
+            .note(Severity::Warning, &self.place(key), what, hint);
     }
 
     /// Warns about a key that only matters to a feature that this version does not have.
     pub(super) fn no_effect_yet(&self, key: &str, feature: &str) {
-        let what = format!("has no effect yet: it belongs to {feature}, which botgate does not yet support");
+        let what = format!(
+            "has no effect yet: it belongs to {feature}, which botgate does not yet support"
+        );
         self.warn(key, what, "remove it, or leave it for a later version");
     }
 
@@ -120,7 +164,8 @@ impl<'a> Section<'a> {
 
     /// Refuses a table whose whole feature this version does not have.
     pub(super) fn not_yet_here(&self, feature: &str, instead: &str) {
-        self.reading.note(Severity::Error, &self.place, not_yet(feature), instead);
+        self.reading
+            .note(Severity::Error, &self.place, not_yet(feature), instead);
     }
 
     /// A table inside this one; one that is not there reads as empty and points to this one.
@@ -131,23 +176,48 @@ impl<'a> Section<'a> {
         {
             let header = unindexed(&self.place(key).at);
             let hint = format!("write it as a table: [{header}], with its keys on the lines below");
-            self.error(key, format!("is {}, wanted a table", described(value.get_ref())), hint);
+            self.error(
+                key,
+                format!("is {}, wanted a table", described(value.get_ref())),
+                hint,
+            );
         }
-        let table = value.filter(|value| value.get_ref().is_table()).and_then(|_| self.inside(key).into_iter().next());
-        let place = Place { at: joined(&self.place.at, key), offset: self.place.offset };
-        table.unwrap_or(Section { reading: self.reading, table: None, place })
+        let table = value
+            .filter(|value| value.get_ref().is_table())
+            .and_then(|_| self.inside(key).into_iter().next());
+        let place = Place {
+            at: joined(&self.place.at, key),
+            offset: self.place.offset,
+        };
+        table.unwrap_or(Section {
+            reading: self.reading,
+            table: None,
+            place,
+        })
     }
 
     /// The tables of `[[key]]`, in order. A single `[key]` is refused, and read all the same.
     pub(super) fn tables(&self, key: &str) -> Vec<Section<'a>> {
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
         let wrong = match value.get_ref() {
-            DeValue::Array(items) => items.iter().map(toml::Spanned::get_ref).find(|item| !item.is_table()),
+            DeValue::Array(items) => items
+                .iter()
+                .map(toml::Spanned::get_ref)
+                .find(|item| !item.is_table()),
             other => Some(other),
         };
         if let Some(wrong) = wrong {
-            let hint = format!("begin each entry with [[{}]], in two brackets", unindexed(&self.place(key).at));
-            self.error(key, format!("is {}, wanted a list of tables", described(wrong)), hint);
+            let hint = format!(
+                "begin each entry with [[{}]], in two brackets",
+                unindexed(&self.place(key).at)
+            );
+            self.error(
+                key,
+                format!("is {}, wanted a list of tables", described(wrong)),
+                hint,
+            );
         }
         self.inside(key)
     }
@@ -156,14 +226,25 @@ impl<'a> Section<'a> {
     pub(super) fn inside(&self, key: &str) -> Vec<Section<'a>> {
         let at = joined(&self.place.at, key);
         let section = |at: String, value: &'a toml::Spanned<DeValue<'a>>| {
-            let place = Place { at, offset: Some(value.span().start) };
-            value.get_ref().as_table().map(|table| Section { reading: self.reading, table: Some(table), place })
+            let place = Place {
+                at,
+                offset: Some(value.span().start),
+            };
+            value.get_ref().as_table().map(|table| Section {
+                reading: self.reading,
+                table: Some(table),
+                place,
+            })
         };
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
         match value.get_ref().as_array() {
             Some(items) => {
                 let indexed = items.iter().enumerate();
-                indexed.filter_map(|(index, item)| section(format!("{at}[{index}]"), item)).collect()
+                indexed
+                    .filter_map(|(index, item)| section(format!("{at}[{index}]"), item))
+                    .collect()
             }
             None => section(at, value).into_iter().collect(),
         }
@@ -181,9 +262,20 @@ pub(super) fn not_yet(feature: &str) -> String {
 
 /// The path of a key: `bots[0]` and `tenants` make `bots[0].tenants`.
 pub(super) fn joined(at: &str, key: &str) -> String {
-    let is_bare = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    let key = if is_bare { key.to_owned() } else { format!("{key:?}") };
-    if at.is_empty() { key } else { format!("{at}.{key}") }
+    let is_bare = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    let key = if is_bare {
+        key.to_owned()
+    } else {
+        format!("{key:?}")
+    };
+    if at.is_empty() {
+        key
+    } else {
+        format!("{at}.{key}")
+    }
 }
 
 /// The path as it stands in a table header: `bots[0].tenants` is `[bots.tenants]`.

@@ -14,7 +14,10 @@ pub(super) struct Identity {
 
 /// `name`, `hosts` and `path`.
 pub(super) fn read(section: &Section<'_>) -> Identity {
-    Identity { name: name(section), route: route(section) }
+    Identity {
+        name: name(section),
+        route: route(section),
+    }
 }
 
 /// Two bots that a request, or a reader of the log, could not tell apart.
@@ -24,25 +27,46 @@ pub(super) fn refuse_twins(sections: &[Section<'_>], bots: &[Identity]) {
         for (other_section, other) in numbered().take(index) {
             let line = |key: &str| other_section.line(key).unwrap_or_default();
             if bot.name.is_some() && bot.name == other.name {
-                let what = format!("is also the name of {} (line {})", other_section.at(), line("name"));
+                let what = format!(
+                    "is also the name of {} (line {})",
+                    other_section.at(),
+                    line("name")
+                );
                 section.error("name", what, "give each bot a name of its own");
             }
             let any_host = bot.route.hosts.is_empty() && other.route.hosts.is_empty();
-            let same_host = bot.route.hosts.iter().find(|host| other.route.hosts.contains(host));
+            let same_host = bot
+                .route
+                .hosts
+                .iter()
+                .find(|host| other.route.hosts.contains(host));
             if bot.route.path == other.route.path && (any_host || same_host.is_some()) {
                 let host = same_host.map_or("any host", String::as_str);
-                let what =
-                    format!("is served at {host} and the same path as {} (line {})", other_section.at(), line("path"));
-                section.error("path", what, "give each bot its own path, or hosts of its own");
+                let what = format!(
+                    "is served at {host} and the same path as {} (line {})",
+                    other_section.at(),
+                    line("path")
+                );
+                section.error(
+                    "path",
+                    what,
+                    "give each bot its own path, or hosts of its own",
+                );
             }
         }
     }
 }
 
 fn name(section: &Section<'_>) -> Option<String> {
-    let text = section.required("name", "write name = \"helpdesk\": it appears in logs and metrics")?;
+    let text = section.required(
+        "name",
+        "write name = \"helpdesk\": it appears in logs and metrics",
+    )?;
     if !is_name(&text.value) {
-        text.error(format!("is {}, which is not a usable name", text.shown()), NAME_HINT);
+        text.error(
+            format!("is {}, which is not a usable name", text.shown()),
+            NAME_HINT,
+        );
         return None;
     }
     Some(text.value)
@@ -54,7 +78,10 @@ fn route(section: &Section<'_>) -> Route {
         let host = host(&text).filter(|host| !hosts.contains(host));
         hosts.extend(host);
     }
-    let path = section.text("path").filter(is_path).map_or_else(|| "/api/messages".to_owned(), |text| text.value);
+    let path = section
+        .text("path")
+        .filter(is_path)
+        .map_or_else(|| "/api/messages".to_owned(), |text| text.value);
     Route { hosts, path }
 }
 
@@ -64,7 +91,9 @@ fn host(text: &Text<'_>) -> Option<String> {
     let label = |label: &str| {
         !label.is_empty()
             && label.len() <= 63
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
     };
     let bare = lower.trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<std::net::Ipv6Addr>().is_ok() {
@@ -80,13 +109,19 @@ fn host(text: &Text<'_>) -> Option<String> {
     } else {
         "write a name such as \"bot.example.com\" (international names in their xn-- form)"
     };
-    text.error(format!("is {}, which is not a host name", text.shown()), hint);
+    text.error(
+        format!("is {}, which is not a host name", text.shown()),
+        hint,
+    );
     None
 }
 
 fn is_path(text: &Text<'_>) -> bool {
-    let is_plain =
-        text.value.starts_with('/') && text.value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
+    let is_plain = text.value.starts_with('/')
+        && text
+            .value
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#'));
     if !is_plain {
         let hint = "write the exact path, such as \"/api/messages\": a leading \"/\", no query, nothing but ASCII";
         text.error(format!("is {}, which is not a path", text.shown()), hint);

@@ -27,11 +27,24 @@ pub(super) const ROOT: Fields = &[
     ("admin", Table(&[("listen", Value)])),
     (
         "log",
-        Table(&[("format", Value), ("level", Value), ("identifiers", Value), ("file", Value), ("retain_days", Value)]),
+        Table(&[
+            ("format", Value),
+            ("level", Value),
+            ("identifiers", Value),
+            ("file", Value),
+            ("retain_days", Value),
+        ]),
     ),
     ("keys", Table(KEYS)),
     ("clouds", Named(CLOUD)),
-    ("state", Table(&[("store", Value), ("redis", Value), ("on_store_failure", Value)])),
+    (
+        "state",
+        Table(&[
+            ("store", Value),
+            ("redis", Value),
+            ("on_store_failure", Value),
+        ]),
+    ),
     ("bots", Tables(BOT)),
     ("direct_line", Tables(DIRECT_LINE_BROKER)),
 ];
@@ -52,7 +65,10 @@ const TLS: Fields = &[
     ("min_version", Value),
     ("client_ca", Value),
     ("handshake_timeout", Value),
-    ("sni", Tables(&[("names", Value), ("cert", Value), ("key", Value)])),
+    (
+        "sni",
+        Tables(&[("names", Value), ("cert", Value), ("key", Value)]),
+    ),
     ("acme", Table(ACME)),
 ];
 
@@ -109,18 +125,58 @@ const BOT: Fields = &[
     ("cloud", Value),
     ("accept", Value),
     ("mode", Value),
-    ("backend_tls", Table(&[("ca", Value), ("client_cert", Value), ("client_key", Value), ("server_name", Value)])),
-    ("timeouts", Table(&[("connect", Value), ("response", Value), ("acknowledge_after", Value)])),
+    (
+        "backend_tls",
+        Table(&[
+            ("ca", Value),
+            ("client_cert", Value),
+            ("client_key", Value),
+            ("server_name", Value),
+        ]),
+    ),
+    (
+        "timeouts",
+        Table(&[
+            ("connect", Value),
+            ("response", Value),
+            ("acknowledge_after", Value),
+        ]),
+    ),
     ("health", Table(&[("path", Value), ("every", Value)])),
     (
         "tenants",
-        Table(&[("mode", Value), ("allow", Value), ("deny", Value), ("required", Value), ("on_reject", Value)]),
+        Table(&[
+            ("mode", Value),
+            ("allow", Value),
+            ("deny", Value),
+            ("required", Value),
+            ("on_reject", Value),
+        ]),
     ),
-    ("channels", Table(&[("mode", Value), ("allow", Value), ("unendorsed", Value)])),
-    ("activities", Table(&[("mode", Value), ("allow", Value), ("deny_invoke", Value)])),
-    ("service_urls", Table(&[("mode", Value), ("allow_hosts", Value), ("extra_hosts", Value)])),
+    (
+        "channels",
+        Table(&[("mode", Value), ("allow", Value), ("unendorsed", Value)]),
+    ),
+    (
+        "activities",
+        Table(&[("mode", Value), ("allow", Value), ("deny_invoke", Value)]),
+    ),
+    (
+        "service_urls",
+        Table(&[
+            ("mode", Value),
+            ("allow_hosts", Value),
+            ("extra_hosts", Value),
+        ]),
+    ),
     ("callers", Table(&[("mode", Value), ("allow", Value)])),
-    ("direct_line", Table(&[("require_dl_user_id", Value), ("enhanced_authentication", Value)])),
+    (
+        "direct_line",
+        Table(&[
+            ("require_dl_user_id", Value),
+            ("enhanced_authentication", Value),
+        ]),
+    ),
     ("rate_limits", Table(RATE_LIMITS)),
     ("redelivery", Table(&[("window", Value)])),
     ("identity_headers", Table(&[("enabled", Value)])),
@@ -150,8 +206,16 @@ pub(super) fn refuse_unknown(root: &Section<'_>) {
 
 fn refuse_in(section: &Section<'_>, fields: Fields) {
     for key in section.keys() {
-        match fields.iter().find(|(name, _)| *name == key).map(|(_, node)| node) {
-            None => section.error(key, "is not a key that botgate knows", meant(section.at(), key, fields)),
+        match fields
+            .iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, node)| node)
+        {
+            None => section.error(
+                key,
+                "is not a key that botgate knows",
+                meant(section.at(), key, fields),
+            ),
             Some(Value) => {}
             Some(Table(inner) | Tables(inner)) => {
                 for table in section.inside(key) {
@@ -179,12 +243,19 @@ fn meant(at: &str, key: &str, siblings: Fields) -> String {
     let mut homes = Vec::new();
     find(key, ROOT, "", &mut homes);
     if !homes.is_empty() && homes.len() <= 3 {
-        return format!("\"{key}\" belongs {}; here it stands {}", homes.join(" or "), place(&unindexed(at)));
+        return format!(
+            "\"{key}\" belongs {}; here it stands {}",
+            homes.join(" or "),
+            place(&unindexed(at))
+        );
     }
     if likeness >= 0.6 {
         return format!("did you mean \"{close}\"?");
     }
-    format!("the nearest known key is \"{close}\"; known here: {}", names().collect::<Vec<_>>().join(", "))
+    format!(
+        "the nearest known key is \"{close}\"; known here: {}",
+        names().collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Where keys of this name stand, each as a place to write it.
@@ -217,9 +288,19 @@ mod tests {
     fn an_unknown_key_is_explained_by_its_nearest_sibling_or_its_home() {
         for (at, key, siblings, expected) in [
             ("server", "lisen", SERVER, "did you mean \"listen\"?"),
-            ("server.limits", "Body-Bytes", LIMITS, "did you mean \"body_bytes\"?"),
+            (
+                "server.limits",
+                "Body-Bytes",
+                LIMITS,
+                "did you mean \"body_bytes\"?",
+            ),
             ("", "bot", ROOT, "did you mean \"bots\"?"),
-            ("", "limits", ROOT, "\"limits\" belongs under [server]; here it stands at the top of the file"),
+            (
+                "",
+                "limits",
+                ROOT,
+                "\"limits\" belongs under [server]; here it stands at the top of the file",
+            ),
             (
                 "server",
                 "body_bytes",
@@ -232,12 +313,22 @@ mod tests {
                 BOT_TENANTS,
                 "\"backend\" belongs under [[bots]], above its [bots.*] tables; here it stands under [bots.tenants]",
             ),
-            ("admin", "colour", &[("listen", Value)], "the nearest known key is \"listen\"; known here: listen"),
+            (
+                "admin",
+                "colour",
+                &[("listen", Value)],
+                "the nearest known key is \"listen\"; known here: listen",
+            ),
         ] {
             assert_eq!(meant(at, key, siblings), expected, "{at} {key}");
         }
     }
 
-    const BOT_TENANTS: Fields =
-        &[("mode", Value), ("allow", Value), ("deny", Value), ("required", Value), ("on_reject", Value)];
+    const BOT_TENANTS: Fields = &[
+        ("mode", Value),
+        ("allow", Value),
+        ("deny", Value),
+        ("required", Value),
+        ("on_reject", Value),
+    ];
 }

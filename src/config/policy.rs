@@ -5,8 +5,8 @@ use super::file::Section;
 use super::text::Text;
 use super::values;
 use crate::judge::{
-    ActivityPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList, Mode, OnReject, Policy, ServiceUrlPolicy,
-    TenantId, TenantPolicy,
+    ActivityPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList, Mode, OnReject, Policy,
+    ServiceUrlPolicy, TenantId, TenantPolicy,
 };
 use std::collections::HashSet;
 
@@ -23,7 +23,11 @@ pub(super) fn read(bot: &Section<'_>, mode: Mode, cloud: Option<&Cloud>) -> Poli
 
 /// `mode = "enforce" | "report"`.
 pub(super) fn mode(section: &Section<'_>, default: Mode) -> Mode {
-    let mode = section.one_of("mode", default, &[("enforce", Mode::Enforce), ("report", Mode::Report)]);
+    let mode = section.one_of(
+        "mode",
+        default,
+        &[("enforce", Mode::Enforce), ("report", Mode::Report)],
+    );
     if mode == Mode::Report && section.has("mode") {
         section.warn(
             "mode",
@@ -35,7 +39,8 @@ pub(super) fn mode(section: &Section<'_>, default: Mode) -> Mode {
 }
 
 fn tenants(section: &Section<'_>, default: Mode) -> TenantPolicy {
-    let ids = |texts: &[Text<'_>]| -> HashSet<TenantId> { texts.iter().filter_map(tenant).collect() };
+    let ids =
+        |texts: &[Text<'_>]| -> HashSet<TenantId> { texts.iter().filter_map(tenant).collect() };
     let allow = section.list("allow");
     let choices = [("403", OnReject::Refuse), ("200", OnReject::Swallow)];
     let policy = TenantPolicy {
@@ -68,7 +73,11 @@ fn tenant(text: &Text<'_>) -> Option<TenantId> {
 
 fn channels(section: &Section<'_>, default: Mode) -> ChannelPolicy {
     let ids = |key: &str| -> Vec<String> { section.list(key).iter().filter_map(channel).collect() };
-    ChannelPolicy { mode: mode(section, default), allow: ids("allow"), unendorsed: ids("unendorsed") }
+    ChannelPolicy {
+        mode: mode(section, default),
+        allow: ids("allow"),
+        unendorsed: ids("unendorsed"),
+    }
 }
 
 fn channel(text: &Text<'_>) -> Option<String> {
@@ -80,9 +89,18 @@ fn channel(text: &Text<'_>) -> Option<String> {
             "name the channels one by one, such as \"msteams\"; an empty allow list means every endorsed channel",
         );
     } else if id.contains(':') {
-        text.error(what, "write only the part before \":\"; it covers everything behind it");
-    } else if let Some(known) = CHANNELS.iter().find(|known| known.eq_ignore_ascii_case(id) && **known != id) {
-        text.error(what, format!("upper and lower case count: write \"{known}\""));
+        text.error(
+            what,
+            "write only the part before \":\"; it covers everything behind it",
+        );
+    } else if let Some(known) = CHANNELS
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(id) && **known != id)
+    {
+        text.error(
+            what,
+            format!("upper and lower case count: write \"{known}\""),
+        );
     } else {
         warn_if_misspelt(text, "channel", CHANNELS);
         return Some(text.value.clone());
@@ -106,7 +124,11 @@ fn activities(section: &Section<'_>, default: Mode) -> ActivityPolicy {
         warn_if_misspelt(text, "activity type", ACTIVITY_TYPES);
     }
     let owned = |texts: Vec<Text<'_>>| texts.into_iter().map(|text| text.value).collect();
-    ActivityPolicy { mode: mode(section, default), allow: owned(allow), deny_invoke: owned(words("deny_invoke")) }
+    ActivityPolicy {
+        mode: mode(section, default),
+        allow: owned(allow),
+        deny_invoke: owned(words("deny_invoke")),
+    }
 }
 
 /// A name nobody sends allows nothing, so a likely slip is pointed out; anything else may be newer than this list.
@@ -126,9 +148,16 @@ fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> 
     let mode = mode(section, default);
     let extra = section.list("extra_hosts");
     let mut names = hosts(&extra);
-    let listed = if section.is_list("allow_hosts") { section.list("allow_hosts") } else { Vec::new() };
+    let listed = if section.is_list("allow_hosts") {
+        section.list("allow_hosts")
+    } else {
+        Vec::new()
+    };
     names.extend(hosts(&listed));
-    for text in listed.iter().filter(|text| matches!(text.value.as_str(), "cloud" | "any")) {
+    for text in listed
+        .iter()
+        .filter(|text| matches!(text.value.as_str(), "cloud" | "any"))
+    {
         text.error(
             format!("is {}, which is no host", text.shown()),
             "write it without brackets; what is to be added goes into extra_hosts",
@@ -142,24 +171,39 @@ fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> 
                     "is \"any\": the bot will send its answers, and its own access token, to whatever host a signed token names",
                     "use \"cloud\", with extra_hosts for what it lacks",
                 );
-                return ServiceUrlPolicy { mode, hosts: HostList::any() };
+                return ServiceUrlPolicy {
+                    mode,
+                    hosts: HostList::any(),
+                };
             }
             Some(text) if text.value != "cloud" => {
-                let hint =
-                    "write \"cloud\", \"any\", or a list such as [\"smba.trafficmanager.net\", \"*.botframework.com\"]";
+                let hint = "write \"cloud\", \"any\", or a list such as [\"smba.trafficmanager.net\", \"*.botframework.com\"]";
                 text.error(format!("is {}", text.shown()), hint);
-                return ServiceUrlPolicy { mode, hosts: HostList::default() };
+                return ServiceUrlPolicy {
+                    mode,
+                    hosts: HostList::default(),
+                };
             }
-            Some(_) | None => {
-                names.extend(cloud.into_iter().flat_map(|cloud| &cloud.service_url_hosts).map(String::as_str))
-            }
+            Some(_) | None => names.extend(
+                cloud
+                    .into_iter()
+                    .flat_map(|cloud| &cloud.service_url_hosts)
+                    .map(String::as_str),
+            ),
         }
     }
     if names.is_empty() && listed.is_empty() && extra.is_empty() && cloud.is_some() {
         let what = "names no host, so every activity would be refused";
-        section.warn("allow_hosts", what, "name the hosts of the channels, here or as service_url_hosts of the cloud");
+        section.warn(
+            "allow_hosts",
+            what,
+            "name the hosts of the channels, here or as service_url_hosts of the cloud",
+        );
     }
-    ServiceUrlPolicy { mode, hosts: HostList::parse(names).unwrap_or_default() }
+    ServiceUrlPolicy {
+        mode,
+        hosts: HostList::parse(names).unwrap_or_default(),
+    }
 }
 
 fn direct_line(section: &Section<'_>, mode: Mode) -> DirectLinePolicy {

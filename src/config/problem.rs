@@ -47,7 +47,10 @@ impl Problem {
 
     /// The problem for a person: `gateway.toml:12: error: bots[0].app_id is empty`, and the hint on a line of its own.
     pub fn in_file<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
-        InFile { problem: self, file }
+        InFile {
+            problem: self,
+            file,
+        }
     }
 }
 
@@ -64,7 +67,13 @@ struct InFile<'a> {
 
 impl fmt::Display for InFile<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Problem { severity, at, line, what, hint } = self.problem;
+        let Problem {
+            severity,
+            at,
+            line,
+            what,
+            hint,
+        } = self.problem;
         f.write_str(self.file)?;
         if let Some(line) = line {
             write!(f, ":{line}")?;
@@ -102,6 +111,9 @@ mod tests {
         problem.at.clear();
         problem.line = None;
         problem.hint.clear();
-        assert_eq!(problem.in_file("a/b.toml").to_string(), "a/b.toml: warning: is empty");
+        assert_eq!(
+            problem.in_file("a/b.toml").to_string(),
+            "a/b.toml: warning: is empty"
+        );
     }
 }

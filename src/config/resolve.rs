@@ -4,7 +4,9 @@ use super::bots::{self, Surroundings};
 use super::file::{Environment, Reading, Section};
 use super::server::{self, MOMENT, hours, seconds};
 use super::text::read_file;
-use super::{Identifiers, Keys, Log, LogFormat, Problem, Settings, Severity, backend, clouds, keys};
+use super::{
+    Identifiers, Keys, Log, LogFormat, Problem, Settings, Severity, backend, clouds, keys,
+};
 use std::path::Path;
 use std::time::Duration;
 use toml::de::DeTable;
@@ -40,7 +42,8 @@ pub fn load(path: &Path, flags: StartFlags) -> Result<Loaded, Vec<Problem>> {
             "name the configuration file with --config, or create gateway.toml here",
         )
     })?;
-    let text = String::from_utf8(text).map_err(|_| whole_file("is not UTF-8".to_owned(), "save it as UTF-8"))?;
+    let text = String::from_utf8(text)
+        .map_err(|_| whole_file("is not UTF-8".to_owned(), "save it as UTF-8"))?;
     parse(&text, path.parent().unwrap_or(Path::new("")), flags)
 }
 
@@ -69,7 +72,11 @@ pub(super) fn parse_in(
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
-    Ok(Loaded { settings, warnings: problems, certificate_line })
+    Ok(Loaded {
+        settings,
+        warnings: problems,
+        certificate_line,
+    })
 }
 
 /// A syntax error. Only a key is quoted: what stands on the line may be a secret.
@@ -77,7 +84,10 @@ fn not_toml(reading: &Reading<'_>, text: &str, error: &toml::de::Error) -> Probl
     let line = error.span().map(|span| reading.line(span.start));
     let message = error.message().trim_end_matches(", expected nothing");
     let (key, hint) = if message == "duplicate key" {
-        let key = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+        let key = error
+            .span()
+            .and_then(|span| text.get(span))
+            .unwrap_or_default();
         (
             format!(" {key:?}"),
             "it stands further up already; write each key and table once, and [[bots]] before the tables of that bot",
@@ -89,11 +99,23 @@ fn not_toml(reading: &Reading<'_>, text: &str, error: &toml::de::Error) -> Probl
         )
     };
     let what = format!("is not TOML here: {message}{key}");
-    Problem { severity: Severity::Error, at: String::new(), line, what, hint: hint.to_owned() }
+    Problem {
+        severity: Severity::Error,
+        at: String::new(),
+        line,
+        what,
+        hint: hint.to_owned(),
+    }
 }
 
 fn whole_file(what: String, hint: &str) -> Vec<Problem> {
-    vec![Problem { severity: Severity::Error, at: String::new(), line: None, what, hint: hint.to_owned() }]
+    vec![Problem {
+        severity: Severity::Error,
+        at: String::new(),
+        line: None,
+        what,
+        hint: hint.to_owned(),
+    }]
 }
 
 /// Everything the file says. Complete only when no error was noted.
@@ -102,11 +124,22 @@ fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
     let listen = server::listen(&server);
     let admin = server::admin(&root.table("admin"), &listen);
     let keys = keys_of(&root.table("keys"));
-    let surroundings = Surroundings { clouds: &clouds::read(root), listen: &listen, clock_skew: keys.clock_skew };
+    let surroundings = Surroundings {
+        clouds: &clouds::read(root),
+        listen: &listen,
+        clock_skew: keys.clock_skew,
+    };
     let bots = bots::read(root, &surroundings);
     let server = server::read(&server, listen.clone(), &bots.as_guests(), flags);
     refuse_later(root);
-    Settings { server, admin, log: log(&root.table("log")), keys, clouds: bots.clouds, bots: bots.bots }
+    Settings {
+        server,
+        admin,
+        log: log(&root.table("log")),
+        keys,
+        clouds: bots.clouds,
+        bots: bots.bots,
+    }
 }
 
 fn log(section: &Section<'_>) -> Log {
@@ -118,14 +151,26 @@ fn log(section: &Section<'_>) -> Log {
         ("debug", LevelFilter::DEBUG),
         ("trace", LevelFilter::TRACE),
     ];
-    let choices = [("hashed", Identifiers::Hashed), ("plain", Identifiers::Plain), ("omitted", Identifiers::Omitted)];
+    let choices = [
+        ("hashed", Identifiers::Hashed),
+        ("plain", Identifiers::Plain),
+        ("omitted", Identifiers::Omitted),
+    ];
     let identifiers = section.one_of("identifiers", Identifiers::Hashed, &choices);
     if identifiers == Identifiers::Plain {
         let what = "is \"plain\": the log will hold personal data (user and conversation ids)";
-        section.warn("identifiers", what, "use \"hashed\" unless you may keep such data");
+        section.warn(
+            "identifiers",
+            what,
+            "use \"hashed\" unless you may keep such data",
+        );
     }
     if section.path("file").is_some() {
-        section.not_yet("file", "a log file", "remove it, or set it to \"\": the log goes to standard output");
+        section.not_yet(
+            "file",
+            "a log file",
+            "remove it, or set it to \"\": the log goes to standard output",
+        );
     }
     if section.count("retain_days", 30, 1..=3650) != 30 {
         section.no_effect_yet("retain_days", "a log file with rotation");
@@ -138,21 +183,39 @@ fn log(section: &Section<'_>) -> Log {
 }
 
 fn keys_of(section: &Section<'_>) -> Keys {
-    if section.text("proxy").is_some_and(|text| !text.value.is_empty()) {
-        section.not_yet("proxy", "fetching keys through a proxy", "remove it, or set it to \"\"");
+    if section
+        .text("proxy")
+        .is_some_and(|text| !text.value.is_empty())
+    {
+        section.not_yet(
+            "proxy",
+            "fetching keys through a proxy",
+            "remove it, or set it to \"\"",
+        );
     }
     backend::pem(section, "ca_file", "CERTIFICATE-----");
-    let cache_dir =
-        if section.has("cache_dir") { section.path("cache_dir") } else { Some(section.reading.dir.join("var/keys")) };
+    let cache_dir = if section.has("cache_dir") {
+        section.path("cache_dir")
+    } else {
+        Some(section.reading.dir.join("var/keys"))
+    };
     let refresh = section.duration("refresh", hours(6), MOMENT..=hours(24));
     let max_stale = section.duration("max_stale", hours(72), MOMENT..=hours(24 * 365));
     if max_stale < refresh {
         let what = "is shorter than keys.refresh: keys would expire before they are fetched again";
-        section.warn("max_stale", what, "make it longer than refresh, such as \"72h\"");
+        section.warn(
+            "max_stale",
+            what,
+            "make it longer than refresh, such as \"72h\"",
+        );
     }
     Keys {
         refresh,
-        unknown_key_refresh: section.duration("unknown_key_refresh", seconds(60), MOMENT..=hours(24)),
+        unknown_key_refresh: section.duration(
+            "unknown_key_refresh",
+            seconds(60),
+            MOMENT..=hours(24),
+        ),
         max_stale,
         cache_dir,
         fetch_timeout: section.duration("fetch_timeout", seconds(10), MOMENT..=hours(1)),
@@ -164,13 +227,33 @@ fn keys_of(section: &Section<'_>) -> Keys {
 /// What the file as a whole can ask for only in a later version.
 fn refuse_later(root: &Section<'_>) {
     let state = root.table("state");
-    if state.one_of("store", "memory", &[("memory", "memory"), ("redis", "redis")]) == "redis" {
-        state.not_yet("store", "a shared store", "use store = \"memory\": each gateway counts for itself");
+    if state.one_of(
+        "store",
+        "memory",
+        &[("memory", "memory"), ("redis", "redis")],
+    ) == "redis"
+    {
+        state.not_yet(
+            "store",
+            "a shared store",
+            "use store = \"memory\": each gateway counts for itself",
+        );
     }
-    if state.text("redis").is_some_and(|text| !text.value.is_empty()) {
-        state.not_yet("redis", "a shared store", "remove it: each gateway counts for itself");
+    if state
+        .text("redis")
+        .is_some_and(|text| !text.value.is_empty())
+    {
+        state.not_yet(
+            "redis",
+            "a shared store",
+            "remove it: each gateway counts for itself",
+        );
     }
-    if state.one_of("on_store_failure", false, &[("local", false), ("deny", true)]) {
+    if state.one_of(
+        "on_store_failure",
+        false,
+        &[("local", false), ("deny", true)],
+    ) {
         state.no_effect_yet("on_store_failure", "a shared store");
     }
     for broker in root.tables("direct_line") {

@@ -25,7 +25,10 @@ pub(super) fn listen(server: &Section<'_>) -> Vec<SocketAddr> {
     for text in &texts {
         match text.value.parse() {
             Ok(address) if listen.contains(&address) && address.port() != 0 => {
-                text.error(format!("is {} for the second time", text.shown()), "leave one of them out");
+                text.error(
+                    format!("is {} for the second time", text.shown()),
+                    "leave one of them out",
+                );
             }
             Ok(address) => listen.push(address),
             Err(_) => not_an_address(text),
@@ -40,9 +43,18 @@ pub(super) fn listen(server: &Section<'_>) -> Vec<SocketAddr> {
 }
 
 /// `[server]`, given its [`listen`] addresses.
-pub(super) fn read(server: &Section<'_>, listen: Vec<SocketAddr>, guests: &Guests, flags: StartFlags) -> Server {
+pub(super) fn read(
+    server: &Section<'_>,
+    listen: Vec<SocketAddr>,
+    guests: &Guests,
+    flags: StartFlags,
+) -> Server {
     if server.flag("proxy_protocol", false) {
-        server.not_yet("proxy_protocol", "the PROXY protocol", "remove it, or set it to false");
+        server.not_yet(
+            "proxy_protocol",
+            "the PROXY protocol",
+            "remove it, or set it to false",
+        );
     }
     let trusted_proxies = trusted_proxies(server);
     let tls = server.table("tls");
@@ -68,7 +80,9 @@ pub(super) fn read(server: &Section<'_>, listen: Vec<SocketAddr>, guests: &Guest
 
 /// `admin.listen`; `None` turns the admin listener off.
 pub(super) fn admin(admin: &Section<'_>, public: &[SocketAddr]) -> Option<SocketAddr> {
-    let Some(text) = admin.text("listen") else { return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090))) };
+    let Some(text) = admin.text("listen") else {
+        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 9090)));
+    };
     if text.value.is_empty() {
         return None;
     }
@@ -77,7 +91,9 @@ pub(super) fn admin(admin: &Section<'_>, public: &[SocketAddr]) -> Option<Socket
         return None;
     };
     let collides = |other: &SocketAddr| {
-        let overlap = other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified();
+        let overlap = other.ip() == address.ip()
+            || other.ip().is_unspecified()
+            || address.ip().is_unspecified();
         overlap && other.port() == address.port() && address.port() != 0
     };
     if public.iter().any(collides) {
@@ -96,17 +112,26 @@ pub(super) fn admin(admin: &Section<'_>, public: &[SocketAddr]) -> Option<Socket
 
 fn not_an_address(text: &Text<'_>) {
     let hint = "write an IP address and a port, such as \"0.0.0.0:8443\", \"127.0.0.1:8443\" or \"[::]:8443\"";
-    text.error(format!("is {}, wanted an address to listen on", text.shown()), hint);
+    text.error(
+        format!("is {}, wanted an address to listen on", text.shown()),
+        hint,
+    );
 }
 
 fn trusted_proxies(server: &Section<'_>) -> Vec<IpNet> {
     let mut proxies = Vec::new();
     for text in server.list("trusted_proxies") {
-        let network = text.value.parse().or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
+        let network = text
+            .value
+            .parse()
+            .or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
         match network {
             Ok(network) => {
                 if network.prefix_len() == 0 {
-                    let what = format!("is {}: everyone can make up the client address", text.shown());
+                    let what = format!(
+                        "is {}: everyone can make up the client address",
+                        text.shown()
+                    );
                     text.warn(what, "name only the networks of your own proxies");
                 }
                 proxies.push(network);
@@ -130,11 +155,19 @@ enum Source {
 }
 
 fn tls_source(tls: &Section<'_>, listen: &[SocketAddr], guests: &Guests) -> TlsSource {
-    let choices =
-        [("files", Source::Files), ("self-signed", Source::SelfSigned), ("off", Source::Off), ("acme", Source::Acme)];
+    let choices = [
+        ("files", Source::Files),
+        ("self-signed", Source::SelfSigned),
+        ("off", Source::Off),
+        ("acme", Source::Acme),
+    ];
     let source = tls.one_of("source", Source::Files, &choices);
-    let cert = tls.path("cert").unwrap_or_else(|| tls.reading.dir.join("certs/server.pem"));
-    let key = tls.path("key").unwrap_or_else(|| tls.reading.dir.join("certs/server.key"));
+    let cert = tls
+        .path("cert")
+        .unwrap_or_else(|| tls.reading.dir.join("certs/server.pem"));
+    let key = tls
+        .path("key")
+        .unwrap_or_else(|| tls.reading.dir.join("certs/server.key"));
     refuse_later_tls(tls);
     match source {
         Source::Files => {
@@ -148,7 +181,10 @@ fn tls_source(tls: &Section<'_>, listen: &[SocketAddr], guests: &Guests) -> TlsS
         }
         Source::SelfSigned => {
             let dir = cert.parent().map(Path::to_path_buf).unwrap_or_default();
-            TlsSource::SelfSigned { dir, names: names(listen, guests) }
+            TlsSource::SelfSigned {
+                dir,
+                names: names(listen, guests),
+            }
         }
         Source::Off => TlsSource::Off,
     }
@@ -157,8 +193,15 @@ fn tls_source(tls: &Section<'_>, listen: &[SocketAddr], guests: &Guests) -> TlsS
 /// What a self-signed certificate covers: this machine, and every name and address the gateway is told to serve.
 fn names(listen: &[SocketAddr], guests: &Guests) -> Vec<String> {
     let own = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-    let hosts = guests.hosts.iter().map(|host| host.trim_matches(['[', ']']).to_owned());
-    let addresses = listen.iter().map(SocketAddr::ip).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+    let hosts = guests
+        .hosts
+        .iter()
+        .map(|host| host.trim_matches(['[', ']']).to_owned());
+    let addresses = listen
+        .iter()
+        .map(SocketAddr::ip)
+        .filter(|ip| !ip.is_unspecified())
+        .map(|ip| ip.to_string());
     let mut names: Vec<String> = Vec::new();
     for name in own.into_iter().chain(hosts).chain(addresses) {
         if !names.contains(&name) {
@@ -170,16 +213,31 @@ fn names(listen: &[SocketAddr], guests: &Guests) -> Vec<String> {
 
 fn refuse_later_tls(tls: &Section<'_>) {
     if tls.path("client_ca").is_some() {
-        tls.not_yet("client_ca", "client certificates", "remove it, or set it to \"\"");
+        tls.not_yet(
+            "client_ca",
+            "client certificates",
+            "remove it, or set it to \"\"",
+        );
     }
     for sni in tls.tables("sni") {
         let _ = (sni.list("names"), sni.path("cert"), sni.path("key"));
-        sni.not_yet_here("a certificate per server name", "remove this table; one certificate can cover many names");
+        sni.not_yet_here(
+            "a certificate per server name",
+            "remove this table; one certificate can cover many names",
+        );
     }
     let acme = tls.table("acme");
     if acme.is_written() {
-        let _ = (acme.text("directory"), acme.list("domains"), acme.list("contact"), acme.path("storage"));
-        let _ = (acme.path("ca_file"), acme.one_of("challenge", (), &[("tls-alpn-01", ()), ("http-01", ())]));
+        let _ = (
+            acme.text("directory"),
+            acme.list("domains"),
+            acme.list("contact"),
+            acme.path("storage"),
+        );
+        let _ = (
+            acme.path("ca_file"),
+            acme.one_of("challenge", (), &[("tls-alpn-01", ()), ("http-01", ())]),
+        );
         acme.not_yet_here(
             "certificates by ACME",
             "remove this table; use source = \"files\" with a certificate from your ACME client",
@@ -191,12 +249,23 @@ fn check_certificate(tls: &Section<'_>, cert: &Path, key: &Path) {
     const MAX_BYTES: u64 = 1024 * 1024;
     const HINT: &str = "put it there (relative names start from the directory of this file), or set source = \"self-signed\" \
                         to try botgate out without";
-    for (name, path, default) in [("cert", cert, "certs/server.pem"), ("key", key, "certs/server.key")] {
+    for (name, path, default) in [
+        ("cert", cert, "certs/server.pem"),
+        ("key", key, "certs/server.key"),
+    ] {
         let shown = tls.shown(name).unwrap_or_else(|| format!("{default:?}"));
         if shown == "\"\"" {
-            tls.error(name, "is empty", "name a file, or leave the key out for the default");
+            tls.error(
+                name,
+                "is empty",
+                "name a file, or leave the key out for the default",
+            );
         } else if let Err(error) = read_file(path, MAX_BYTES) {
-            tls.error(name, format!("is {shown}, which cannot be read: {error}"), HINT);
+            tls.error(
+                name,
+                format!("is {shown}, which cannot be read: {error}"),
+                HINT,
+            );
         }
     }
     warn_if_readable(tls, "key", key);
@@ -207,7 +276,11 @@ pub(super) fn warn_if_readable(section: &Section<'_>, name: &str, key: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let Ok(metadata) = key.metadata() else { return };
     if metadata.is_file() && metadata.permissions().mode() & 0o044 != 0 {
-        section.warn(name, "names a private key that other users of this machine can read", "chmod 600 that file");
+        section.warn(
+            name,
+            "names a private key that other users of this machine can read",
+            "chmod 600 that file",
+        );
     }
 }
 
@@ -221,7 +294,12 @@ fn refuse_plain_in_public(tls: &Section<'_>, listen: &[SocketAddr], trusted_prox
     }
 }
 
-fn refuse_self_signed_in_public(tls: &Section<'_>, listen: &[SocketAddr], guests: &Guests, flags: StartFlags) {
+fn refuse_self_signed_in_public(
+    tls: &Section<'_>,
+    listen: &[SocketAddr],
+    guests: &Guests,
+    flags: StartFlags,
+) {
     let all_local = listen.iter().all(|address| address.ip().is_loopback());
     if guests.any_public && !all_local && !flags.allow_self_signed {
         tls.error(
@@ -233,8 +311,14 @@ fn refuse_self_signed_in_public(tls: &Section<'_>, listen: &[SocketAddr], guests
 }
 
 fn limits(limits: &Section<'_>) -> Limits {
-    let defaults = StrictLimits { depth: 64, members: 20_000 };
-    let default_rate = Quota { interval: Duration::from_millis(5), burst: NonZeroU32::MIN.saturating_add(399) };
+    let defaults = StrictLimits {
+        depth: 64,
+        members: 20_000,
+    };
+    let default_rate = Quota {
+        interval: Duration::from_millis(5),
+        burst: NonZeroU32::MIN.saturating_add(399),
+    };
     Limits {
         connections: limits.count("connections", 10_000, 1..=1_000_000),
         connections_per_ip: limits.count("connections_per_ip", 1_000, 1..=1_000_000),

@@ -22,13 +22,22 @@ pub(super) struct Text<'a> {
 impl<'a> Text<'a> {
     /// A string as written, nothing replaced.
     pub(super) fn new(written: &'a str, reading: &'a Reading<'a>, place: Place) -> Self {
-        Self { value: written.to_owned(), written, reading, place }
+        Self {
+            value: written.to_owned(),
+            written,
+            reading,
+            place,
+        }
     }
 
     /// Replaces variables, then a leading `file:` by what that file holds.
     pub(super) fn expanded(self) -> Option<Self> {
         let text = self.with_variables()?;
-        if text.written.starts_with(FILE) { text.with_file() } else { Some(text) }
+        if text.written.starts_with(FILE) {
+            text.with_file()
+        } else {
+            Some(text)
+        }
     }
 
     /// Replaces variables only: for file names, which are no secret and no content.
@@ -40,12 +49,18 @@ impl<'a> Text<'a> {
             }
             Err(Unexpanded::Unset(name)) => {
                 let what = format!("needs the environment variable {name}, which is not set");
-                self.error(what, format!("set {name} where botgate starts, or write the value here"));
+                self.error(
+                    what,
+                    format!("set {name} where botgate starts, or write the value here"),
+                );
                 None
             }
             Err(Unexpanded::Malformed) => {
                 let hint = "write ${NAME}, the name in letters, digits and underscores";
-                self.error(format!("is {}, where \"${{\" begins no variable", self.shown()), hint);
+                self.error(
+                    format!("is {}, where \"${{\" begins no variable", self.shown()),
+                    hint,
+                );
                 None
             }
         }
@@ -53,12 +68,19 @@ impl<'a> Text<'a> {
 
     fn with_file(mut self) -> Option<Self> {
         const MAX_BYTES: u64 = 64 * 1024;
-        let path = self.reading.dir.join(self.value.strip_prefix(FILE).unwrap_or_default());
+        let path = self
+            .reading
+            .dir
+            .join(self.value.strip_prefix(FILE).unwrap_or_default());
         let read = read_file(&path, MAX_BYTES);
-        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8")));
+        let text = read.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
+        });
         match text {
             Ok(text) => {
-                let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+                let line = text
+                    .strip_suffix('\n')
+                    .map(|line| line.strip_suffix('\r').unwrap_or(line));
                 self.value = line.unwrap_or(&text).to_owned();
                 Some(self)
             }
@@ -80,7 +102,8 @@ impl<'a> Text<'a> {
     }
 
     pub(super) fn warn(&self, what: impl Into<String>, hint: impl Into<String>) {
-        self.reading.note(Severity::Warning, &self.place, what, hint);
+        self.reading
+            .note(Severity::Warning, &self.place, what, hint);
     }
 
     /// What stands in the file, quoted and shortened, for a message.
@@ -95,11 +118,15 @@ impl<'a> Text<'a> {
 /// What the system says, or that the file is too large.
 pub(super) fn read_file(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    File::open(path)?
+        .take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length <= max_bytes) {
         return Ok(bytes);
     }
-    Err(io::Error::other(format!("it is larger than {max_bytes} bytes")))
+    Err(io::Error::other(format!(
+        "it is larger than {max_bytes} bytes"
+    )))
 }
 
 /// What a value is, in words, shortened.

@@ -12,18 +12,32 @@ use toml::de::DeValue;
 impl<'a> Section<'a> {
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
         let pick = |value: &DeValue<'_>| value.as_bool();
-        self.typed(key, "true or false", "true", pick).unwrap_or(default)
+        self.typed(key, "true or false", "true", pick)
+            .unwrap_or(default)
     }
 
     /// A whole number.
     pub(super) fn count(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
         let wanted = || format!("a whole number from {} to {}", range.start(), range.end());
-        let pick = |value: &DeValue<'_>| value.as_integer().map(|n| i128::from_str_radix(n.as_str(), n.radix()).ok());
-        let Some(number) = self.typed(key, &wanted(), &default.to_string(), pick) else { return default };
-        match number.and_then(|n| usize::try_from(n).ok()).filter(|n| range.contains(n)) {
+        let pick = |value: &DeValue<'_>| {
+            value
+                .as_integer()
+                .map(|n| i128::from_str_radix(n.as_str(), n.radix()).ok())
+        };
+        let Some(number) = self.typed(key, &wanted(), &default.to_string(), pick) else {
+            return default;
+        };
+        match number
+            .and_then(|n| usize::try_from(n).ok())
+            .filter(|n| range.contains(n))
+        {
             Some(number) => number,
             None => {
-                self.error(key, "is out of range", format!("write {}; the default is {default}", wanted()));
+                self.error(
+                    key,
+                    "is out of range",
+                    format!("write {}; the default is {default}", wanted()),
+                );
                 default
             }
         }
@@ -54,11 +68,24 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(&self, key: &str, default: T, choices: &[(&'static str, T)]) -> T {
+    pub(super) fn one_of<T: Copy>(
+        &self,
+        key: &str,
+        default: T,
+        choices: &[(&'static str, T)],
+    ) -> T {
         let words = || choices.iter().map(|(word, _)| *word);
-        let wanted = format!("one of {}", words().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(", "));
+        let wanted = format!(
+            "one of {}",
+            words()
+                .map(|w| format!("\"{w}\""))
+                .collect::<Vec<_>>()
+                .join(", ")
+        );
         let example = format!("{:?}", words().next().unwrap_or_default());
-        let Some(text) = self.string(key, &wanted, &example).and_then(Text::expanded) else { return default };
+        let Some(text) = self.string(key, &wanted, &example).and_then(Text::expanded) else {
+            return default;
+        };
         if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text.value) {
             return *choice;
         }
@@ -70,13 +97,32 @@ impl<'a> Section<'a> {
         default
     }
 
-    pub(super) fn duration(&self, key: &str, default: Duration, range: RangeInclusive<Duration>) -> Duration {
-        self.parsed(key, "a duration", default, range, values::duration, values::duration_text)
+    pub(super) fn duration(
+        &self,
+        key: &str,
+        default: Duration,
+        range: RangeInclusive<Duration>,
+    ) -> Duration {
+        self.parsed(
+            key,
+            "a duration",
+            default,
+            range,
+            values::duration,
+            values::duration_text,
+        )
     }
 
     /// A number of bytes.
     pub(super) fn size(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
-        self.parsed(key, "a size", default, range, values::size, values::size_text)
+        self.parsed(
+            key,
+            "a size",
+            default,
+            range,
+            values::size,
+            values::size_text,
+        )
     }
 
     /// `{ rate = "50/s", burst = 100 }`.
@@ -85,7 +131,14 @@ impl<'a> Section<'a> {
         if let Some(value) = self.value(key)
             && !value.get_ref().is_table()
         {
-            self.error(key, format!("is {}, wanted a rate and a burst", described(value.get_ref())), EXAMPLE);
+            self.error(
+                key,
+                format!(
+                    "is {}, wanted a rate and a burst",
+                    described(value.get_ref())
+                ),
+                EXAMPLE,
+            );
             return None;
         }
         let table = self.table(key);
@@ -98,28 +151,41 @@ impl<'a> Section<'a> {
             .ok()?;
         let default = usize::try_from(quota.burst.get()).unwrap_or(1);
         let burst = table.count("burst", default, 1..=10_000_000);
-        let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new).unwrap_or(quota.burst);
+        let burst = u32::try_from(burst)
+            .ok()
+            .and_then(NonZeroU32::new)
+            .unwrap_or(quota.burst);
         Some(Quota { burst, ..quota })
     }
 
     /// A list of strings.
     pub(super) fn list(&self, key: &str) -> Vec<Text<'a>> {
         const WANTED: &str = "a list of strings";
-        let Some(value) = self.value(key) else { return Vec::new() };
+        let Some(value) = self.value(key) else {
+            return Vec::new();
+        };
         let DeValue::Array(items) = value.get_ref() else {
             self.mistyped(key, value.get_ref(), WANTED, "[\"...\"]");
             return Vec::new();
         };
         let mut texts = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let place = Place { at: format!("{}[{index}]", self.place(key).at), offset: Some(item.span().start) };
+            let place = Place {
+                at: format!("{}[{index}]", self.place(key).at),
+                offset: Some(item.span().start),
+            };
             match item.get_ref() {
                 DeValue::String(written) => {
                     texts.extend(Text::new(written, self.reading, place).expanded());
                 }
                 other => {
                     let what = format!("is {}, wanted a string", described(other));
-                    self.reading.note(Severity::Error, &place, what, format!("write {key} = [\"...\"]"));
+                    self.reading.note(
+                        Severity::Error,
+                        &place,
+                        what,
+                        format!("write {key} = [\"...\"]"),
+                    );
                 }
             }
         }
@@ -136,7 +202,8 @@ impl<'a> Section<'a> {
 
     /// Whether the value is a list, and not a single string.
     pub(super) fn is_list(&self, key: &str) -> bool {
-        self.value(key).is_some_and(|value| value.get_ref().is_array())
+        self.value(key)
+            .is_some_and(|value| value.get_ref().is_array())
     }
 
     /// A string as it stands in the file, quoted, for a message.
@@ -149,7 +216,10 @@ impl<'a> Section<'a> {
     pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
         let text = self.string(key, "a file name", "\"certs/file.pem\"")?;
         if text.written.starts_with("file:") {
-            text.error("begins with \"file:\"", "this key is a file name already; leave \"file:\" out");
+            text.error(
+                "begins with \"file:\"",
+                "this key is a file name already; leave \"file:\" out",
+            );
             return None;
         }
         let text = text.with_variables()?;
@@ -167,7 +237,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn typed<T>(&self, key: &str, wanted: &str, example: &str, pick: impl Fn(&DeValue<'_>) -> Option<T>) -> Option<T> {
+    fn typed<T>(
+        &self,
+        key: &str,
+        wanted: &str,
+        example: &str,
+        pick: impl Fn(&DeValue<'_>) -> Option<T>,
+    ) -> Option<T> {
         let value = self.value(key)?.get_ref();
         let picked = pick(value);
         if picked.is_none() {
@@ -177,7 +253,11 @@ impl<'a> Section<'a> {
     }
 
     fn mistyped(&self, key: &str, found: &DeValue<'_>, wanted: &str, example: &str) {
-        self.error(key, format!("is {}, wanted {wanted}", described(found)), format!("write {key} = {example}"));
+        self.error(
+            key,
+            format!("is {}, wanted {wanted}", described(found)),
+            format!("write {key} = {example}"),
+        );
     }
 
     fn parsed<T: PartialOrd + Copy>(
@@ -189,7 +269,9 @@ impl<'a> Section<'a> {
         parse: fn(&str) -> Result<T, &'static str>,
         show: fn(T) -> String,
     ) -> T {
-        let text = self.string(key, kind, &format!("\"{}\"", show(default))).and_then(Text::expanded);
+        let text = self
+            .string(key, kind, &format!("\"{}\"", show(default)))
+            .and_then(Text::expanded);
         let Some(text) = text else { return default };
         match parse(&text.value) {
             Ok(value) if range.contains(&value) => return value,

@@ -9,7 +9,8 @@ use std::time::Duration;
 /// # Errors
 /// What to write instead.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    const WANTED: &str = "write a whole number with a unit, such as \"250ms\", \"10s\", \"5m\" or \"24h\"";
+    const WANTED: &str =
+        "write a whole number with a unit, such as \"250ms\", \"10s\", \"5m\" or \"24h\"";
     let (number, unit) = number_and_unit(text).ok_or(WANTED)?;
     let seconds_each = match unit {
         "ms" => return Ok(Duration::from_millis(number)),
@@ -18,7 +19,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
         "h" => 3600,
         _ => return Err(WANTED),
     };
-    number.checked_mul(seconds_each).map(Duration::from_secs).ok_or(WANTED)
+    number
+        .checked_mul(seconds_each)
+        .map(Duration::from_secs)
+        .ok_or(WANTED)
 }
 
 /// `"64KiB"`, `"1MiB"`, `"512B"`. No `KB`: half of its readers mean 1000 and the other half 1024.
@@ -26,7 +30,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
 /// # Errors
 /// What to write instead.
 pub(super) fn size(text: &str) -> Result<usize, &'static str> {
-    const WANTED: &str = "write a whole number with a unit: \"512B\", \"64KiB\" (1024 bytes each) or \"1MiB\"";
+    const WANTED: &str =
+        "write a whole number with a unit: \"512B\", \"64KiB\" (1024 bytes each) or \"1MiB\"";
     let (number, unit) = number_and_unit(text).ok_or(WANTED)?;
     let bytes_each = match unit {
         "B" => 1,
@@ -35,7 +40,10 @@ pub(super) fn size(text: &str) -> Result<usize, &'static str> {
         "GiB" => 1 << 30,
         _ => return Err(WANTED),
     };
-    number.checked_mul(bytes_each).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(WANTED)
+    number
+        .checked_mul(bytes_each)
+        .and_then(|bytes| usize::try_from(bytes).ok())
+        .ok_or(WANTED)
 }
 
 /// `"50/s"`, `"600/m"`, `"1000/h"`, as a quota whose burst is one second's worth, at least 1.
@@ -43,7 +51,8 @@ pub(super) fn size(text: &str) -> Result<usize, &'static str> {
 /// # Errors
 /// What to write instead.
 pub(super) fn rate(text: &str) -> Result<Quota, &'static str> {
-    const WANTED: &str = "write a number per second, minute or hour, such as \"50/s\", \"600/m\" or \"1000/h\"";
+    const WANTED: &str =
+        "write a number per second, minute or hour, such as \"50/s\", \"600/m\" or \"1000/h\"";
     let (number, unit) = number_and_unit(text).ok_or(WANTED)?;
     let seconds = match unit {
         "/s" => 1,
@@ -55,7 +64,9 @@ pub(super) fn rate(text: &str) -> Result<Quota, &'static str> {
     let number = number
         .filter(|n| n.get() <= 1_000_000)
         .ok_or("write a rate from 1 to 1000000; leave the key out for no limit")?;
-    let interval = Duration::from_secs(u64::from(seconds)).checked_div(number.get()).ok_or(WANTED)?;
+    let interval = Duration::from_secs(u64::from(seconds))
+        .checked_div(number.get())
+        .ok_or(WANTED)?;
     let burst = NonZeroU32::new(number.get().div_ceil(seconds)).ok_or(WANTED)?;
     Ok(Quota { interval, burst })
 }
@@ -93,7 +104,10 @@ pub(super) enum Unexpanded {
 ///
 /// # Errors
 /// The first `${` that cannot be replaced.
-pub(super) fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, Unexpanded> {
+pub(super) fn expand(
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Unexpanded> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {
@@ -113,21 +127,33 @@ pub(super) fn expand(text: &str, environment: &dyn Fn(&str) -> Option<String>) -
 
 /// The candidate that `word` most resembles, with how much (0 to 1). `-`, `_` and case do not count; a word that begins or
 /// ends the candidate (`drain`, `teams`) is as good as a slip of the finger.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<(&'c str, f64)> {
+pub(super) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<(&'c str, f64)> {
     let plain = |text: &str| text.to_ascii_lowercase().replace('-', "_");
     let word = plain(word);
     let likeness = |candidate: &str| {
         let candidate = plain(candidate);
-        let is_part = word.len() >= 3 && (candidate.starts_with(&word) || candidate.ends_with(&word));
+        let is_part =
+            word.len() >= 3 && (candidate.starts_with(&word) || candidate.ends_with(&word));
         let likeness = strsim::normalized_damerau_levenshtein(&word, &candidate);
         if is_part { likeness.max(0.8) } else { likeness }
     };
-    candidates.into_iter().map(|candidate| (candidate, likeness(candidate))).max_by(|(_, a), (_, b)| a.total_cmp(b))
+    candidates
+        .into_iter()
+        .map(|candidate| (candidate, likeness(candidate)))
+        .max_by(|(_, a), (_, b)| a.total_cmp(b))
 }
 
 /// The candidate that `word` was probably meant to be.
-pub(super) fn probably<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    nearest(word, candidates).filter(|(_, likeness)| *likeness >= 0.6).map(|(candidate, _)| candidate)
+pub(super) fn probably<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Option<&'c str> {
+    nearest(word, candidates)
+        .filter(|(_, likeness)| *likeness >= 0.6)
+        .map(|(candidate, _)| candidate)
 }
 
 fn number_and_unit(text: &str) -> Option<(u64, &str)> {
@@ -142,10 +168,19 @@ mod tests {
 
     #[test]
     fn durations_are_whole_numbers_with_a_unit() {
-        for (text, milliseconds) in
-            [("250ms", 250), ("10s", 10_000), ("5m", 300_000), ("24h", 86_400_000), ("72h", 259_200_000), ("0s", 0)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("24h", 86_400_000),
+            ("72h", 259_200_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(
+                duration(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -168,10 +203,27 @@ mod tests {
 
     #[test]
     fn sizes_are_whole_numbers_with_a_binary_unit() {
-        for (text, bytes) in [("0B", 0), ("512B", 512), ("64KiB", 65_536), ("1MiB", 1_048_576), ("1GiB", 1 << 30)] {
+        for (text, bytes) in [
+            ("0B", 0),
+            ("512B", 512),
+            ("64KiB", 65_536),
+            ("1MiB", 1_048_576),
+            ("1GiB", 1 << 30),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "1", "1KB", "1MB", "1K", "1kib", "1 MiB", "1.5MiB", "-1B", "18446744073709551615KiB"] {
+        for text in [
+            "",
+            "1",
+            "1KB",
+            "1MB",
+            "1K",
+            "1kib",
+            "1 MiB",
+            "1.5MiB",
+            "-1B",
+            "18446744073709551615KiB",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -187,9 +239,25 @@ mod tests {
             ("90/m", 666_666, 2),
         ] {
             let quota = rate(text).unwrap();
-            assert_eq!((quota.interval.as_micros(), quota.burst.get()), (interval_us, burst), "{text}");
+            assert_eq!(
+                (quota.interval.as_micros(), quota.burst.get()),
+                (interval_us, burst),
+                "{text}"
+            );
         }
-        for text in ["", "50", "50/", "/s", "50/d", "50 /s", "0/s", "1.5/s", "1000001/s", "99999999999/h", "50/sec"] {
+        for text in [
+            "",
+            "50",
+            "50/",
+            "/s",
+            "50/d",
+            "50 /s",
+            "0/s",
+            "1.5/s",
+            "1000001/s",
+            "99999999999/h",
+            "50/sec",
+        ] {
             assert!(rate(text).is_err(), "{text}");
         }
     }
@@ -220,11 +288,22 @@ mod tests {
             ("a${EMPTY}b", "ab"),
             ("$HOST {HOST} $", "$HOST {HOST} $"),
         ] {
-            assert_eq!(expand(text, &environment).as_deref(), Ok(expanded), "{text}");
+            assert_eq!(
+                expand(text, &environment).as_deref(),
+                Ok(expanded),
+                "{text}"
+            );
         }
-        assert_eq!(expand("${NOPE}", &environment), Err(Unexpanded::Unset("NOPE".to_owned())));
+        assert_eq!(
+            expand("${NOPE}", &environment),
+            Err(Unexpanded::Unset("NOPE".to_owned()))
+        );
         for text in ["${HOST", "${}", "${A B}", "${1A}", "a${"] {
-            assert_eq!(expand(text, &environment), Err(Unexpanded::Malformed), "{text}");
+            assert_eq!(
+                expand(text, &environment),
+                Err(Unexpanded::Malformed),
+                "{text}"
+            );
         }
     }
 

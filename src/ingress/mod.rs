@@ -87,8 +87,21 @@ impl Ingress {
     /// A door that is not open yet: [`Listener`](crate::net::listener::Listener) opens it.
     pub fn new(settings: Arc<Settings>, rooms: Rooms, draining: CancellationToken) -> Self {
         let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
-        let Rooms { keyring, limiter, upstreams, observer } = rooms;
-        Self { settings, routes, keyring, limiter, upstreams, observer, draining }
+        let Rooms {
+            keyring,
+            limiter,
+            upstreams,
+            observer,
+        } = rooms;
+        Self {
+            settings,
+            routes,
+            keyring,
+            limiter,
+            upstreams,
+            observer,
+            draining,
+        }
     }
 
     /// The sentence. Cheap refusals first, headers before body, nobody unproven makes us buffer.
@@ -101,13 +114,17 @@ impl Ingress {
         progress: &mut Progress,
     ) -> Result<Response<Answer>, End> {
         if self.draining.is_cancelled() {
-            return Err(Rejection::from(Reason::Draining).retry_after(Duration::from_secs(1)).into());
+            return Err(Rejection::from(Reason::Draining)
+                .retry_after(Duration::from_secs(1))
+                .into());
         }
         let limits = &self.settings.server.limits;
         self.limiter.take_arrival(watch.line().client_ip)?;
         if peer.is_ambiguous {
             let what = "Content-Length beside Transfer-Encoding, or more than once";
-            return Err(Rejection::from(Reason::RequestMalformed).noting(what).into());
+            return Err(Rejection::from(Reason::RequestMalformed)
+                .noting(what)
+                .into());
         }
         judge::check_size(head, limits.header_bytes, limits.headers)?;
         let bot = self.bot_of(head)?;
@@ -130,21 +147,34 @@ impl Ingress {
         let activity = Activity::parse(bytes, limits.json)?;
         note_activity(watch.line_mut(), caller.claims(), &activity);
         let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
-        let mut admitted = bot.policy.admit(caller, activity).inspect_err(|rejection| {
-            self.note_refusal(rejection, watch.line());
-            progress.swallow = swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
-        })?;
+        let mut admitted = bot
+            .policy
+            .admit(caller, activity)
+            .inspect_err(|rejection| {
+                self.note_refusal(rejection, watch.line());
+                progress.swallow =
+                    swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
+            })?;
         self.limiter.take(bot, &mut admitted)?;
 
         progress.would_reject = admitted.would_reject().cloned();
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
         let asked = Instant::now();
-        let answer = self.upstreams.forward(bot, admitted, headers, head.uri.query()).await;
+        let answer = self
+            .upstreams
+            .forward(bot, admitted, headers, head.uri.query())
+            .await;
         let waited = asked.elapsed();
         watch.line_mut().upstream = Some(waited);
         if waited > SLOW {
             let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
-            tracing::warn!(event = "backend_slow", bot = bot.name, request_id, seconds, "the bot was slower than channels wait");
+            tracing::warn!(
+                event = "backend_slow",
+                bot = bot.name,
+                request_id,
+                seconds,
+                "the bot was slower than channels wait"
+            );
         }
         Ok(answer?)
     }
@@ -152,16 +182,36 @@ impl Ingress {
     fn bot_of(&self, head: &Parts) -> Result<&Bot, Rejection> {
         let host = judge::host_of(head)?;
         let position = self.routes.find(&host, head.uri.path())?;
-        self.settings.bots.get(position).map(AsRef::as_ref).ok_or_else(|| Reason::PathNotFound.into())
+        self.settings
+            .bots
+            .get(position)
+            .map(AsRef::as_ref)
+            .ok_or_else(|| Reason::PathNotFound.into())
     }
 
-    fn headers_for(&self, bot: &Bot, head: &Parts, peer: Peer, admitted: &Admitted, request_id: &str) -> HeaderMap {
+    fn headers_for(
+        &self,
+        bot: &Bot,
+        head: &Parts,
+        peer: Peer,
+        admitted: &Admitted,
+        request_id: &str,
+    ) -> HeaderMap {
         let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
         let origin = Origin {
             peer: peer.address.ip(),
-            peer_is_trusted: headers::is_trusted(peer.address.ip(), &self.settings.server.trusted_proxies),
-            scheme: if peer.tls_version.is_some() { "https" } else { "http" },
-            host: host.or_else(|| head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default(),
+            peer_is_trusted: headers::is_trusted(
+                peer.address.ip(),
+                &self.settings.server.trusted_proxies,
+            ),
+            scheme: if peer.tls_version.is_some() {
+                "https"
+            } else {
+                "http"
+            },
+            host: host
+                .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
+                .unwrap_or_default(),
         };
         let mut sent = headers::to_backend(&head.headers, origin);
         let mut say = |name: HeaderName, value: &str| {
@@ -172,10 +222,19 @@ impl Ingress {
         say(reply::X_REQUEST_ID, request_id);
         if bot.identity_headers {
             say(HeaderName::from_static("x-botgate-request-id"), request_id);
-            say(HeaderName::from_static("x-botgate-app-id"), &bot.expect.app_id);
-            say(HeaderName::from_static("x-botgate-channel"), admitted.activity().base_channel());
+            say(
+                HeaderName::from_static("x-botgate-app-id"),
+                &bot.expect.app_id,
+            );
+            say(
+                HeaderName::from_static("x-botgate-channel"),
+                admitted.activity().base_channel(),
+            );
             if let Some(tenant) = admitted.tenant() {
-                say(HeaderName::from_static("x-botgate-tenant"), &tenant.to_string());
+                say(
+                    HeaderName::from_static("x-botgate-tenant"),
+                    &tenant.to_string(),
+                );
             }
         }
         sent
@@ -190,7 +249,9 @@ impl Ingress {
     fn note_refusal(&self, rejection: &Rejection, line: &RequestLine) {
         if rejection.reason() == Reason::ChannelNotEndorsed {
             let channel = line.channel.as_deref().unwrap_or_default();
-            self.observer.metrics().endorsement_missing(channel.split(':').next().unwrap_or_default());
+            self.observer
+                .metrics()
+                .endorsement_missing(channel.split(':').next().unwrap_or_default());
         }
     }
 
@@ -199,8 +260,15 @@ impl Ingress {
         let (head, mut body) = request.into_parts();
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         let sent_token = head.headers.contains_key(AUTHORIZATION);
-        let mut progress = Progress { audience: Audience::Stranger { sent_token }, swallow: None, would_reject: None };
-        match self.admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress).await {
+        let mut progress = Progress {
+            audience: Audience::Stranger { sent_token },
+            swallow: None,
+            would_reject: None,
+        };
+        match self
+            .admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress)
+            .await
+        {
             Ok(response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
@@ -208,7 +276,8 @@ impl Ingress {
                     None => Verdict::Forwarded { status },
                 });
                 let request_id = watch.line().request_id.clone();
-                let mut response = response.map(|answer| Watched::new(answer, watch).boxed_unsync());
+                let mut response =
+                    response.map(|answer| Watched::new(answer, watch).boxed_unsync());
                 reply::name(&mut response, &request_id);
                 response
             }
@@ -229,9 +298,13 @@ impl Ingress {
     }
 
     fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
-        let request_id =
-            headers::request_id(&head.headers).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
-        let client_ip = headers::client_ip(peer.address.ip(), &head.headers, &self.settings.server.trusted_proxies);
+        let request_id = headers::request_id(&head.headers)
+            .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+        let client_ip = headers::client_ip(
+            peer.address.ip(),
+            &head.headers,
+            &self.settings.server.trusted_proxies,
+        );
         RequestLine {
             trace_id: headers::trace_id(&head.headers).map(str::to_owned),
             method: Some(head.method.as_str().to_owned()),
@@ -275,7 +348,11 @@ impl Door for Ingress {
 impl Ingress {
     /// hyper answered 400 or 431 by itself; the line is ours to write.
     fn note_unreadable(&self, peer: Peer, error: &hyper::Error) {
-        let reason = if error.is_parse_too_large() { Reason::HeadersTooLarge } else { Reason::RequestMalformed };
+        let reason = if error.is_parse_too_large() {
+            Reason::HeadersTooLarge
+        } else {
+            Reason::RequestMalformed
+        };
         let client_ip: IpAddr = peer.address.ip().to_canonical();
         let request_id = Uuid::new_v4().simple().to_string();
         let line = RequestLine {
@@ -284,12 +361,20 @@ impl Ingress {
         };
         let mut watch = self.observer.watch(line, None);
         let rejection = Rejection::from(reason).noting(crate::net::client::chain(error));
-        watch.conclude(Verdict::Rejected { status: reason.status(), rejection });
+        watch.conclude(Verdict::Rejected {
+            status: reason.status(),
+            rejection,
+        });
     }
 }
 
 /// Concludes a refused request and makes its answer.
-fn refuse(mut watch: Watch, progress: &Progress, rejection: Rejection, head: &Parts) -> Response<Body> {
+fn refuse(
+    mut watch: Watch,
+    progress: &Progress,
+    rejection: Rejection,
+    head: &Parts,
+) -> Response<Body> {
     let request_id = &watch.line().request_id;
     let mut response = match progress.swallow {
         Some(expects_replies) => reply::swallowed(expects_replies, request_id),
@@ -300,7 +385,10 @@ fn refuse(mut watch: Watch, progress: &Progress, rejection: Rejection, head: &Pa
         response = response.map(|_| body::empty());
     }
     watch.add_bytes_out(response.body().size_hint().lower());
-    watch.conclude(Verdict::Rejected { status: response.status().as_u16(), rejection });
+    watch.conclude(Verdict::Rejected {
+        status: response.status().as_u16(),
+        rejection,
+    });
     watch.finish();
     response
 }

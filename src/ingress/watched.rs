@@ -17,7 +17,11 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) const fn new(answer: Answer, watch: Watch) -> Self {
-        Self { answer, watch, has_broken: false }
+        Self {
+            answer,
+            watch,
+            has_broken: false,
+        }
     }
 }
 
@@ -25,7 +29,10 @@ impl Body for Watched {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         if this.has_broken {
             return Poll::Ready(Some(Err(BodyError::from("the answer ended early"))));
@@ -33,7 +40,8 @@ impl Body for Watched {
         match Pin::new(&mut this.answer).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len);
-                this.watch.add_bytes_out(u64::try_from(bytes).unwrap_or(u64::MAX));
+                this.watch
+                    .add_bytes_out(u64::try_from(bytes).unwrap_or(u64::MAX));
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(rejection))) => {

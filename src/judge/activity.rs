@@ -45,8 +45,14 @@ pub struct NamedTenants {
 }
 
 // Guarded names: AUTHENTICATION 5.7 rule 4.
-static TENANT: Shape = Shape { keep: &[("id", Keep::Leaf)], names: Names::Guarded };
-static CHANNEL_DATA: Shape = Shape { keep: &[("tenant", Keep::Inside(&TENANT))], names: Names::Guarded };
+static TENANT: Shape = Shape {
+    keep: &[("id", Keep::Leaf)],
+    names: Names::Guarded,
+};
+static CHANNEL_DATA: Shape = Shape {
+    keep: &[("tenant", Keep::Inside(&TENANT))],
+    names: Names::Guarded,
+};
 static CONVERSATION: Shape = Shape {
     keep: &[
         ("id", Keep::Leaf),
@@ -67,7 +73,10 @@ static PARTY: Shape = Shape {
     ],
     names: Names::Guarded,
 };
-static RELATES_TO: Shape = Shape { keep: &[("serviceUrl", Keep::Leaf)], names: Names::Guarded };
+static RELATES_TO: Shape = Shape {
+    keep: &[("serviceUrl", Keep::Leaf)],
+    names: Names::Guarded,
+};
 static ROOT: Shape = Shape {
     keep: &[
         ("type", Keep::Leaf),
@@ -105,11 +114,19 @@ impl Activity {
             Refusal::TooComplex(what) => Rejection::from(Reason::ActivityTooComplex).noting(what),
         })?;
         let kind = required("type", text("type", root.get("type"))?, MAX_TYPE_BYTES)?;
-        let channel = required("channelId", text("channelId", root.get("channelId"))?, MAX_CHANNEL_BYTES)?;
+        let channel = required(
+            "channelId",
+            text("channelId", root.get("channelId"))?,
+            MAX_CHANNEL_BYTES,
+        )?;
         if channel.starts_with(':') {
             return Err(invalid("channelId names no base channel"));
         }
-        let service_url = required("serviceUrl", text("serviceUrl", root.get("serviceUrl"))?, MAX_URL_BYTES)?;
+        let service_url = required(
+            "serviceUrl",
+            text("serviceUrl", root.get("serviceUrl"))?,
+            MAX_URL_BYTES,
+        )?;
         let service_url_parsed =
             Url::parse(&service_url).map_err(|_| invalid("serviceUrl is not an absolute URL"))?;
         let conversation = object("conversation", root.get("conversation"))?;
@@ -122,14 +139,17 @@ impl Activity {
         text("recipient.role", member(recipient, "role"))?;
         text("id", root.get("id"))?;
         let user = text("from.id", member(from, "id"))?;
-        if matches!(kind.as_str(), "message" | "invoke") && user.as_deref().is_none_or(str::is_empty) {
+        if matches!(kind.as_str(), "message" | "invoke")
+            && user.as_deref().is_none_or(str::is_empty)
+        {
             return Err(invalid("from.id is missing"));
         }
         if is_invoke_like(&kind) && name.as_deref().is_none_or(str::is_empty) {
             return Err(invalid("name of an invoke is missing"));
         }
         let relates_to = object("relatesTo", root.get("relatesTo"))?;
-        let relates_to_service_url = text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
+        let relates_to_service_url =
+            text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
         let conversation_id = text("conversation.id", member(conversation, "id"))?;
         Ok(Self {
             conversation: required("conversation.id", conversation_id, usize::MAX)?,
@@ -186,7 +206,10 @@ fn member<'v, 'a>(object: Option<&'v Members<'a>>, name: &str) -> Option<&'v Val
 }
 
 /// An object, or nothing where the member is absent or null.
-fn object<'v, 'a>(place: &str, value: Option<&'v Value<'a>>) -> Result<Option<&'v Members<'a>>, Rejection> {
+fn object<'v, 'a>(
+    place: &str,
+    value: Option<&'v Value<'a>>,
+) -> Result<Option<&'v Members<'a>>, Rejection> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(members)) => Ok(Some(members)),
@@ -214,7 +237,9 @@ fn required(place: &str, text: Option<String>, max_bytes: usize) -> Result<Strin
     match text {
         None => Err(invalid(format!("{place} is missing"))),
         Some(text) if text.is_empty() => Err(invalid(format!("{place} is empty"))),
-        Some(text) if text.len() > max_bytes => Err(invalid(format!("{place} is longer than {max_bytes} bytes"))),
+        Some(text) if text.len() > max_bytes => {
+            Err(invalid(format!("{place} is longer than {max_bytes} bytes")))
+        }
         Some(text) => Ok(text),
     }
 }
@@ -224,7 +249,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const LIMITS: StrictLimits = StrictLimits { depth: 64, members: 20_000 };
+    const LIMITS: StrictLimits = StrictLimits {
+        depth: 64,
+        members: 20_000,
+    };
 
     fn teams() -> serde_json::Value {
         json!({
@@ -282,11 +310,19 @@ mod tests {
             ("/channelData/tenant/id", json!(true)),
             ("/deliveryMode", json!(1)),
             ("/relatesTo", json!("https://evil.example/")),
-            ("/relatesTo", json!([{"serviceUrl": "https://evil.example/"}])),
-            ("/relatesTo", json!({"serviceUrl": ["https://evil.example/"]})),
+            (
+                "/relatesTo",
+                json!([{"serviceUrl": "https://evil.example/"}]),
+            ),
+            (
+                "/relatesTo",
+                json!({"serviceUrl": ["https://evil.example/"]}),
+            ),
             ("/name", json!(["a"])),
         ] {
-            let refusal = parse(&edited(path, value.clone())).map(|_| ()).map_err(|r| r.reason());
+            let refusal = parse(&edited(path, value.clone()))
+                .map(|_| ())
+                .map_err(|r| r.reason());
             assert_eq!(refusal, Err(Reason::ActivityFieldInvalid), "{path} {value}");
         }
     }
@@ -301,7 +337,10 @@ mod tests {
             ("/type", json!("somethingNew")),
             ("/entities", json!({"any": 1})),
         ] {
-            assert!(parse(&edited(path, value.clone())).is_ok(), "{path} {value}");
+            assert!(
+                parse(&edited(path, value.clone())).is_ok(),
+                "{path} {value}"
+            );
         }
         let mut typing = edited("/type", json!("typing"));
         typing.as_object_mut().unwrap().remove("from");
@@ -310,7 +349,12 @@ mod tests {
 
     #[test]
     fn an_invoke_has_a_name() {
-        assert_eq!(parse(&edited("/type", json!("invoke"))).unwrap_err().reason(), Reason::ActivityFieldInvalid);
+        assert_eq!(
+            parse(&edited("/type", json!("invoke")))
+                .unwrap_err()
+                .reason(),
+            Reason::ActivityFieldInvalid
+        );
         let mut invoke = edited("/type", json!("invoke"));
         invoke["name"] = json!("task/fetch");
         assert!(parse(&invoke).unwrap().is_invoke());

@@ -40,7 +40,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
         channel_metadata: "https://login.botframework.com/v1/.well-known/openidconfiguration",
         channel_issuer: "https://api.botframework.com",
         entra_metadata: "https://login.microsoftonline.com/common/v2.0/.well-known/openid-configuration",
-        entra_issuers: &["https://sts.windows.net/{tenant}/", "https://login.microsoftonline.com/{tenant}/v2.0"],
+        entra_issuers: &[
+            "https://sts.windows.net/{tenant}/",
+            "https://login.microsoftonline.com/{tenant}/v2.0",
+        ],
         service_url_hosts: &[
             "*.botframework.com",
             "smba.trafficmanager.net",
@@ -53,7 +56,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
         channel_metadata: "https://login.botframework.azure.us/v1/.well-known/openidconfiguration",
         channel_issuer: "https://api.botframework.us",
         entra_metadata: "https://login.microsoftonline.us/cab8a31a-1906-4287-a0d8-4eef66b95f6e/v2.0/.well-known/openid-configuration",
-        entra_issuers: &["https://login.microsoftonline.us/{tenant}/", "https://login.microsoftonline.us/{tenant}/v2.0"],
+        entra_issuers: &[
+            "https://login.microsoftonline.us/{tenant}/",
+            "https://login.microsoftonline.us/{tenant}/v2.0",
+        ],
         service_url_hosts: &[
             "*.botframework.azure.us",
             "smba.infra.gov.teams.microsoft.us",
@@ -69,7 +75,10 @@ pub const BUILT_IN: &[BuiltIn] = &[
             "https://sts.chinacloudapi.cn/{tenant}/",
             "https://login.partner.microsoftonline.cn/{tenant}/v2.0",
         ],
-        service_url_hosts: &["*.botframework.azure.cn", "frontend.botapi.msg.infra.teams.microsoftonline.cn"],
+        service_url_hosts: &[
+            "*.botframework.azure.cn",
+            "frontend.botapi.msg.infra.teams.microsoftonline.cn",
+        ],
     },
 ];
 
@@ -90,14 +99,19 @@ impl BuiltIn {
 
 /// Whether `issuer` is a Connector or Entra issuer of any built-in cloud: tells "known, but not accepted here" from "never heard of".
 pub(super) fn is_known_entra_issuer(issuer: &str) -> bool {
-    BUILT_IN.iter().flat_map(|cloud| cloud.entra_issuers).any(|template| {
-        template.split_once("{tenant}").is_some_and(|(before, after)| {
-            issuer
-                .strip_prefix(before)
-                .and_then(|rest| rest.strip_suffix(after))
-                .is_some_and(|tenant| tenant.len() == 36)
+    BUILT_IN
+        .iter()
+        .flat_map(|cloud| cloud.entra_issuers)
+        .any(|template| {
+            template
+                .split_once("{tenant}")
+                .is_some_and(|(before, after)| {
+                    issuer
+                        .strip_prefix(before)
+                        .and_then(|rest| rest.strip_suffix(after))
+                        .is_some_and(|tenant| tenant.len() == 36)
+                })
         })
-    })
 }
 
 #[cfg(test)]
@@ -107,9 +121,15 @@ mod tests {
     #[test]
     fn entra_issuers_are_known_by_their_template() {
         let tid = "d6d49420-f39b-4df7-a1dc-d59a935871db";
-        assert!(is_known_entra_issuer(&format!("https://sts.windows.net/{tid}/")));
-        assert!(is_known_entra_issuer(&format!("https://login.microsoftonline.com/{tid}/v2.0")));
-        assert!(!is_known_entra_issuer(&format!("https://login.microsoftonline.com.evil.example/{tid}/v2.0")));
+        assert!(is_known_entra_issuer(&format!(
+            "https://sts.windows.net/{tid}/"
+        )));
+        assert!(is_known_entra_issuer(&format!(
+            "https://login.microsoftonline.com/{tid}/v2.0"
+        )));
+        assert!(!is_known_entra_issuer(&format!(
+            "https://login.microsoftonline.com.evil.example/{tid}/v2.0"
+        )));
         assert!(!is_known_entra_issuer("https://api.botframework.com"));
     }
 }

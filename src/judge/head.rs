@@ -5,8 +5,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
 
-const FRAMING_TWINS: &[&str] =
-    &["transfer_encoding", "content_length", "content_type", "content_encoding"];
+const FRAMING_TWINS: &[&str] = &[
+    "transfer_encoding",
+    "content_length",
+    "content_type",
+    "content_encoding",
+];
 
 /// The request is a POST of plain JSON, and no upgrade.
 ///
@@ -39,9 +43,15 @@ pub fn check_size(head: &Parts, max_bytes: usize, max_fields: usize) -> Result<(
         return too_large(format!("{fields} fields, at most {max_fields}"));
     }
     let sizes = head.headers.iter().map(|(name, value)| {
-        name.as_str().len().saturating_add(value.len()).saturating_add(COLON_SPACE_AND_LINE_END)
+        name.as_str()
+            .len()
+            .saturating_add(value.len())
+            .saturating_add(COLON_SPACE_AND_LINE_END)
     });
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let target = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
     let bytes = sizes.fold(target, usize::saturating_add);
     if bytes > max_bytes {
         return too_large(format!("{bytes} bytes, at most {max_bytes}"));
@@ -54,7 +64,13 @@ pub fn check_size(head: &Parts, max_bytes: usize, max_fields: usize) -> Result<(
 fn is_upgrade(head: &Parts) -> bool {
     let mut upgrades = head.headers.get_all(UPGRADE).iter().peekable();
     let asks = upgrades.peek().is_some();
-    let for_websocket = upgrades.any(|value| value.as_bytes().to_ascii_lowercase().windows(9).any(|w| w == b"websocket"));
+    let for_websocket = upgrades.any(|value| {
+        value
+            .as_bytes()
+            .to_ascii_lowercase()
+            .windows(9)
+            .any(|w| w == b"websocket")
+    });
     for_websocket || (asks && head.method == Method::GET)
 }
 
@@ -79,13 +95,20 @@ fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
 fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
     let no = |why: &str| Err(Rejection::from(Reason::ContentTypeUnsupported).noting(why));
     let mut values = headers.get_all(CONTENT_TYPE).iter();
-    let Some(value) = values.next() else { return no("no Content-Type") };
+    let Some(value) = values.next() else {
+        return no("no Content-Type");
+    };
     if values.next().is_some() {
         return no("more than one Content-Type");
     }
-    let Some(text) = value.to_str().ok() else { return no("Content-Type is not ASCII") };
+    let Some(text) = value.to_str().ok() else {
+        return no("Content-Type is not ASCII");
+    };
     let mut parts = text.split(';').map(str::trim);
-    if !parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json")) {
+    if !parts
+        .next()
+        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
+    {
         return no("the media type is not application/json");
     }
     let mut charsets = 0_u32;
@@ -100,7 +123,10 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
 
 fn is_utf8_charset(parameter: &str) -> bool {
     parameter.split_once('=').is_some_and(|(name, value)| {
-        let bare = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
+        let bare = value
+            .strip_prefix('"')
+            .and_then(|v| v.strip_suffix('"'))
+            .unwrap_or(value);
         name.eq_ignore_ascii_case("charset") && bare.eq_ignore_ascii_case("utf-8")
     })
 }
@@ -110,7 +136,8 @@ fn check_content_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
     if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
         return Ok(());
     }
-    Err(Rejection::from(Reason::ContentEncodingUnsupported).noting("the body is compressed or otherwise encoded"))
+    Err(Rejection::from(Reason::ContentEncodingUnsupported)
+        .noting("the body is compressed or otherwise encoded"))
 }
 
 #[cfg(test)]
@@ -134,7 +161,11 @@ mod tests {
             "application/json;charset=UTF-8",
             "application/json ; charset=\"utf-8\"",
         ] {
-            assert_eq!(outcome("POST", &[("content-type", value)]), Ok(()), "{value}");
+            assert_eq!(
+                outcome("POST", &[("content-type", value)]),
+                Ok(()),
+                "{value}"
+            );
         }
     }
 
@@ -154,20 +185,36 @@ mod tests {
             "application/x-www-form-urlencoded",
             "application/json, application/json",
         ] {
-            assert_eq!(outcome("POST", &[("content-type", value)]), Err(Reason::ContentTypeUnsupported), "{value}");
+            assert_eq!(
+                outcome("POST", &[("content-type", value)]),
+                Err(Reason::ContentTypeUnsupported),
+                "{value}"
+            );
         }
         let json = ("content-type", "application/json");
         assert_eq!(outcome("POST", &[]), Err(Reason::ContentTypeUnsupported));
-        assert_eq!(outcome("POST", &[json, json]), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(
+            outcome("POST", &[json, json]),
+            Err(Reason::ContentTypeUnsupported)
+        );
         for encoding in ["gzip", "deflate", "br", "identity, gzip", ""] {
-            assert_eq!(outcome("POST", &[json, ("content-encoding", encoding)]), Err(Reason::ContentEncodingUnsupported), "{encoding}");
+            assert_eq!(
+                outcome("POST", &[json, ("content-encoding", encoding)]),
+                Err(Reason::ContentEncodingUnsupported),
+                "{encoding}"
+            );
         }
-        assert_eq!(outcome("POST", &[json, ("content-encoding", "Identity")]), Ok(()));
+        assert_eq!(
+            outcome("POST", &[json, ("content-encoding", "Identity")]),
+            Ok(())
+        );
     }
 
     #[test]
     fn the_size_of_a_head_is_counted_in_bytes_and_fields() {
-        let request = http::Request::post("/api/messages").header("x-a", "1234567890").header("x-b", "");
+        let request = http::Request::post("/api/messages")
+            .header("x-a", "1234567890")
+            .header("x-b", "");
         let head = request.body(()).unwrap().into_parts().0;
         let exact = "/api/messages".len() + "x-a: 1234567890\r\n".len() + "x-b: \r\n".len();
         let outcome = |bytes, fields| check_size(&head, bytes, fields).map_err(|r| r.reason());
@@ -178,24 +225,58 @@ mod tests {
 
     #[test]
     fn upgrades_and_other_methods_are_told_apart() {
-        assert_eq!(outcome("GET", &[("upgrade", "websocket")]), Err(Reason::UpgradeRefused));
-        assert_eq!(outcome("POST", &[("upgrade", "h2c, WebSocket")]), Err(Reason::UpgradeRefused));
-        for method in ["GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "post", "PRI"] {
-            assert_eq!(outcome(method, &[]), Err(Reason::MethodNotAllowed), "{method}");
+        assert_eq!(
+            outcome("GET", &[("upgrade", "websocket")]),
+            Err(Reason::UpgradeRefused)
+        );
+        assert_eq!(
+            outcome("POST", &[("upgrade", "h2c, WebSocket")]),
+            Err(Reason::UpgradeRefused)
+        );
+        for method in [
+            "GET", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "post", "PRI",
+        ] {
+            assert_eq!(
+                outcome(method, &[]),
+                Err(Reason::MethodNotAllowed),
+                "{method}"
+            );
         }
     }
 
     #[test]
     fn only_plain_chunked_is_a_transfer_encoding() {
         let json = ("content-type", "application/json");
-        assert_eq!(outcome("POST", &[json, ("transfer-encoding", "Chunked")]), Ok(()));
-        for value in ["gzip, chunked", "chunked, chunked", "cow", "identity", "", "chunked;x=1"] {
-            assert_eq!(outcome("POST", &[json, ("transfer-encoding", value)]), Err(Reason::RequestMalformed), "{value}");
+        assert_eq!(
+            outcome("POST", &[json, ("transfer-encoding", "Chunked")]),
+            Ok(())
+        );
+        for value in [
+            "gzip, chunked",
+            "chunked, chunked",
+            "cow",
+            "identity",
+            "",
+            "chunked;x=1",
+        ] {
+            assert_eq!(
+                outcome("POST", &[json, ("transfer-encoding", value)]),
+                Err(Reason::RequestMalformed),
+                "{value}"
+            );
         }
-        let twice = [json, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")];
+        let twice = [
+            json,
+            ("transfer-encoding", "chunked"),
+            ("transfer-encoding", "chunked"),
+        ];
         assert_eq!(outcome("POST", &twice), Err(Reason::RequestMalformed));
         for twin in FRAMING_TWINS {
-            assert_eq!(outcome("POST", &[json, (twin, "x")]), Err(Reason::RequestMalformed), "{twin}");
+            assert_eq!(
+                outcome("POST", &[json, (twin, "x")]),
+                Err(Reason::RequestMalformed),
+                "{twin}"
+            );
         }
     }
 }

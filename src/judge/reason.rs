@@ -195,13 +195,21 @@ impl Rejection {
 
     /// Whole seconds for `Retry-After`, at least 1 (RFC 9110 10.2.3 has no fractions).
     pub fn retry_after_seconds(&self) -> Option<u64> {
-        self.retry_after.map(|wait| wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1))
+        self.retry_after.map(|wait| {
+            wait.as_secs()
+                .saturating_add(u64::from(wait.subsec_nanos() > 0))
+                .max(1)
+        })
     }
 }
 
 impl From<Reason> for Rejection {
     fn from(reason: Reason) -> Self {
-        Self { reason, note: None, retry_after: None }
+        Self {
+            reason,
+            note: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -215,7 +223,10 @@ mod tests {
         for reason in Reason::ALL {
             let code = reason.code();
             assert!(seen.insert(code), "{code} appears twice");
-            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{code}");
+            assert!(
+                code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'),
+                "{code}"
+            );
             assert!((400..600).contains(&reason.status()), "{code}");
             assert!(reason.meaning().ends_with('.'), "{code}");
         }
@@ -223,7 +234,10 @@ mod tests {
 
     #[test]
     fn retry_after_is_rounded_up_so_that_it_is_true() {
-        let wait = |ms| Rejection::from(Reason::RateLimitedUser).retry_after(std::time::Duration::from_millis(ms));
+        let wait = |ms| {
+            Rejection::from(Reason::RateLimitedUser)
+                .retry_after(std::time::Duration::from_millis(ms))
+        };
         assert_eq!(wait(1).retry_after_seconds(), Some(1));
         assert_eq!(wait(1000).retry_after_seconds(), Some(1));
         assert_eq!(wait(1001).retry_after_seconds(), Some(2));

@@ -30,7 +30,12 @@ impl Routes {
                 table.any_host.entry(route.path.clone()).or_insert(bot);
             }
             for host in &route.hosts {
-                table.by_host.entry(host.clone()).or_default().entry(route.path.clone()).or_insert(bot);
+                table
+                    .by_host
+                    .entry(host.clone())
+                    .or_default()
+                    .entry(route.path.clone())
+                    .or_insert(bot);
             }
         }
         table
@@ -42,7 +47,10 @@ impl Routes {
     /// [`Reason::HostNotServed`], [`Reason::PathNotFound`].
     pub fn find(&self, host: &str, path: &str) -> Result<usize, Rejection> {
         let named = self.by_host.get(host);
-        if let Some(bot) = named.and_then(|paths| paths.get(path)).or_else(|| self.any_host.get(path)) {
+        if let Some(bot) = named
+            .and_then(|paths| paths.get(path))
+            .or_else(|| self.any_host.get(path))
+        {
             return Ok(*bot);
         }
         if named.is_none() && self.any_host.is_empty() {
@@ -60,7 +68,11 @@ impl Routes {
 /// that is not visible ASCII, which HTTP/2 framing lets through (RFC 3986 2).
 pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     let malformed = |what: &str| Rejection::from(Reason::RequestMalformed).noting(what);
-    if !head.uri.path_and_query().is_none_or(|target| target.as_str().bytes().all(|b| b.is_ascii_graphic())) {
+    if !head
+        .uri
+        .path_and_query()
+        .is_none_or(|target| target.as_str().bytes().all(|b| b.is_ascii_graphic()))
+    {
         return Err(malformed("the target is not visible ASCII"));
     }
     let mut fields = head.headers.get_all(http::header::HOST).iter();
@@ -68,7 +80,9 @@ pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     if fields.next().is_some() {
         return Err(malformed("more than one Host"));
     }
-    let field = field.map(|value| value.to_str().map_err(|_| malformed("Host is not ASCII"))).transpose()?;
+    let field = field
+        .map(|value| value.to_str().map_err(|_| malformed("Host is not ASCII")))
+        .transpose()?;
     let target = head.uri.authority().map(Authority::as_str);
     if target.is_some() && head.version < http::Version::HTTP_2 {
         return Err(malformed("absolute-form or authority-form target"));
@@ -89,7 +103,9 @@ pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     let host_is_plain = !host.is_empty() && (host.bytes().all(is_name) || host.starts_with('['));
     let port_is_plain = match named.get(host.len()..) {
         None | Some("") => true,
-        Some(rest) => rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()),
+        Some(rest) => rest.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        }),
     };
     if !host_is_plain || !port_is_plain {
         return Err(bad());
@@ -102,7 +118,10 @@ mod tests {
     use super::*;
 
     fn route(hosts: &[&str], path: &str) -> Route {
-        Route { hosts: hosts.iter().map(|h| (*h).to_owned()).collect(), path: path.to_owned() }
+        Route {
+            hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
+            path: path.to_owned(),
+        }
     }
 
     #[test]
@@ -115,19 +134,48 @@ mod tests {
         assert_eq!(table.find("a.example", "/api/messages").ok(), Some(0));
         assert_eq!(table.find("c.example", "/api/messages").ok(), Some(1));
         assert_eq!(table.find("a.example", "/other").ok(), Some(2));
-        for path in ["/api/messages/", "/API/messages", "/api//messages", "/api/%6dessages", "/api/messages/../messages", "/"] {
-            assert_eq!(table.find("a.example", path).unwrap_err().reason(), Reason::PathNotFound, "{path}");
+        for path in [
+            "/api/messages/",
+            "/API/messages",
+            "/api//messages",
+            "/api/%6dessages",
+            "/api/messages/../messages",
+            "/",
+        ] {
+            assert_eq!(
+                table.find("a.example", path).unwrap_err().reason(),
+                Reason::PathNotFound,
+                "{path}"
+            );
         }
-        assert_eq!(table.find("evil.example", "/api/messages").unwrap_err().reason(), Reason::HostNotServed);
-        assert_eq!(table.find("a.example.evil.example", "/api/messages").unwrap_err().reason(), Reason::HostNotServed);
+        assert_eq!(
+            table
+                .find("evil.example", "/api/messages")
+                .unwrap_err()
+                .reason(),
+            Reason::HostNotServed
+        );
+        assert_eq!(
+            table
+                .find("a.example.evil.example", "/api/messages")
+                .unwrap_err()
+                .reason(),
+            Reason::HostNotServed
+        );
     }
 
     #[test]
     fn a_named_host_wins_over_any_host() {
-        let table = Routes::new(&[route(&[], "/api/messages"), route(&["a.example"], "/api/messages")]);
+        let table = Routes::new(&[
+            route(&[], "/api/messages"),
+            route(&["a.example"], "/api/messages"),
+        ]);
         assert_eq!(table.find("a.example", "/api/messages").ok(), Some(1));
         assert_eq!(table.find("x.example", "/api/messages").ok(), Some(0));
-        assert_eq!(table.find("x.example", "/x").unwrap_err().reason(), Reason::PathNotFound);
+        assert_eq!(
+            table.find("x.example", "/x").unwrap_err().reason(),
+            Reason::PathNotFound
+        );
     }
 
     fn host(target: &str, fields: &[&str], version: http::Version) -> Result<String, Reason> {
@@ -141,16 +189,37 @@ mod tests {
     #[test]
     fn exactly_one_host_is_named() {
         use http::Version;
-        assert_eq!(host("/x", &["Bot.Example:8443"], Version::HTTP_11).as_deref(), Ok("bot.example"));
-        assert_eq!(host("/x", &["[::1]:80"], Version::HTTP_11).as_deref(), Ok("[::1]"));
-        assert_eq!(host("https://bot.example/x", &[], Version::HTTP_2).as_deref(), Ok("bot.example"));
-        assert_eq!(host("https://bot.example/x", &["BOT.example"], Version::HTTP_2).as_deref(), Ok("bot.example"));
+        assert_eq!(
+            host("/x", &["Bot.Example:8443"], Version::HTTP_11).as_deref(),
+            Ok("bot.example")
+        );
+        assert_eq!(
+            host("/x", &["[::1]:80"], Version::HTTP_11).as_deref(),
+            Ok("[::1]")
+        );
+        assert_eq!(
+            host("https://bot.example/x", &[], Version::HTTP_2).as_deref(),
+            Ok("bot.example")
+        );
+        assert_eq!(
+            host("https://bot.example/x", &["BOT.example"], Version::HTTP_2).as_deref(),
+            Ok("bot.example")
+        );
         let bad = Err(Reason::RequestMalformed);
         assert_eq!(host("/x", &[], Version::HTTP_11), bad);
         assert_eq!(host("/x", &["a", "a"], Version::HTTP_11), bad);
         assert_eq!(host("/x", &["user@a"], Version::HTTP_11), bad);
         assert_eq!(host("/x", &["a b"], Version::HTTP_11), bad);
-        for odd in ["a:port", "a:+80", "a:", "a:99999", "a;proto=http,for=6.6.6.6", "a,b", "[::1", "[::1]x"] {
+        for odd in [
+            "a:port",
+            "a:+80",
+            "a:",
+            "a:99999",
+            "a;proto=http,for=6.6.6.6",
+            "a,b",
+            "[::1",
+            "[::1]x",
+        ] {
             assert_eq!(host("/x", &[odd], Version::HTTP_11), bad, "{odd}");
         }
         assert_eq!(host("/x", &[""], Version::HTTP_11), bad);

@@ -74,7 +74,10 @@ pub(super) struct Members<'a>(Vec<(&'static str, Value<'a>)>);
 impl<'a> Members<'a> {
     /// The value of a guarded member, if present.
     pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -93,23 +96,40 @@ pub(super) enum Refusal {
 ///
 /// # Errors
 /// See [`Refusal`].
-pub(super) fn read<'a>(bytes: &'a [u8], shape: &'static Shape, limits: StrictLimits) -> Result<Members<'a>, Refusal> {
+pub(super) fn read<'a>(
+    bytes: &'a [u8],
+    shape: &'static Shape,
+    limits: StrictLimits,
+) -> Result<Members<'a>, Refusal> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(Refusal::Malformed("starts with a byte-order mark".to_owned()));
+        return Err(Refusal::Malformed(
+            "starts with a byte-order mark".to_owned(),
+        ));
     }
     let text = std::str::from_utf8(bytes)
         .map_err(|e| Refusal::Malformed(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
-    let mut walk = Walk { limits, depth: 0, members: 0, refusal: None };
+    let mut walk = Walk {
+        limits,
+        depth: 0,
+        members: 0,
+        refusal: None,
+    };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let read = Node { walk: &mut walk, keep: Some(Keep::Inside(shape)) }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value));
+    let read = Node {
+        walk: &mut walk,
+        keep: Some(Keep::Inside(shape)),
+    }
+    .deserialize(&mut deserializer)
+    .and_then(|value| deserializer.end().map(|()| value));
     match (read, walk.refusal) {
         (_, Some(refusal)) => Err(refusal),
         (Ok(Value::Object(members)), None) => Ok(members),
         (Ok(_), None) => Err(Refusal::Malformed("the root is not an object".to_owned())),
         // The message of serde_json names a place and a kind of mistake, never the document's text.
-        (Err(error), None) if error.is_data() => Err(Refusal::Malformed(format!("unreadable at line {}", error.line()))),
+        (Err(error), None) if error.is_data() => Err(Refusal::Malformed(format!(
+            "unreadable at line {}",
+            error.line()
+        ))),
         (Err(error), None) => Err(Refusal::Malformed(error.to_string())),
     }
 }
@@ -140,14 +160,20 @@ impl Walk {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    fn name<E: de::Error>(&mut self, name: &str, shape: Option<&'static Shape>) -> Result<Option<(&'static str, Keep)>, E> {
+    fn name<E: de::Error>(
+        &mut self,
+        name: &str,
+        shape: Option<&'static Shape>,
+    ) -> Result<Option<(&'static str, Keep)>, E> {
         self.members = self.members.saturating_add(1);
         if self.members > self.limits.members {
             let limit = self.limits.members;
             return Err(self.refuse(Refusal::TooComplex(format!("more than {limit} members"))));
         }
         if name.len() > MAX_NAME_BYTES {
-            return Err(self.refuse(Refusal::TooComplex(format!("a member name longer than {MAX_NAME_BYTES} bytes"))));
+            return Err(self.refuse(Refusal::TooComplex(format!(
+                "a member name longer than {MAX_NAME_BYTES} bytes"
+            ))));
         }
         let Some(shape) = shape else { return Ok(None) };
         if let Some(&kept) = shape.keep.iter().find(|(known, _)| *known == name) {
@@ -169,13 +195,18 @@ fn misreading(name: &str, shape: &Shape) -> Option<String> {
         return Some("a member name that is not ASCII beside guarded names".to_owned());
     }
     // Newtonsoft resolves $ref, System.Text.Json may; __proto__ and friends are special to JavaScript objects.
-    if matches!(name, "$id" | "$ref" | "$type" | "$values" | "__proto__" | "constructor" | "prototype") {
+    if matches!(
+        name,
+        "$id" | "$ref" | "$type" | "$values" | "__proto__" | "constructor" | "prototype"
+    ) {
         return Some(format!("member {name:?} is an instruction to some readers"));
     }
     // Python models of the SDKs call `from` `from_property`, since `from` is a keyword there.
     let twin = |known: &str| folded(name).eq(folded(known));
     if twin("from_property") && shape.keep.iter().any(|(known, _)| *known == "from") {
-        return Some(format!("member {name:?} is read as \"from\" by some readers"));
+        return Some(format!(
+            "member {name:?} is read as \"from\" by some readers"
+        ));
     }
     shape
         .keep
@@ -185,7 +216,9 @@ fn misreading(name: &str, shape: &Shape) -> Option<String> {
 }
 
 fn folded(name: &str) -> impl Iterator<Item = u8> {
-    name.bytes().filter(|byte| !matches!(byte, b'_' | b'-')).map(|byte| byte.to_ascii_lowercase())
+    name.bytes()
+        .filter(|byte| !matches!(byte, b'_' | b'-'))
+        .map(|byte| byte.to_ascii_lowercase())
 }
 
 /// One value: kept where `keep` says so, else only checked.
@@ -197,7 +230,10 @@ struct Node<'w> {
 impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value<'de>;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Value<'de>, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
@@ -217,12 +253,18 @@ impl<'de> Visitor<'de> for Node<'_> {
         Ok(Value::Bool(value))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "numbers past 2^53 are out of every range they are compared with")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers past 2^53 are out of every range they are compared with"
+    )]
     fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
         Ok(Value::Number(value as f64))
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "numbers past 2^53 are out of every range they are compared with")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers past 2^53 are out of every range they are compared with"
+    )]
     fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
         Ok(Value::Number(value as f64))
     }
@@ -236,14 +278,21 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value<'de>, E> {
-        Ok(if self.keep.is_some() { Value::Text(Cow::Owned(text.to_owned())) } else { Value::Null })
+        Ok(if self.keep.is_some() {
+            Value::Text(Cow::Owned(text.to_owned()))
+        } else {
+            Value::Null
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
         self.walk.enter()?;
         let mut kept = Vec::new();
         let keep = self.keep.map(|_| Keep::Leaf);
-        while let Some(item) = items.next_element_seed(Node { walk: &mut *self.walk, keep })? {
+        while let Some(item) = items.next_element_seed(Node {
+            walk: &mut *self.walk,
+            keep,
+        })? {
             if keep.is_some() && kept.len() < 2 {
                 kept.push(item);
             }
@@ -264,13 +313,18 @@ impl<'de> Visitor<'de> for Node<'_> {
             let known = self.walk.name(&name, shape)?;
             names.push(name);
             let keep = known.map(|(_, keep)| keep);
-            let value = map.next_value_seed(Node { walk: &mut *self.walk, keep })?;
+            let value = map.next_value_seed(Node {
+                walk: &mut *self.walk,
+                keep,
+            })?;
             if let Some((known, _)) = known {
                 kept.push((known, value));
             }
         }
         if let Some(name) = repeated(&mut names) {
-            return Err(self.walk.refuse(Refusal::Ambiguous(format!("member {name:?} occurs twice"))));
+            return Err(self
+                .walk
+                .refuse(Refusal::Ambiguous(format!("member {name:?} occurs twice"))));
         }
         self.walk.leave();
         Ok(Value::Object(Members(kept)))
@@ -292,7 +346,10 @@ struct Name;
 impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
@@ -317,12 +374,23 @@ impl<'de> Visitor<'de> for Name {
 mod tests {
     use super::*;
 
-    static INNER: Shape = Shape { keep: &[("id", Keep::Leaf)], names: Names::Guarded };
-    static OUTER: Shape = Shape {
-        keep: &[("type", Keep::Leaf), ("serviceUrl", Keep::Leaf), ("from", Keep::Inside(&INNER)), ("aud", Keep::Leaf)],
+    static INNER: Shape = Shape {
+        keep: &[("id", Keep::Leaf)],
         names: Names::Guarded,
     };
-    const LIMITS: StrictLimits = StrictLimits { depth: 4, members: 10 };
+    static OUTER: Shape = Shape {
+        keep: &[
+            ("type", Keep::Leaf),
+            ("serviceUrl", Keep::Leaf),
+            ("from", Keep::Inside(&INNER)),
+            ("aud", Keep::Leaf),
+        ],
+        names: Names::Guarded,
+    };
+    const LIMITS: StrictLimits = StrictLimits {
+        depth: 4,
+        members: 10,
+    };
 
     fn parse(text: &str) -> Result<Members<'_>, Refusal> {
         read(text.as_bytes(), &OUTER, LIMITS)
@@ -345,9 +413,17 @@ mod tests {
         let read = parse(r#"{"type":"m\u0065ssage","other":[1,{"x":null}],"from":{"id":"a","name":"b"},"aud":["x","y","z"]}"#).unwrap();
         assert_eq!(read.get("type"), Some(&Value::Text("message".into())));
         assert_eq!(read.get("other"), None);
-        let Some(Value::Object(from)) = read.get("from") else { panic!("from is an object") };
+        let Some(Value::Object(from)) = read.get("from") else {
+            panic!("from is an object")
+        };
         assert_eq!(from.get("id"), Some(&Value::Text("a".into())));
-        assert_eq!(read.get("aud"), Some(&Value::List(vec![Value::Text("x".into()), Value::Text("y".into())])));
+        assert_eq!(
+            read.get("aud"),
+            Some(&Value::List(vec![
+                Value::Text("x".into()),
+                Value::Text("y".into())
+            ]))
+        );
     }
 
     #[test]
@@ -360,7 +436,18 @@ mod tests {
 
     #[test]
     fn twins_of_guarded_names_are_refused_where_they_are_guarded() {
-        for name in ["ServiceUrl", "service_url", "service-url", "SERVICEURL", "from_property", "fromProperty", "TYPE", "__proto__", "$ref", "\u{212a}"] {
+        for name in [
+            "ServiceUrl",
+            "service_url",
+            "service-url",
+            "SERVICEURL",
+            "from_property",
+            "fromProperty",
+            "TYPE",
+            "__proto__",
+            "$ref",
+            "\u{212a}",
+        ] {
             assert!(ambiguous(&format!("{{\"{name}\":1}}")), "{name}");
         }
         assert!(ambiguous(r#"{"from":{"ID":1}}"#));
@@ -370,29 +457,77 @@ mod tests {
     #[test]
     fn what_is_not_strict_json_is_malformed() {
         for text in [
-            "", " ", "[]", "null", "\"x\"", "{", "{}x", "{} {}", "{'a':1}", "{a:1}", "{\"a\":1,}", "{\"a\":NaN}", "{\"a\":Infinity}",
-            "{/**/}", "{\"a\":01}", "{\"a\":+1}", "{\"a\":.5}", "\u{feff}{}", "{\"a\":\"\u{1}\"}", r#"{"a":"\ud800"}"#, r#"{"\ud800":1}"#, r#"{"a":"\x"}"#, "{}\0",
+            "",
+            " ",
+            "[]",
+            "null",
+            "\"x\"",
+            "{",
+            "{}x",
+            "{} {}",
+            "{'a':1}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "{\"a\":NaN}",
+            "{\"a\":Infinity}",
+            "{/**/}",
+            "{\"a\":01}",
+            "{\"a\":+1}",
+            "{\"a\":.5}",
+            "\u{feff}{}",
+            "{\"a\":\"\u{1}\"}",
+            r#"{"a":"\ud800"}"#,
+            r#"{"\ud800":1}"#,
+            r#"{"a":"\x"}"#,
+            "{}\0",
         ] {
             assert!(malformed(text), "{text:?}: {:?}", parse(text));
         }
-        assert!(matches!(read(b"{\"a\":\"\xff\"}", &OUTER, LIMITS), Err(Refusal::Malformed(_))));
-        assert!(matches!(read(b"{\x00\"\x00", &OUTER, LIMITS), Err(Refusal::Malformed(_))));
+        assert!(matches!(
+            read(b"{\"a\":\"\xff\"}", &OUTER, LIMITS),
+            Err(Refusal::Malformed(_))
+        ));
+        assert!(matches!(
+            read(b"{\x00\"\x00", &OUTER, LIMITS),
+            Err(Refusal::Malformed(_))
+        ));
     }
 
     #[test]
     fn depth_members_and_name_length_are_bounded() {
         assert!(parse(r#"{"a":[[[1]]]}"#).is_ok());
         assert!(too_complex(r#"{"a":[[[[1]]]]}"#));
-        let many = |n: usize| format!("{{{}}}", (0..n).map(|i| format!("\"k{i}\":1")).collect::<Vec<_>>().join(","));
+        let many = |n: usize| {
+            format!(
+                "{{{}}}",
+                (0..n)
+                    .map(|i| format!("\"k{i}\":1"))
+                    .collect::<Vec<_>>()
+                    .join(",")
+            )
+        };
         assert!(parse(&many(10)).is_ok());
         assert!(too_complex(&many(11)));
-        assert!(too_complex(&format!("{{\"{}\":1}}", "k".repeat(MAX_NAME_BYTES + 1))));
+        assert!(too_complex(&format!(
+            "{{\"{}\":1}}",
+            "k".repeat(MAX_NAME_BYTES + 1)
+        )));
     }
 
     #[test]
     fn the_largest_depth_limit_is_ours_and_not_the_parsers() {
-        let deep = format!("{{\"a\":{}{}}}", "[".repeat(MAX_DEPTH), "]".repeat(MAX_DEPTH));
-        let limits = StrictLimits { depth: MAX_DEPTH, members: 10 };
-        assert!(matches!(read(deep.as_bytes(), &OUTER, limits), Err(Refusal::TooComplex(_))));
+        let deep = format!(
+            "{{\"a\":{}{}}}",
+            "[".repeat(MAX_DEPTH),
+            "]".repeat(MAX_DEPTH)
+        );
+        let limits = StrictLimits {
+            depth: MAX_DEPTH,
+            members: 10,
+        };
+        assert!(matches!(
+            read(deep.as_bytes(), &OUTER, limits),
+            Err(Refusal::TooComplex(_))
+        ));
     }
 }

@@ -31,7 +31,13 @@ mod tests {
         let id = TenantId::parse("3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11");
         assert!(id.is_some());
         assert_eq!(id, TenantId::parse("3F0C8A5E-7F0B-4F3E-9D55-6F2B1B0A9C11"));
-        for text in ["", "contoso", "{3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11}", "3f0c8a5e7f0b4f3e9d556f2b1b0a9c11", "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c1g"] {
+        for text in [
+            "",
+            "contoso",
+            "{3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11}",
+            "3f0c8a5e7f0b4f3e9d556f2b1b0a9c11",
+            "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c1g",
+        ] {
             assert_eq!(TenantId::parse(text), None, "{text}");
         }
     }

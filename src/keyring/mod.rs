@@ -45,17 +45,32 @@ impl Keyring {
         let extra_ca = match &settings.keys.ca_file {
             None => None,
             Some(path) => Some(
-                std::fs::read(path).map_err(|e| ClientProblem(format!("keys.ca_file {}: {e}", path.display())))?,
+                std::fs::read(path)
+                    .map_err(|e| ClientProblem(format!("keys.ca_file {}: {e}", path.display())))?,
             ),
         };
         let fetcher = Fetcher::new(extra_ca.as_deref(), settings.keys.fetch_timeout)?;
-        let cloud = |cloud: &Arc<Cloud>| Arc::new(CloudKeys::new(cloud, &settings.keys, fetcher.clone(), observer));
-        Ok(Self { clouds: settings.clouds.iter().map(cloud).collect() })
+        let cloud = |cloud: &Arc<Cloud>| {
+            Arc::new(CloudKeys::new(
+                cloud,
+                &settings.keys,
+                fetcher.clone(),
+                observer,
+            ))
+        };
+        Ok(Self {
+            clouds: settings.clouds.iter().map(cloud).collect(),
+        })
     }
 
     /// One future per cloud that keeps its keys fresh until `stop`.
-    pub fn refreshers(&self, stop: &CancellationToken) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
-        self.clouds.iter().map(move |cloud| Arc::clone(cloud).keep_fresh(stop.clone()))
+    pub fn refreshers(
+        &self,
+        stop: &CancellationToken,
+    ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
+        self.clouds
+            .iter()
+            .map(move |cloud| Arc::clone(cloud).keep_fresh(stop.clone()))
     }
 
     /// The key that a screened token names.
@@ -66,14 +81,21 @@ impl Keyring {
     pub async fn key_for(&self, token: &Screened<'_>) -> Result<Arc<Key>, Rejection> {
         match self.clouds.get(token.root().cloud) {
             Some(cloud) => cloud.key(token.key_id()).await,
-            None => Err(Rejection::from(Reason::KeysUnavailable).noting("no keys are kept for this issuer")),
+            None => {
+                Err(Rejection::from(Reason::KeysUnavailable)
+                    .noting("no keys are kept for this issuer"))
+            }
         }
     }
 
     /// The clouds that have no usable keys, for readiness.
     pub fn missing(&self) -> Vec<String> {
         let now = clock::now();
-        self.clouds.iter().filter(|cloud| cloud.usable(now).is_none()).map(|cloud| cloud.cloud.name.clone()).collect()
+        self.clouds
+            .iter()
+            .filter(|cloud| cloud.usable(now).is_none())
+            .map(|cloud| cloud.cloud.name.clone())
+            .collect()
     }
 
     /// Issuer and age of its keys in seconds, where there are any.
@@ -81,7 +103,10 @@ impl Keyring {
         let now = clock::now();
         let age = |cloud: &Arc<CloudKeys>| {
             let fetched = cloud.state.load().set.as_ref()?.fetched_at;
-            Some((cloud.cloud.channel_issuer.clone(), now.0.saturating_sub(fetched.0)))
+            Some((
+                cloud.cloud.channel_issuer.clone(),
+                now.0.saturating_sub(fetched.0),
+            ))
         };
         self.clouds.iter().filter_map(age).collect()
     }
@@ -125,10 +150,18 @@ struct DatedSet {
 
 impl CloudKeys {
     fn new(cloud: &Arc<Cloud>, keys: &Keys, fetcher: Fetcher, observer: &Arc<Observer>) -> Self {
-        let store = keys.cache_dir.as_deref().map(|dir| store::Store::new(dir, cloud));
+        let store = keys
+            .cache_dir
+            .as_deref()
+            .map(|dir| store::Store::new(dir, cloud));
         let schedule = Schedule::new(keys);
-        let cached = store.as_ref().and_then(|store| store.load(schedule.max_stale, clock::now()));
-        let set = cached.map(|(keys, fetched_at)| DatedSet { keys: Arc::new(keys), fetched_at });
+        let cached = store
+            .as_ref()
+            .and_then(|store| store.load(schedule.max_stale, clock::now()));
+        let set = cached.map(|(keys, fetched_at)| DatedSet {
+            keys: Arc::new(keys),
+            fetched_at,
+        });
         let quota = schedule.early_refresh_quota();
         Self {
             cloud: Arc::clone(cloud),
@@ -136,8 +169,15 @@ impl CloudKeys {
             fetcher,
             store,
             observer: Arc::clone(observer),
-            state: ArcSwap::from_pointee(State { set, ..State::default() }),
-            early: Early { wanted: Notify::new(), pending: AtomicBool::new(false), budget: RateLimiter::direct(quota) },
+            state: ArcSwap::from_pointee(State {
+                set,
+                ..State::default()
+            }),
+            early: Early {
+                wanted: Notify::new(),
+                pending: AtomicBool::new(false),
+                budget: RateLimiter::direct(quota),
+            },
             attempts: watch::channel(0).0,
         }
     }
@@ -145,7 +185,9 @@ impl CloudKeys {
     fn usable(&self, now: UnixSeconds) -> Option<Arc<KeySet>> {
         let state = self.state.load();
         let set = state.set.as_ref()?;
-        self.schedule.is_usable(set.fetched_at, now).then(|| Arc::clone(&set.keys))
+        self.schedule
+            .is_usable(set.fetched_at, now)
+            .then(|| Arc::clone(&set.keys))
     }
 
     async fn key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
@@ -171,7 +213,10 @@ impl CloudKeys {
         }
         match self.usable(clock::now()) {
             Some(keys) => keys.get(kid).ok_or_else(|| unknown(kid)),
-            None => Err(unavailable(format!("no usable keys of {}", self.cloud.channel_issuer))),
+            None => Err(unavailable(format!(
+                "no usable keys of {}",
+                self.cloud.channel_issuer
+            ))),
         }
     }
 
@@ -179,8 +224,14 @@ impl CloudKeys {
     async fn unknown_key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
         let mut attempts = self.attempts.subscribe();
         let is_asked_for = !self.is_remembered_unknown(kid) && self.ask_for_refresh();
-        if is_asked_for && tokio::time::timeout(REQUEST_WAITS, attempts.changed()).await.is_err() {
-            return Err(unavailable(format!("kid {kid:?} is unknown and the refresh takes long")));
+        if is_asked_for
+            && tokio::time::timeout(REQUEST_WAITS, attempts.changed())
+                .await
+                .is_err()
+        {
+            return Err(unavailable(format!(
+                "kid {kid:?} is unknown and the refresh takes long"
+            )));
         }
         // Looked up again in any case: another request's refresh may have ended while this one was about to ask.
         if let Some(key) = self.usable(clock::now()).and_then(|keys| keys.get(kid)) {
@@ -224,7 +275,9 @@ impl CloudKeys {
 
     fn verdict_on_unknown(&self, kid: &str) -> Rejection {
         if self.state.load().last_attempt_failed {
-            return unavailable(format!("kid {kid:?} is unknown and the last refresh failed"));
+            return unavailable(format!(
+                "kid {kid:?} is unknown and the last refresh failed"
+            ));
         }
         unknown(kid)
     }
@@ -245,7 +298,11 @@ impl CloudKeys {
                 () = stop.cancelled() => return,
                 outcome = fetch::documents(&self.fetcher, &self.cloud) => outcome,
             };
-            failures = if outcome.is_ok() { 0 } else { failures.saturating_add(1) };
+            failures = if outcome.is_ok() {
+                0
+            } else {
+                failures.saturating_add(1)
+            };
             self.publish(outcome);
             wait = self.schedule.next(failures, jitter());
         }
@@ -259,40 +316,78 @@ impl CloudKeys {
             Ok(documents) => {
                 let fetched_at = clock::now();
                 for why in documents.keys.skipped() {
-                    tracing::warn!(event = "key_skipped", issuer, why, "a key of the key set cannot be used");
+                    tracing::warn!(
+                        event = "key_skipped",
+                        issuer,
+                        why,
+                        "a key of the key set cannot be used"
+                    );
                 }
-                tracing::info!(event = "keys_refreshed", issuer, keys = documents.keys.len(), "keys refreshed");
+                tracing::info!(
+                    event = "keys_refreshed",
+                    issuer,
+                    keys = documents.keys.len(),
+                    "keys refreshed"
+                );
                 if let Some(store) = &self.store
                     && let Err(error) = store.save(&documents, fetched_at)
                 {
                     tracing::warn!(event = "key_cache_failed", issuer, %error, "the keys could not be kept on disk");
                 }
-                let set = Some(DatedSet { keys: Arc::new(documents.keys), fetched_at });
-                self.state.store(Arc::new(State { set, ..State::default() }));
+                let set = Some(DatedSet {
+                    keys: Arc::new(documents.keys),
+                    fetched_at,
+                });
+                self.state.store(Arc::new(State {
+                    set,
+                    ..State::default()
+                }));
             }
             Err(why) => {
                 let usable = self.usable(clock::now()).is_some();
-                let age_seconds = before.as_ref().map(|set| clock::now().0.saturating_sub(set.fetched_at.0));
+                let age_seconds = before
+                    .as_ref()
+                    .map(|set| clock::now().0.saturating_sub(set.fetched_at.0));
                 if usable {
-                    tracing::warn!(event = "keys_refresh_failed", issuer, error = why, age_seconds, "key refresh failed; the last good keys go on serving");
+                    tracing::warn!(
+                        event = "keys_refresh_failed",
+                        issuer,
+                        error = why,
+                        age_seconds,
+                        "key refresh failed; the last good keys go on serving"
+                    );
                 } else {
-                    tracing::error!(event = "keys_refresh_failed", issuer, error = why, age_seconds, "key refresh failed and there are no usable keys; requests are answered 503");
+                    tracing::error!(
+                        event = "keys_refresh_failed",
+                        issuer,
+                        error = why,
+                        age_seconds,
+                        "key refresh failed and there are no usable keys; requests are answered 503"
+                    );
                 }
-                self.state.store(Arc::new(State { set: before, last_attempt_failed: true, ..State::default() }));
+                self.state.store(Arc::new(State {
+                    set: before,
+                    last_attempt_failed: true,
+                    ..State::default()
+                }));
             }
         }
         self.observer.metrics().key_fetch(issuer, succeeded);
         self.early.pending.store(false, Ordering::Release);
-        self.attempts.send_modify(|attempts| *attempts = attempts.wrapping_add(1));
+        self.attempts
+            .send_modify(|attempts| *attempts = attempts.wrapping_add(1));
     }
 }
 
 fn unknown(kid: &str) -> Rejection {
-    Rejection::from(Reason::TokenKeyUnknown).noting(format!("kid {kid:?} is not among the issuer's keys"))
+    Rejection::from(Reason::TokenKeyUnknown)
+        .noting(format!("kid {kid:?} is not among the issuer's keys"))
 }
 
 fn unavailable(note: String) -> Rejection {
-    Rejection::from(Reason::KeysUnavailable).noting(note).retry_after(RETRY_AFTER)
+    Rejection::from(Reason::KeysUnavailable)
+        .noting(note)
+        .retry_after(RETRY_AFTER)
 }
 
 /// A number in 0..1 that differs between gateways, so that a fleet does not refresh in step.

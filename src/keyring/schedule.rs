@@ -21,12 +21,18 @@ pub(super) struct Schedule {
 
 impl Schedule {
     pub(super) const fn new(keys: &Keys) -> Self {
-        Self { refresh: keys.refresh, early: keys.unknown_key_refresh, max_stale: keys.max_stale }
+        Self {
+            refresh: keys.refresh,
+            early: keys.unknown_key_refresh,
+            max_stale: keys.max_stale,
+        }
     }
 
     /// At most one early refresh per `keys.unknown_key_refresh`, two at once.
     pub(super) fn early_refresh_quota(&self) -> Quota {
-        Quota::with_period(self.early).unwrap_or_else(|| Quota::per_minute(NonZeroU32::MIN)).allow_burst(EARLY_BURST)
+        Quota::with_period(self.early)
+            .unwrap_or_else(|| Quota::per_minute(NonZeroU32::MIN))
+            .allow_burst(EARLY_BURST)
     }
 
     /// Whether keys of that age still serve: a revoked key must not live for ever.
@@ -39,7 +45,9 @@ impl Schedule {
     pub(super) fn next(&self, failures: u32, jitter: f64) -> Duration {
         let base = match failures.checked_sub(1) {
             None => self.refresh,
-            Some(doublings) => Duration::from_secs(1_u64 << doublings.min(6)).min(MAX_BACKOFF).min(self.refresh),
+            Some(doublings) => Duration::from_secs(1_u64 << doublings.min(6))
+                .min(MAX_BACKOFF)
+                .min(self.refresh),
         };
         base.mul_f64(0.9 + 0.2 * jitter.clamp(0.0, 1.0))
     }
@@ -69,6 +77,9 @@ mod tests {
         let fetched = UnixSeconds(1_000_000);
         assert!(SCHEDULE.is_usable(fetched, UnixSeconds(1_000_000 + 72 * 3600 - 1)));
         assert!(!SCHEDULE.is_usable(fetched, UnixSeconds(1_000_000 + 72 * 3600)));
-        assert!(SCHEDULE.is_usable(fetched, UnixSeconds(0)), "a clock set back does not lock everyone out");
+        assert!(
+            SCHEDULE.is_usable(fetched, UnixSeconds(0)),
+            "a clock set back does not lock everyone out"
+        );
     }
 }

@@ -31,12 +31,29 @@ const FORMAT: u32 = 1;
 
 impl Store {
     pub(super) fn new(dir: &Path, cloud: &Cloud) -> Self {
-        let name: String = cloud.name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
-        Self { file: dir.join(format!("{name}.json")), metadata: cloud.channel_metadata.clone() }
+        let name: String = cloud
+            .name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || c == '-' {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        Self {
+            file: dir.join(format!("{name}.json")),
+            metadata: cloud.channel_metadata.clone(),
+        }
     }
 
     /// The saved keys and when they were fetched; nothing where there are none, or none that can be trusted.
-    pub(super) fn load(&self, max_age: Duration, now: UnixSeconds) -> Option<(KeySet, UnixSeconds)> {
+    pub(super) fn load(
+        &self,
+        max_age: Duration,
+        now: UnixSeconds,
+    ) -> Option<(KeySet, UnixSeconds)> {
         let saved = match std::fs::read(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
             Err(error) => return self.ignore(&error.to_string()),
@@ -68,15 +85,29 @@ impl Store {
     pub(super) fn save(&self, documents: &Documents, fetched_at: UnixSeconds) -> io::Result<()> {
         let keys = String::from_utf8(documents.key_document.to_vec())
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the key set is not UTF-8"))?;
-        let mut saved =
-            Saved { format: FORMAT, metadata: self.metadata.clone(), fetched_at: fetched_at.0, sha256: String::new(), keys };
+        let mut saved = Saved {
+            format: FORMAT,
+            metadata: self.metadata.clone(),
+            fetched_at: fetched_at.0,
+            sha256: String::new(),
+            keys,
+        };
         saved.sha256 = checksum(&saved);
         if let Some(dir) = self.file.parent() {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(dir)?;
         }
-        let temporary = self.file.with_extension(format!("{}.tmp", std::process::id()));
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let temporary = self
+            .file
+            .with_extension(format!("{}.tmp", std::process::id()));
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)?;
         file.write_all(&serde_json::to_vec(&saved)?)?;
         file.sync_all()?;
         std::fs::rename(&temporary, &self.file)
@@ -86,5 +117,9 @@ impl Store {
 /// Over everything that counts, so that an age cannot be edited without the rest.
 fn checksum(saved: &Saved) -> String {
     let covered = format!("{}\n{}\n{}", saved.metadata, saved.fetched_at, saved.keys);
-    digest(&SHA256, covered.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, covered.as_bytes())
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

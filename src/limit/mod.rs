@@ -6,8 +6,8 @@ mod budget;
 mod store;
 
 use crate::config::{self, Quota, RateLimits, Settings};
-use crate::net::Network;
 use crate::judge::{Admitted, Mode, Reason, Rejection, TenantId};
+use crate::net::Network;
 use budget::Budget;
 use governor::clock::{Clock, MonotonicClock};
 use std::hash::{BuildHasher, Hash, RandomState};

@@ -36,7 +36,11 @@ pub fn check_announced(body: &Incoming, max_bytes: usize) -> Result<(), Rejectio
 /// # Errors
 /// [`Reason::BodyTooLarge`], [`Reason::BodyTimedOut`] when it is not complete after `within`,
 /// [`Reason::RequestMalformed`] for broken chunks.
-pub async fn read(body: &mut Incoming, max_bytes: usize, within: Duration) -> Result<Bytes, ReadError> {
+pub async fn read(
+    body: &mut Incoming,
+    max_bytes: usize,
+    within: Duration,
+) -> Result<Bytes, ReadError> {
     match timeout(within, read_frames(body, max_bytes)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(ReadError::Rejected(
@@ -46,12 +50,19 @@ pub async fn read(body: &mut Incoming, max_bytes: usize, within: Duration) -> Re
 }
 
 async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, ReadError> {
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(max_bytes);
+    let announced = usize::try_from(body.size_hint().lower())
+        .unwrap_or(usize::MAX)
+        .min(max_bytes);
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|error| fault(&error))?.into_data() else { continue };
-        let so_far = first.as_ref().map_or(0, Bytes::len).saturating_add(rest.len());
+        let Ok(data) = frame.map_err(|error| fault(&error))?.into_data() else {
+            continue;
+        };
+        let so_far = first
+            .as_ref()
+            .map_or(0, Bytes::len)
+            .saturating_add(rest.len());
         if so_far.saturating_add(data.len()) > max_bytes {
             return Err(ReadError::Rejected(too_large(max_bytes)));
         }
@@ -68,7 +79,11 @@ async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Rea
             }
         }
     }
-    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.freeze() })
+    Ok(if rest.is_empty() {
+        first.unwrap_or_default()
+    } else {
+        rest.freeze()
+    })
 }
 
 /// Whether the client broke the framing of its body, or only went away.
@@ -83,7 +98,9 @@ fn fault(error: &hyper::Error) -> ReadError {
         .and_then(|source| source.downcast_ref::<h2::Error>())
         .is_some_and(|h2| h2.reason() == Some(h2::Reason::PROTOCOL_ERROR) && !h2.is_remote());
     if is_broken_chunk || is_broken_stream {
-        return ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"));
+        return ReadError::Rejected(
+            Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"),
+        );
     }
     ReadError::ClientLeft
 }
@@ -118,5 +135,7 @@ pub fn empty() -> Body {
 
 /// These bytes.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| -> BodyError { match never {} }).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| -> BodyError { match never {} })
+        .boxed_unsync()
 }

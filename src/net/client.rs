@@ -42,13 +42,18 @@ impl std::error::Error for ClientProblem {}
 ///
 /// # Errors
 /// When a PEM cannot be read.
-pub fn connector(trust: &TlsTrust<'_>, connect_timeout: Duration) -> Result<HttpsConnector<HttpConnector>, ClientProblem> {
+pub fn connector(
+    trust: &TlsTrust<'_>,
+    connect_timeout: Duration,
+) -> Result<HttpsConnector<HttpConnector>, ClientProblem> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(connect_timeout));
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(60)));
-    let builder = HttpsConnectorBuilder::new().with_tls_config(tls_config(trust)?).https_or_http();
+    let builder = HttpsConnectorBuilder::new()
+        .with_tls_config(tls_config(trust)?)
+        .https_or_http();
     let builder = match trust.server_name {
         None => builder,
         Some(name) => {
@@ -91,12 +96,14 @@ fn tls_config(trust: &TlsTrust<'_>) -> Result<ClientConfig, ClientProblem> {
         Some((chain, key)) => {
             let chain = CertificateDer::pem_slice_iter(chain)
                 .collect::<Result<Vec<_>, _>>()
-                .map_err(|e| ClientProblem(format!("the client certificate cannot be read: {e}")))?;
+                .map_err(|e| {
+                    ClientProblem(format!("the client certificate cannot be read: {e}"))
+                })?;
             let key = PrivateKeyDer::from_pem_slice(key)
                 .map_err(|e| ClientProblem(format!("the client key cannot be read: {e}")))?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(|e| ClientProblem(format!("the client certificate and key do not fit: {e}")))
+            builder.with_client_auth_cert(chain, key).map_err(|e| {
+                ClientProblem(format!("the client certificate and key do not fit: {e}"))
+            })
         }
     }
 }
@@ -114,9 +121,15 @@ impl Fetcher {
     /// # Errors
     /// When the extra authorities cannot be read.
     pub fn new(extra_ca: Option<&[u8]>, within: Duration) -> Result<Self, ClientProblem> {
-        let trust = TlsTrust { extra_ca, ..TlsTrust::default() };
+        let trust = TlsTrust {
+            extra_ca,
+            ..TlsTrust::default()
+        };
         let connector = connector(&trust, Duration::from_secs(3))?;
-        let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).pool_max_idle_per_host(0).build(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
         Ok(Self { client, within })
     }
 
@@ -141,8 +154,11 @@ impl Fetcher {
         if response.status() != StatusCode::OK {
             return Err(format!("status {}", response.status().as_u16()));
         }
-        let body = Limited::new(response.into_body(), max_bytes).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(|e| format!("the answer could not be read: {e}"))
+        let body = Limited::new(response.into_body(), max_bytes)
+            .collect()
+            .await;
+        body.map(http_body_util::Collected::to_bytes)
+            .map_err(|e| format!("the answer could not be read: {e}"))
     }
 }
 

@@ -72,15 +72,27 @@ mod tests {
 
     #[test]
     fn two_framings_are_ambiguous_in_either_order_and_any_case() {
-        assert!(is_ambiguous("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
-        assert!(is_ambiguous("POST / HTTP/1.1\r\ntransfer-ENCODING:chunked\r\nHost: a\r\ncontent-length: 5\r\n\r\n"));
-        assert!(is_ambiguous("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n"));
-        assert!(is_ambiguous("\r\n\nPOST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        assert!(is_ambiguous(
+            "POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+        assert!(is_ambiguous(
+            "POST / HTTP/1.1\r\ntransfer-ENCODING:chunked\r\nHost: a\r\ncontent-length: 5\r\n\r\n"
+        ));
+        assert!(is_ambiguous(
+            "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n"
+        ));
+        assert!(is_ambiguous(
+            "\r\n\nPOST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
     }
 
     #[test]
     fn one_framing_is_not_and_the_body_does_not_count() {
-        assert!(!is_ambiguous("POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\nTransfer-Encoding: chunked\r\n"));
-        assert!(!is_ambiguous("POST / HTTP/1.1\r\nX-Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"));
+        assert!(!is_ambiguous(
+            "POST / HTTP/1.1\r\nContent-Length: 40\r\n\r\nTransfer-Encoding: chunked\r\n"
+        ));
+        assert!(!is_ambiguous(
+            "POST / HTTP/1.1\r\nX-Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
     }
 }

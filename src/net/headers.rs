@@ -23,7 +23,13 @@ const NOT_FORWARDED: &[&str] = &[
 
 /// What else would tell a backend where a request came from or went to. Said by the gateway alone (the `X-Forwarded-` family and
 /// `Forwarded`), or by nobody.
-const ORIGIN_CLAIMS: &[&str] = &["forwarded", "x-real-ip", "x-client-ip", "true-client-ip", "x-rewrite-url"];
+const ORIGIN_CLAIMS: &[&str] = &[
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "x-rewrite-url",
+];
 
 /// Families of headers that do not pass: hop-by-hop ones, claims of origin, ours, what makes some servers read another method or
 /// a proxy of the client's choice (CVE-2016-5385), and App Service's word for who is signed in.
@@ -62,7 +68,9 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
         let dropped = name.as_str().contains('_')
             || NOT_FORWARDED.contains(&name.as_str())
             || ORIGIN_CLAIMS.contains(&name.as_str())
-            || FAMILIES.iter().any(|family| name.as_str().starts_with(family))
+            || FAMILIES
+                .iter()
+                .any(|family| name.as_str().starts_with(family))
             || (listed.contains(name) && !NOT_STRIPPED.contains(name));
         if !dropped {
             headers.append(name.clone(), value.clone());
@@ -98,7 +106,12 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
     let values = headers.get_all("x-forwarded-for").iter().rev();
     // Entry by entry: what a client wrote to the left must not hide what a proxy added to the right.
     for entry in values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
-        let Some(named) = std::str::from_utf8(entry).ok().and_then(|entry| address_of(entry.trim())) else { return client };
+        let Some(named) = std::str::from_utf8(entry)
+            .ok()
+            .and_then(|entry| address_of(entry.trim()))
+        else {
+            return client;
+        };
         client = named.to_canonical();
         if !is_trusted(client, trusted) {
             return client;
@@ -109,8 +122,13 @@ pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr
 
 /// The address of an `X-Forwarded-For` entry; some proxies add the port.
 fn address_of(entry: &str) -> Option<IpAddr> {
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    bare.parse().ok().or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
+    let bare = entry
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(entry);
+    bare.parse()
+        .ok()
+        .or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// Whether an address is one of the trusted proxies.
@@ -123,7 +141,9 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 pub fn request_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get("x-request-id")?.to_str().ok()?;
     let fits = (1..=128).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'='));
+        && id.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=')
+        });
     fits.then_some(id)
 }
 
@@ -131,13 +151,22 @@ pub fn request_id(headers: &HeaderMap) -> Option<&str> {
 pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
     let mut fields = headers.get("traceparent")?.to_str().ok()?.split('-');
     let (version, id) = (fields.next()?, fields.next()?);
-    let hex = |text: &str, len: usize| text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    (hex(version, 2) && version != "ff" && hex(id, 32) && id.bytes().any(|b| b != b'0')).then_some(id)
+    let hex = |text: &str, len: usize| {
+        text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    (hex(version, 2) && version != "ff" && hex(id, 32) && id.bytes().any(|b| b != b'0'))
+        .then_some(id)
 }
 
 fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+    let values = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect()
 }
 
 fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origin<'_>) {
@@ -149,17 +178,32 @@ fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origi
     };
     let mut chain = |name: &'static str, own: String| {
         let name = HeaderName::from_static(name);
-        let before = received.get_all(&name).iter().filter(|_| origin.peer_is_trusted);
-        let entries: Vec<&[u8]> = before.map(HeaderValue::as_bytes).chain([own.as_bytes()]).collect();
+        let before = received
+            .get_all(&name)
+            .iter()
+            .filter(|_| origin.peer_is_trusted);
+        let entries: Vec<&[u8]> = before
+            .map(HeaderValue::as_bytes)
+            .chain([own.as_bytes()])
+            .collect();
         if let Ok(value) = HeaderValue::from_bytes(&entries.join(&b", "[..])) {
             headers.insert(name, value);
         }
     };
     chain("x-forwarded-for", peer.to_string());
-    chain("forwarded", format!("for={node};host=\"{}\";proto={}", origin.host, origin.scheme));
+    chain(
+        "forwarded",
+        format!(
+            "for={node};host=\"{}\";proto={}",
+            origin.host, origin.scheme
+        ),
+    );
     let mut once = |name: &'static str, own: &str| {
         let name = HeaderName::from_static(name);
-        let named_before = received.get(&name).filter(|_| origin.peer_is_trusted).cloned();
+        let named_before = received
+            .get(&name)
+            .filter(|_| origin.peer_is_trusted)
+            .cloned();
         if let Some(value) = named_before.or_else(|| HeaderValue::from_str(own).ok()) {
             headers.insert(name, value);
         }
@@ -181,7 +225,12 @@ mod tests {
     }
 
     fn origin(trusted: bool) -> Origin<'static> {
-        Origin { peer: "192.0.2.7".parse().unwrap(), peer_is_trusted: trusted, scheme: "https", host: "bot.example" }
+        Origin {
+            peer: "192.0.2.7".parse().unwrap(),
+            peer_is_trusted: trusted,
+            scheme: "https",
+            host: "bot.example",
+        }
     }
 
     #[test]
@@ -189,7 +238,10 @@ mod tests {
         let received = map(&[
             ("authorization", "Bearer x"),
             ("content-type", "application/json"),
-            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            (
+                "traceparent",
+                "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            ),
             ("ms-cv", "a"),
             ("connection", "keep-alive, x-secret, Authorization"),
             ("x-secret", "1"),
@@ -217,18 +269,42 @@ mod tests {
         assert_eq!(sent["content-type"], "application/json");
         assert_eq!(sent["ms-cv"], "a");
         assert!(sent.contains_key("traceparent") && sent.contains_key("x-ms-conversation-id"));
-        for gone in ["connection", "x-secret", "te", "transfer-encoding", "host", "x-botgate-tenant", "x_botgate_tenant", "x_forwarded_for", "x-forwarded-port", "x-forwarded-prefix", "x-real-ip", "x-original-url", "x_anything", "proxy", "x-http-method-override", "x-ms-client-principal-name"] {
+        for gone in [
+            "connection",
+            "x-secret",
+            "te",
+            "transfer-encoding",
+            "host",
+            "x-botgate-tenant",
+            "x_botgate_tenant",
+            "x_forwarded_for",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-real-ip",
+            "x-original-url",
+            "x_anything",
+            "proxy",
+            "x-http-method-override",
+            "x-ms-client-principal-name",
+        ] {
             assert!(!sent.contains_key(gone), "{gone}");
         }
         assert_eq!(sent["x-forwarded-for"], "192.0.2.7");
         assert_eq!(sent["x-forwarded-proto"], "https");
         assert_eq!(sent["x-forwarded-host"], "bot.example");
-        assert_eq!(sent["forwarded"], "for=192.0.2.7;host=\"bot.example\";proto=https");
+        assert_eq!(
+            sent["forwarded"],
+            "for=192.0.2.7;host=\"bot.example\";proto=https"
+        );
     }
 
     #[test]
     fn a_trusted_proxys_chain_is_continued() {
-        let received = map(&[("x-forwarded-for", "203.0.113.1"), ("x-forwarded-proto", "http"), ("x-forwarded-host", "a.example")]);
+        let received = map(&[
+            ("x-forwarded-for", "203.0.113.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "a.example"),
+        ]);
         let sent = to_backend(&received, origin(true));
         assert_eq!(sent["x-forwarded-for"], "203.0.113.1, 192.0.2.7");
         assert_eq!(sent["x-forwarded-proto"], "http");
@@ -252,13 +328,29 @@ mod tests {
     #[test]
     fn the_client_is_the_right_most_address_that_is_no_trusted_proxy() {
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let ip = |peer: &str, header: &str| client_ip(peer.parse().unwrap(), &map(&[("x-forwarded-for", header)]), &trusted).to_string();
-        assert_eq!(ip("10.0.0.1", "198.51.100.9, 203.0.113.5, 10.0.0.2"), "203.0.113.5");
+        let ip = |peer: &str, header: &str| {
+            client_ip(
+                peer.parse().unwrap(),
+                &map(&[("x-forwarded-for", header)]),
+                &trusted,
+            )
+            .to_string()
+        };
+        assert_eq!(
+            ip("10.0.0.1", "198.51.100.9, 203.0.113.5, 10.0.0.2"),
+            "203.0.113.5"
+        );
         assert_eq!(ip("192.0.2.1", "203.0.113.5"), "192.0.2.1");
         assert_eq!(ip("10.0.0.1", "203.0.113.9:51234"), "203.0.113.9");
         let mut hidden = HeaderMap::new();
-        hidden.insert("x-forwarded-for", HeaderValue::from_bytes(b"\xe9, 203.0.113.5").unwrap());
-        assert_eq!(client_ip("10.0.0.1".parse().unwrap(), &hidden, &trusted).to_string(), "203.0.113.5");
+        hidden.insert(
+            "x-forwarded-for",
+            HeaderValue::from_bytes(b"\xe9, 203.0.113.5").unwrap(),
+        );
+        assert_eq!(
+            client_ip("10.0.0.1".parse().unwrap(), &hidden, &trusted).to_string(),
+            "203.0.113.5"
+        );
         assert_eq!(ip("10.0.0.1", "[2001:db8::1]:51234"), "2001:db8::1");
         assert_eq!(ip("10.0.0.1", "[2001:db8::1]"), "2001:db8::1");
         assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
@@ -268,18 +360,33 @@ mod tests {
 
     #[test]
     fn only_harmless_request_ids_are_taken_over() {
-        assert_eq!(request_id(&map(&[("x-request-id", "abc-123")])), Some("abc-123"));
+        assert_eq!(
+            request_id(&map(&[("x-request-id", "abc-123")])),
+            Some("abc-123")
+        );
         assert_eq!(request_id(&map(&[("x-request-id", "a b")])), None);
         assert_eq!(request_id(&map(&[("x-request-id", "")])), None);
-        assert_eq!(request_id(&map(&[("x-request-id", &"a".repeat(129))])), None);
+        assert_eq!(
+            request_id(&map(&[("x-request-id", &"a".repeat(129))])),
+            None
+        );
     }
 
     #[test]
     fn a_trace_id_is_read_from_a_valid_traceparent_only() {
         let id = |value: &str| trace_id(&map(&[("traceparent", value)])).map(str::to_owned);
-        assert_eq!(id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
-        assert_eq!(id("00-00000000000000000000000000000000-b7ad6b7169203331-01"), None);
-        assert_eq!(id("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
+        assert_eq!(
+            id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").as_deref(),
+            Some("0af7651916cd43dd8448eb211c80319c")
+        );
+        assert_eq!(
+            id("00-00000000000000000000000000000000-b7ad6b7169203331-01"),
+            None
+        );
+        assert_eq!(
+            id("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+            None
+        );
         assert_eq!(id("x"), None);
     }
 }

@@ -29,7 +29,11 @@ use tokio_util::task::TaskTracker;
 /// What stands behind a listener.
 pub trait Door: Send + Sync + 'static {
     /// Answers one request.
-    fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> impl Future<Output = Response<Body>> + Send;
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Body>> + Send;
 
     /// Hears of what ended before there was a request.
     fn heard(&self, event: Event<'_>);
@@ -86,7 +90,11 @@ pub struct Gate {
 impl Gate {
     /// An empty gate.
     pub fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { caps, open: Arc::new(Semaphore::new(caps.connections)), per_ip: Mutex::default() })
+        Arc::new(Self {
+            caps,
+            open: Arc::new(Semaphore::new(caps.connections)),
+            per_ip: Mutex::default(),
+        })
     }
 
     fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
@@ -97,7 +105,10 @@ impl Gate {
             return None;
         }
         *count = count.saturating_add(1);
-        Some(Entered { gate: Arc::clone(self), network })
+        Some(Entered {
+            gate: Arc::clone(self),
+            network,
+        })
     }
 }
 
@@ -109,7 +120,11 @@ struct Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let mut per_ip = self.gate.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut per_ip = self
+            .gate
+            .per_ip
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = per_ip.get_mut(&self.network) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -140,7 +155,15 @@ pub struct Listener<D> {
 impl<D: Door> Listener<D> {
     /// Accepts until `drain`, then lets go of the socket; connections end by themselves in `tasks`.
     pub async fn run(self) {
-        let Self { socket, tls, only_from, gate, door, tasks, drain } = self;
+        let Self {
+            socket,
+            tls,
+            only_from,
+            gate,
+            door,
+            tasks,
+            drain,
+        } = self;
         let acceptor = tls.map(TlsAcceptor::from);
         loop {
             let accepted = tokio::select! {
@@ -156,7 +179,9 @@ impl<D: Door> Listener<D> {
                     continue;
                 }
             };
-            let is_welcome = only_from.as_deref().is_none_or(|nets| super::headers::is_trusted(address.ip(), nets));
+            let is_welcome = only_from
+                .as_deref()
+                .is_none_or(|nets| super::headers::is_trusted(address.ip(), nets));
             if !is_welcome {
                 door.heard(Event::NotATrustedProxy(address.ip()));
                 continue;
@@ -171,7 +196,12 @@ impl<D: Door> Listener<D> {
                 () = drain.cancelled() => return,
                 permit = Arc::clone(&gate.open).acquire_owned() => permit,
             };
-            let connection = Connection { door: Arc::clone(&door), caps: gate.caps, drain: drain.clone(), address };
+            let connection = Connection {
+                door: Arc::clone(&door),
+                caps: gate.caps,
+                drain: drain.clone(),
+                address,
+            };
             let acceptor = acceptor.clone();
             tasks.spawn(async move {
                 connection.door.heard(Event::Opened);
@@ -188,7 +218,9 @@ impl<D: Door> Listener<D> {
 async fn pause_after(error: &io::Error) {
     let is_of_one_connection = matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     );
     if !is_of_one_connection {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -207,14 +239,22 @@ impl<D: Door> Connection<D> {
         // Answers are small and waited for; Nagle would only hold them back.
         let _ = stream.set_nodelay(true);
         let Some(acceptor) = acceptor else {
-            let peer = Peer { address: self.address, tls_version: None, is_ambiguous: false };
+            let peer = Peer {
+                address: self.address,
+                tls_version: None,
+                is_ambiguous: false,
+            };
             return self.serve_http1(stream, peer).await;
         };
         let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "handshake timed out");
         let handshake = tokio::time::timeout(self.caps.handshake_timeout, acceptor.accept(stream));
         let stream = match handshake.await.unwrap_or_else(|_| Err(timed_out())) {
             Ok(stream) => stream,
-            Err(error) => return self.door.heard(Event::HandshakeFailed(self.address, &error)),
+            Err(error) => {
+                return self
+                    .door
+                    .heard(Event::HandshakeFailed(self.address, &error));
+            }
         };
         let session = stream.get_ref().1;
         let version = match session.protocol_version() {
@@ -223,20 +263,43 @@ impl<D: Door> Connection<D> {
         };
         let speaks_h2 = session.alpn_protocol() == Some(b"h2");
         self.door.heard(Event::HandshakeDone(version));
-        let peer = Peer { address: self.address, tls_version: Some(version), is_ambiguous: false };
-        if speaks_h2 { self.serve_http2(stream, peer).await } else { self.serve_http1(stream, peer).await }
+        let peer = Peer {
+            address: self.address,
+            tls_version: Some(version),
+            is_ambiguous: false,
+        };
+        if speaks_h2 {
+            self.serve_http2(stream, peer).await
+        } else {
+            self.serve_http1(stream, peer).await
+        }
     }
 
-    fn pace<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S, protocol: Protocol) -> (TokioIo<Paced<S>>, Busy) {
+    fn pace<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+        protocol: Protocol,
+    ) -> (TokioIo<Paced<S>>, Busy) {
         let busy = Busy::default();
-        let patience = Patience { head: self.caps.header_timeout, keep_alive: self.caps.keep_alive_timeout };
-        (TokioIo::new(Paced::new(stream, protocol, patience, busy.clone())), busy)
+        let patience = Patience {
+            head: self.caps.header_timeout,
+            keep_alive: self.caps.keep_alive_timeout,
+        };
+        (
+            TokioIo::new(Paced::new(stream, protocol, patience, busy.clone())),
+            busy,
+        )
     }
 
-    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
+    async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        stream: S,
+        peer: Peer,
+    ) {
         let (io, busy) = self.pace(stream, Protocol::Http1);
         let door = Arc::clone(&self.door);
-        let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
+        let service =
+            service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             // A backstop: Paced is stricter.
@@ -259,12 +322,18 @@ impl<D: Door> Connection<D> {
         }
     }
 
-    async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, peer: Peer) {
+    async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
+        stream: S,
+        peer: Peer,
+    ) {
         let (io, busy) = self.pace(stream, Protocol::Http2);
         let door = Arc::clone(&self.door);
-        let service = service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
+        let service =
+            service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
         // A backstop for memory: what is beyond it, h2 answers with 431 and nobody hears of it. The door counts exactly.
-        let head_bytes = u32::try_from(self.caps.header_bytes.saturating_mul(2)).unwrap_or(u32::MAX);
+        let head_bytes =
+            u32::try_from(self.caps.header_bytes.saturating_mul(2)).unwrap_or(u32::MAX);
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(head_bytes)
@@ -290,7 +359,10 @@ async fn answer<D: Door>(
     peer: Peer,
     mut serving: Serving,
 ) -> Result<Response<Body>, Infallible> {
-    let peer = Peer { is_ambiguous: serving.is_ambiguous, ..peer };
+    let peer = Peer {
+        is_ambiguous: serving.is_ambiguous,
+        ..peer
+    };
     let response = door.answer(request, peer).await;
     serving.set_owed(true);
     Ok(response.map(|body| Held { body, serving }.boxed_unsync()))
@@ -306,7 +378,10 @@ impl HttpBody for Held {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
         self.serving.set_owed(frame.is_ready());
         frame

@@ -46,7 +46,9 @@ impl Network {
     pub fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(u32::from(address)),
-            IpAddr::V6(address) => Self::V6(u64::try_from(u128::from(address) >> 64).unwrap_or_default()),
+            IpAddr::V6(address) => {
+                Self::V6(u64::try_from(u128::from(address) >> 64).unwrap_or_default())
+            }
         }
     }
 }

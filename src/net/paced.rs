@@ -61,7 +61,11 @@ impl Serving {
         if self.is_owed != is_owed {
             self.is_owed = is_owed;
             let owed = &self.busy.0.owed;
-            if is_owed { owed.fetch_add(1, Ordering::AcqRel) } else { owed.fetch_sub(1, Ordering::AcqRel) };
+            if is_owed {
+                owed.fetch_add(1, Ordering::AcqRel)
+            } else {
+                owed.fetch_sub(1, Ordering::AcqRel)
+            };
         }
     }
 }
@@ -70,7 +74,11 @@ impl Busy {
     pub(super) fn serve(&self) -> Serving {
         self.0.serving.fetch_add(1, Ordering::AcqRel);
         let is_ambiguous = self.0.is_ambiguous.swap(false, Ordering::AcqRel);
-        Serving { is_ambiguous, is_owed: false, busy: self.clone() }
+        Serving {
+            is_ambiguous,
+            is_owed: false,
+            busy: self.clone(),
+        }
     }
 
     fn is_owed(&self) -> bool {
@@ -150,13 +158,22 @@ impl<S> Paced<S> {
     }
 
     /// Bounds how long a write may make no progress.
-    fn bounded<T>(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn bounded<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             self.write_deadline = None;
             return outcome;
         }
-        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
-        deadline.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let deadline = self
+            .write_deadline
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
+        deadline
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Bytes came in while no request was being served.
@@ -187,7 +204,11 @@ impl<S> Paced<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match (this.busy.is_idle(), this.phase) {
             (false, Phase::Idle | Phase::Head) => this.enter(Phase::Serving),
@@ -204,9 +225,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         loop {
             ready!(this.deadline.as_mut().poll(cx));
             match (this.busy.is_idle(), this.phase) {
-                (true, Phase::Idle | Phase::Head) => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                (true, Phase::Idle | Phase::Head) => {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
                 (true, Phase::Serving) => this.enter(Phase::Idle),
-                (false, Phase::Serving) if this.is_stalled() => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                (false, Phase::Serving) if this.is_stalled() => {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
                 // A request may have come into service since the deadline was set; then it no longer counts.
                 (false, _) => this.enter(Phase::Serving),
             }
@@ -215,14 +240,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.has_written |= outcome.is_ready();
         this.bounded(cx, outcome)
     }
 
-    fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.has_written |= outcome.is_ready();
@@ -252,7 +285,10 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::time::Instant;
 
-    const PATIENCE: Patience = Patience { head: Duration::from_secs(10), keep_alive: Duration::from_secs(75) };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(10),
+        keep_alive: Duration::from_secs(75),
+    };
 
     async fn outcome(stream: &mut Paced<tokio::io::DuplexStream>) -> (io::Result<usize>, u64) {
         let start = Instant::now();
@@ -263,8 +299,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_silent_new_connection_ends_after_the_head_timeout() {
         let (_client, server) = tokio::io::duplex(64);
-        let (read, after) = outcome(&mut Paced::new(server, Protocol::Http1, PATIENCE, Busy::default())).await;
-        assert_eq!((read.unwrap_err().kind(), after), (io::ErrorKind::TimedOut, 10));
+        let (read, after) = outcome(&mut Paced::new(
+            server,
+            Protocol::Http1,
+            PATIENCE,
+            Busy::default(),
+        ))
+        .await;
+        assert_eq!(
+            (read.unwrap_err().kind(), after),
+            (io::ErrorKind::TimedOut, 10)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -310,7 +355,10 @@ mod tests {
         let (mut client, server) = tokio::io::duplex(256);
         let busy = Busy::default();
         let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, busy.clone());
-        client.write_all(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n")
+            .await
+            .unwrap();
         while outcome(&mut stream).await.0.unwrap() == 16 {}
         assert!(busy.serve().is_ambiguous);
         assert!(!busy.serve().is_ambiguous);
@@ -365,7 +413,11 @@ mod tests {
         let mut serving = busy.serve();
         serving.set_owed(true);
         serving.set_owed(false);
-        assert!(tokio::time::timeout(Duration::from_secs(600), outcome(&mut stream)).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(600), outcome(&mut stream))
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -373,7 +425,14 @@ mod tests {
         let (_client, server) = tokio::io::duplex(4);
         let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, Busy::default());
         let start = Instant::now();
-        assert_eq!(stream.write_all(b"more than fits").await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(
+            stream
+                .write_all(b"more than fits")
+                .await
+                .unwrap_err()
+                .kind(),
+            io::ErrorKind::TimedOut
+        );
         assert_eq!(start.elapsed(), STALL);
     }
 }

@@ -2,7 +2,9 @@
 
 use super::{Body, body};
 use crate::judge::{Reason, Rejection};
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Response, StatusCode, Version};
 
 /// The header that names a request in the log, at the client and at the bot.
@@ -21,7 +23,12 @@ pub enum Audience {
 }
 
 /// The answer to a refused request.
-pub fn refusal(rejection: &Rejection, audience: Audience, request_id: &str, version: Version) -> Response<Body> {
+pub fn refusal(
+    rejection: &Rejection,
+    audience: Audience,
+    request_id: &str,
+    version: Version,
+) -> Response<Body> {
     let reason = rejection.reason();
     let (code, message) = match audience {
         Audience::Proven => (reason.code(), generic(reason.status()).1),
@@ -29,13 +36,16 @@ pub fn refusal(rejection: &Rejection, audience: Audience, request_id: &str, vers
     };
     let text = serde_json::json!({ "error": { "code": code, "message": message }, "requestId": request_id });
     let mut response = Response::new(body::full(text.to_string()));
-    *response.status_mut() = StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if reason.status() == 401 {
         let challenge = match audience {
             Audience::Stranger { sent_token: false } => "Bearer",
-            Audience::Stranger { sent_token: true } | Audience::Proven => "Bearer error=\"invalid_token\"",
+            Audience::Stranger { sent_token: true } | Audience::Proven => {
+                "Bearer error=\"invalid_token\""
+            }
         };
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
@@ -61,9 +71,15 @@ pub fn refusal(rejection: &Rejection, audience: Audience, request_id: &str, vers
 
 /// The answer to a tenant refusal that looks as if the bot had handled the activity (`bots.tenants.on_reject = "200"`).
 pub fn swallowed(expects_replies: bool, request_id: &str) -> Response<Body> {
-    let mut response = Response::new(if expects_replies { body::full("{\"activities\":[]}") } else { body::empty() });
+    let mut response = Response::new(if expects_replies {
+        body::full("{\"activities\":[]}")
+    } else {
+        body::empty()
+    });
     if expects_replies {
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     name(&mut response, request_id);
     response
@@ -86,9 +102,15 @@ const fn generic(status: u16) -> (&'static str, &'static str) {
         405 => ("method_not_allowed", "The method is not allowed here."),
         408 => ("request_timeout", "The request took too long to arrive."),
         413 => ("payload_too_large", "The request body is too large."),
-        415 => ("unsupported_media_type", "The request body is of a type that is not accepted."),
+        415 => (
+            "unsupported_media_type",
+            "The request body is of a type that is not accepted.",
+        ),
         421 => ("misdirected_request", "This host is not served here."),
-        426 => ("upgrade_required", "The protocol asked for is not spoken here."),
+        426 => (
+            "upgrade_required",
+            "The protocol asked for is not spoken here.",
+        ),
         429 => ("too_many_requests", "Too many requests."),
         431 => ("headers_too_large", "The request head is too large."),
         502 => ("bad_gateway", "The bot could not be reached."),
@@ -112,9 +134,17 @@ mod tests {
     #[test]
     fn a_stranger_learns_the_status_and_no_more() {
         let rejection = Rejection::from(Reason::TokenExpired).noting("exp was 7 s ago");
-        let stranger = refusal(&rejection, Audience::Stranger { sent_token: true }, "r1", Version::HTTP_11);
+        let stranger = refusal(
+            &rejection,
+            Audience::Stranger { sent_token: true },
+            "r1",
+            Version::HTTP_11,
+        );
         assert_eq!(stranger.status(), 401);
-        assert_eq!(stranger.headers()["www-authenticate"], "Bearer error=\"invalid_token\"");
+        assert_eq!(
+            stranger.headers()["www-authenticate"],
+            "Bearer error=\"invalid_token\""
+        );
         assert_eq!(stranger.headers()["x-request-id"], "r1");
     }
 }

@@ -46,9 +46,14 @@ impl Backend {
         let (mut head, body) = response.into_parts();
         if head.status.is_informational() {
             // No upgrade was asked for, so there is none to switch to.
-            return Err(Rejection::from(Reason::UpstreamBroken).noting(format!("the bot answered {}", head.status)));
+            return Err(Rejection::from(Reason::UpstreamBroken)
+                .noting(format!("the bot answered {}", head.status)));
         }
-        let idle = if is_event_stream(&head.headers) { STREAM_IDLE } else { self.response_timeout };
+        let idle = if is_event_stream(&head.headers) {
+            STREAM_IDLE
+        } else {
+            self.response_timeout
+        };
         head.headers = headers::to_client(&head.headers);
         head.extensions.clear();
         // Between bot and gateway; the client's connection has its own.
@@ -58,17 +63,28 @@ impl Backend {
 
     /// The backend's address, with the query of the request where the address has none of its own.
     fn target(&self, query: Option<&str>) -> Uri {
-        let Some(query) = query.filter(|_| self.uri.query().is_none()) else { return self.uri.clone() };
+        let Some(query) = query.filter(|_| self.uri.query().is_none()) else {
+            return self.uri.clone();
+        };
         let mut parts = self.uri.clone().into_parts();
-        parts.path_and_query = format!("{}?{query}", self.uri.path()).parse::<PathAndQuery>().ok();
+        parts.path_and_query = format!("{}?{query}", self.uri.path())
+            .parse::<PathAndQuery>()
+            .ok();
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
     /// One try, and one more where no connection could be made. Once bytes were sent there is no second: a POST may have been
     /// handled although its answer was lost.
-    async fn send(&self, uri: Uri, headers: HeaderMap, body: Bytes) -> Result<Response<Incoming>, Rejection> {
+    async fn send(
+        &self,
+        uri: Uri,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Rejection> {
         let request = || {
-            let mut request = Request::post(uri.clone()).body(Full::new(body.clone())).map_err(|e| broken(&e))?;
+            let mut request = Request::post(uri.clone())
+                .body(Full::new(body.clone()))
+                .map_err(|e| broken(&e))?;
             *request.headers_mut() = headers.clone();
             Ok::<_, Rejection>(request)
         };
@@ -94,8 +110,14 @@ fn broken(error: &dyn std::error::Error) -> Rejection {
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
-        let media = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
-        media.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        let media = value
+            .as_bytes()
+            .split(|b| *b == b';')
+            .next()
+            .unwrap_or_default();
+        media
+            .trim_ascii()
+            .eq_ignore_ascii_case(b"text/event-stream")
     })
 }
 
@@ -109,7 +131,11 @@ pub struct Answer {
 
 impl Answer {
     fn new(body: Incoming, idle: Duration) -> Self {
-        Self { body, idle, deadline: Box::pin(tokio::time::sleep(idle)) }
+        Self {
+            body,
+            idle,
+            deadline: Box::pin(tokio::time::sleep(idle)),
+        }
     }
 }
 
@@ -117,7 +143,10 @@ impl Body for Answer {
     type Data = Bytes;
     type Error = Rejection;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Rejection>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Rejection>>> {
         let this = &mut *self;
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -127,8 +156,13 @@ impl Body for Answer {
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken(&error)))),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
-                let note = format!("the bot fell silent for {:?} in the middle of its answer", this.idle);
-                Poll::Ready(Some(Err(Rejection::from(Reason::UpstreamTimedOut).noting(note))))
+                let note = format!(
+                    "the bot fell silent for {:?} in the middle of its answer",
+                    this.idle
+                );
+                Poll::Ready(Some(Err(
+                    Rejection::from(Reason::UpstreamTimedOut).noting(note)
+                )))
             }
             Poll::Pending => Poll::Pending,
         }

@@ -40,9 +40,16 @@ impl Upstreams {
     /// When the TLS settings of a backend cannot be used; names the bot.
     pub fn new(settings: &Settings) -> Result<Self, ClientProblem> {
         let backend = |bot: &std::sync::Arc<Bot>| {
-            Backend::new(bot).map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))
+            Backend::new(bot)
+                .map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))
         };
-        Ok(Self { backends: settings.bots.iter().map(backend).collect::<Result<_, _>>()? })
+        Ok(Self {
+            backends: settings
+                .bots
+                .iter()
+                .map(backend)
+                .collect::<Result<_, _>>()?,
+        })
     }
 
     /// Sends an admitted activity to the bot and waits for the head of its answer.
@@ -70,7 +77,11 @@ impl Backend {
         let backend = &bot.backend;
         let trust = TlsTrust {
             only_ca: backend.tls.ca.as_deref(),
-            identity: backend.tls.client_identity.as_ref().map(|(chain, key)| (chain.as_slice(), key.expose().as_slice())),
+            identity: backend
+                .tls
+                .client_identity
+                .as_ref()
+                .map(|(chain, key)| (chain.as_slice(), key.expose().as_slice())),
             server_name: backend.tls.server_name.as_deref(),
             ..TlsTrust::default()
         };
@@ -80,7 +91,15 @@ impl Backend {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_MAX_IDLE)
             .build(connector(&trust, backend.connect_timeout)?);
-        let uri = backend.url.as_str().parse().map_err(|e| ClientProblem(format!("backend: {e}")))?;
-        Ok(Self { client, uri, response_timeout: backend.response_timeout })
+        let uri = backend
+            .url
+            .as_str()
+            .parse()
+            .map_err(|e| ClientProblem(format!("backend: {e}")))?;
+        Ok(Self {
+            client,
+            uri,
+            response_timeout: backend.response_timeout,
+        })
     }
 }

@@ -12,18 +12,29 @@ pub(super) fn write(settings: &Settings, out: &mut dyn Write) -> io::Result<()> 
     let listen: Vec<String> = server.listen.iter().map(ToString::to_string).collect();
     let tls = match &server.tls.source {
         TlsSource::Off => "no TLS here".to_owned(),
-        TlsSource::SelfSigned { dir, .. } => format!("self-signed certificate in {}", dir.display()),
+        TlsSource::SelfSigned { dir, .. } => {
+            format!("self-signed certificate in {}", dir.display())
+        }
         TlsSource::Files { cert, .. } => format!("certificate {}", cert.display()),
     };
     let limits = &server.limits;
     writeln!(out, "gateway")?;
     row(out, "listens on", &format!("{}, {tls}", listen.join(", ")))?;
-    row(out, "admin", &settings.admin.map_or_else(|| "off".to_owned(), |address| address.to_string()))?;
+    row(
+        out,
+        "admin",
+        &settings
+            .admin
+            .map_or_else(|| "off".to_owned(), |address| address.to_string()),
+    )?;
     let arrival = quota(&limits.requests_per_ip);
     row(
         out,
         "limits",
-        &format!("{arrival} per address, body {} bytes, JSON depth {}", limits.body_bytes, limits.json.depth),
+        &format!(
+            "{arrival} per address, body {} bytes, JSON depth {}",
+            limits.body_bytes, limits.json.depth
+        ),
     )?;
     for bot in &settings.bots {
         writeln!(out, "bot {}", bot.name)?;
@@ -41,10 +52,19 @@ fn row(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
 /// What is enforced for one bot, a line each.
 fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
     let policy = &bot.policy;
-    let clouds = bot.expect.roots.iter().filter_map(|root| settings.clouds.get(root.cloud).map(|cloud| (root, cloud)));
-    let tokens: Vec<String> =
-        clouds.map(|(root, cloud)| format!("{} tokens of cloud {}", root.kind.word(), cloud.name)).collect();
-    let hosts = if bot.route.hosts.is_empty() { "any host".to_owned() } else { bot.route.hosts.join(", ") };
+    let clouds = bot
+        .expect
+        .roots
+        .iter()
+        .filter_map(|root| settings.clouds.get(root.cloud).map(|cloud| (root, cloud)));
+    let tokens: Vec<String> = clouds
+        .map(|(root, cloud)| format!("{} tokens of cloud {}", root.kind.word(), cloud.name))
+        .collect();
+    let hosts = if bot.route.hosts.is_empty() {
+        "any host".to_owned()
+    } else {
+        bot.route.hosts.join(", ")
+    };
     let on_reject = match policy.tenants.on_reject {
         OnReject::Refuse => "",
         OnReject::Swallow => ", refused ones answered 200",
@@ -55,14 +75,40 @@ fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
         names => format!(", but not invoke {}", names.join(", ")),
     };
     vec![
-        ("app id", format!("{}, {}", bot.expect.app_id, tokens.join(", "))),
+        (
+            "app id",
+            format!("{}, {}", bot.expect.app_id, tokens.join(", ")),
+        ),
         ("served at", format!("{hosts} {}", bot.route.path)),
         ("backend", backend(bot)),
-        ("tenants", format!("{}{on_reject}{}", tenants(bot), softened(policy.tenants.mode))),
-        ("channels", format!("{}{}", channels(bot), softened(policy.channels.mode))),
-        ("activities", format!("{activities}{denied}{}", softened(policy.activities.mode))),
-        ("service URLs", format!("{}{}", service_urls(settings, bot), softened(policy.service_urls.mode))),
-        ("rate limits", format!("{}{}", rate_limits(bot), softened(bot.rate_limits.mode))),
+        (
+            "tenants",
+            format!(
+                "{}{on_reject}{}",
+                tenants(bot),
+                softened(policy.tenants.mode)
+            ),
+        ),
+        (
+            "channels",
+            format!("{}{}", channels(bot), softened(policy.channels.mode)),
+        ),
+        (
+            "activities",
+            format!("{activities}{denied}{}", softened(policy.activities.mode)),
+        ),
+        (
+            "service URLs",
+            format!(
+                "{}{}",
+                service_urls(settings, bot),
+                softened(policy.service_urls.mode)
+            ),
+        ),
+        (
+            "rate limits",
+            format!("{}{}", rate_limits(bot), softened(bot.rate_limits.mode)),
+        ),
     ]
 }
 
@@ -83,7 +129,11 @@ fn softened(mode: Mode) -> &'static str {
 }
 
 fn listed(items: &[String], none: &str) -> String {
-    if items.is_empty() { none.to_owned() } else { items.join(", ") }
+    if items.is_empty() {
+        none.to_owned()
+    } else {
+        items.join(", ")
+    }
 }
 
 fn tenants(bot: &Bot) -> String {
@@ -107,16 +157,25 @@ fn channels(bot: &Bot) -> String {
     let policy = &bot.policy.channels;
     let mut text = listed(&policy.allow, "every channel the key is endorsed for");
     if !policy.unendorsed.is_empty() {
-        text.push_str(&format!("; without any endorsement: {}", policy.unendorsed.join(", ")));
+        text.push_str(&format!(
+            "; without any endorsement: {}",
+            policy.unendorsed.join(", ")
+        ));
     }
     text
 }
 
 fn service_urls(settings: &Settings, bot: &Bot) -> String {
     let hosts = &bot.policy.service_urls.hosts;
-    let of_cloud = bot.expect.roots.iter().filter_map(|root| settings.clouds.get(root.cloud)).find(|cloud| {
-        HostList::parse(cloud.service_url_hosts.iter().map(String::as_str)).is_ok_and(|list| list == *hosts)
-    });
+    let of_cloud = bot
+        .expect
+        .roots
+        .iter()
+        .filter_map(|root| settings.clouds.get(root.cloud))
+        .find(|cloud| {
+            HostList::parse(cloud.service_url_hosts.iter().map(String::as_str))
+                .is_ok_and(|list| list == *hosts)
+        });
     match of_cloud {
         _ if *hosts == HostList::any() => "as the token says, any host".to_owned(),
         Some(cloud) => format!("as the token says, on hosts of cloud {}", cloud.name),
@@ -142,7 +201,8 @@ fn rate_limits(bot: &Bot) -> String {
 /// A quota as a rate in the largest unit that keeps it a whole number.
 fn quota(quota: &Quota) -> String {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
-    let per = |seconds: u64| Duration::from_secs(seconds).as_secs_f64() / quota.interval.as_secs_f64();
+    let per =
+        |seconds: u64| Duration::from_secs(seconds).as_secs_f64() / quota.interval.as_secs_f64();
     let (unit, rate) = units
         .into_iter()
         .map(|(unit, seconds)| (unit, per(seconds)))

@@ -8,30 +8,54 @@ fn what_every_bot_must_have_is_asked_for() {
     for key in ["name", "app_id", "backend"] {
         let line = BOT.lines().find(|line| line.starts_with(key)).unwrap();
         let missing = BOT.replace(line, "").replace("[[bots]]", "[[bots]] #<-");
-        assert_problem(&missing, &format!("bots[0].{key}"), &["error", "is missing"]);
-        assert_problem(&replaced(key, "\"\""), &format!("bots[0].{key}"), &["error", "is empty"]);
+        assert_problem(
+            &missing,
+            &format!("bots[0].{key}"),
+            &["error", "is missing"],
+        );
+        assert_problem(
+            &replaced(key, "\"\""),
+            &format!("bots[0].{key}"),
+            &["error", "is empty"],
+        );
     }
 }
 
 #[test]
 fn names_are_short_and_plain() {
     for name in ["a b", "a/b", "ä", "..", "${SECRET}!", &"a".repeat(65)] {
-        assert_problem(&replaced("name", &format!("\"{name}\"")), "bots[0].name", &["error", "letters, digits"]);
+        assert_problem(
+            &replaced("name", &format!("\"{name}\"")),
+            "bots[0].name",
+            &["error", "letters, digits"],
+        );
     }
 }
 
 #[test]
 fn app_ids_that_no_token_will_have_are_pointed_out() {
     let placeholder = replaced("app_id", "\"00000000-0000-0000-0000-000000000000\"");
-    assert_problem(&placeholder, "bots[0].app_id", &["warning", "put the bot's Microsoft App ID here"]);
-    assert_problem(&replaced("app_id", "\"helpdesk\""), "bots[0].app_id", &["warning", "not a GUID"]);
+    assert_problem(
+        &placeholder,
+        "bots[0].app_id",
+        &["warning", "put the bot's Microsoft App ID here"],
+    );
+    assert_problem(
+        &replaced("app_id", "\"helpdesk\""),
+        "bots[0].app_id",
+        &["warning", "not a GUID"],
+    );
 }
 
 #[test]
 fn hosts_are_lower_case_names_without_port() {
-    let hosts =
-        bot("hosts = [\"Bot.Example.com\", \"bot.example.com\", \"10.0.0.1\", \"::1\", \"[::1]\", \"bot_gateway\"]");
-    assert_eq!(hosts.route.hosts, ["bot.example.com", "10.0.0.1", "[::1]", "bot_gateway"]);
+    let hosts = bot(
+        "hosts = [\"Bot.Example.com\", \"bot.example.com\", \"10.0.0.1\", \"::1\", \"[::1]\", \"bot_gateway\"]",
+    );
+    assert_eq!(
+        hosts.route.hosts,
+        ["bot.example.com", "10.0.0.1", "[::1]", "bot_gateway"]
+    );
     for (host, says) in [
         ("*.example.com", "each host by itself"),
         ("bot.example.com:443", "without scheme, port and path"),
@@ -41,7 +65,11 @@ fn hosts_are_lower_case_names_without_port() {
         ("", "write a name"),
         ("a b", "write a name"),
     ] {
-        assert_bot_problem(&format!("hosts = [\"{host}\"]"), "hosts[0]", &["error", "is not a host name", says]);
+        assert_bot_problem(
+            &format!("hosts = [\"{host}\"]"),
+            "hosts[0]",
+            &["error", "is not a host name", says],
+        );
     }
 }
 
@@ -49,8 +77,20 @@ fn hosts_are_lower_case_names_without_port() {
 fn paths_are_exact() {
     assert_eq!(bot("").route.path, "/api/messages");
     assert_eq!(bot("path = \"/\"").route.path, "/");
-    for path in ["", "api/messages", "/api/messages?x", "/a#b", "/a b", "/a\\u0000", "/ä"] {
-        assert_bot_problem(&format!("path = \"{path}\""), "path", &["error", "is not a path"]);
+    for path in [
+        "",
+        "api/messages",
+        "/api/messages?x",
+        "/a#b",
+        "/a b",
+        "/a\\u0000",
+        "/ä",
+    ] {
+        assert_bot_problem(
+            &format!("path = \"{path}\""),
+            "path",
+            &["error", "is not a path"],
+        );
     }
 }
 
@@ -77,16 +117,33 @@ fn a_backend_is_an_http_url_with_host_and_path() {
         ("http://127.0.0.1:8443/api/messages", "this gateway itself"),
         ("https://localhost:8443/api/messages", "this gateway itself"),
     ] {
-        assert_problem(&replaced("backend", &format!("\"{url}\"")), "bots[0].backend", &["error", says]);
+        assert_problem(
+            &replaced("backend", &format!("\"{url}\"")),
+            "bots[0].backend",
+            &["error", says],
+        );
     }
-    assert_problem(&replaced("backend", "[]"), "bots[0].backend", &["error", "is empty"]);
-    assert_problem(&replaced("backend", "5"), "bots[0].backend", &["error", "is the number 5"]);
+    assert_problem(
+        &replaced("backend", "[]"),
+        "bots[0].backend",
+        &["error", "is empty"],
+    );
+    assert_problem(
+        &replaced("backend", "5"),
+        "bots[0].backend",
+        &["error", "is the number 5"],
+    );
 }
 
 #[test]
 fn timeouts_of_a_backend_reach_the_settings() {
-    let backend = bot("timeouts = { connect = \"1s\", response = \"5m\" }").backend.clone();
-    assert_eq!((backend.connect_timeout, backend.response_timeout), (Duration::from_secs(1), Duration::from_secs(300)));
+    let backend = bot("timeouts = { connect = \"1s\", response = \"5m\" }")
+        .backend
+        .clone();
+    assert_eq!(
+        (backend.connect_timeout, backend.response_timeout),
+        (Duration::from_secs(1), Duration::from_secs(300))
+    );
 }
 
 #[test]
@@ -95,46 +152,102 @@ fn tls_to_the_backend_is_read_from_pem_files_and_only_for_https() {
     let keys = "backend_tls.ca = \"certs/server.pem\"\nbackend_tls.client_cert = \"certs/server.pem\"\nbackend_tls.client_key = \"certs/server.key\"\nbackend_tls.server_name = \"bot.internal\"";
     let settings = good(&format!("{https}{keys}")).settings;
     let tls = &settings.bots[0].backend.tls;
-    assert!(tls.ca.as_ref().is_some_and(|pem| pem.starts_with(b"-----BEGIN CERTIFICATE")));
+    assert!(
+        tls.ca
+            .as_ref()
+            .is_some_and(|pem| pem.starts_with(b"-----BEGIN CERTIFICATE"))
+    );
     let (cert, key) = tls.client_identity.as_ref().unwrap();
-    assert!(cert.starts_with(b"-----BEGIN CERTIFICATE") && key.expose().starts_with(b"-----BEGIN PRIVATE KEY"));
+    assert!(
+        cert.starts_with(b"-----BEGIN CERTIFICATE")
+            && key.expose().starts_with(b"-----BEGIN PRIVATE KEY")
+    );
     assert_eq!(tls.server_name.as_deref(), Some("bot.internal"));
 
     for (key, value, says) in [
         ("ca", "none.pem", "cannot be read"),
         ("ca", "certs/server.key", "CERTIFICATE"),
-        ("client_cert", "certs/server.pem", "has no client_key beside it"),
-        ("client_key", "certs/server.key", "has no client_cert beside it"),
+        (
+            "client_cert",
+            "certs/server.pem",
+            "has no client_key beside it",
+        ),
+        (
+            "client_key",
+            "certs/server.key",
+            "has no client_cert beside it",
+        ),
         ("server_name", "bot.internal:443", "is not a host name"),
     ] {
         let text = format!("{https}backend_tls.{key} = \"{value}\" {MARK}");
-        assert_problem(&text, &format!("bots[0].backend_tls.{key}"), &["error", says]);
+        assert_problem(
+            &text,
+            &format!("bots[0].backend_tls.{key}"),
+            &["error", says],
+        );
     }
-    assert_bot_problem("backend_tls.server_name = \"x\"", "backend_tls.server_name", &["error", "plain http"]);
+    assert_bot_problem(
+        "backend_tls.server_name = \"x\"",
+        "backend_tls.server_name",
+        &["error", "plain http"],
+    );
 }
 
 #[test]
 fn two_bots_are_told_apart() {
     let other = |name: &str, rest: &str| {
-        BOT.replace("helpdesk", name).replace("tenants.allow", &format!("{rest}\ntenants.allow"))
+        BOT.replace("helpdesk", name)
+            .replace("tenants.allow", &format!("{rest}\ntenants.allow"))
     };
     good(&format!("{BOT}{}", other("b", "path = \"/b\"")));
     good(&format!("{BOT}{}", other("b", "hosts = [\"b.example\"]")));
     let twins = format!("{BOT}{}", other("helpdesk", "path = \"/b\"")).replace("\nname", "\nname ");
-    let twins = twins.replacen("\"helpdesk\"", "\"helpdesk\" #", 1).replacen("\"helpdesk\"\n", "\"helpdesk\" #<-\n", 1);
-    assert_problem(&twins, "bots[1].name", &["error", "also the name of bots[0] (line 3)"]);
+    let twins = twins
+        .replacen("\"helpdesk\"", "\"helpdesk\" #", 1)
+        .replacen("\"helpdesk\"\n", "\"helpdesk\" #<-\n", 1);
+    assert_problem(
+        &twins,
+        "bots[1].name",
+        &["error", "also the name of bots[0] (line 3)"],
+    );
     let any_host = format!("{BOT}{}", other("b", "path = \"/api/messages\" #<-"));
-    assert_problem(&any_host, "bots[1].path", &["error", "served at any host", "bots[0] (line 2)"]);
+    assert_problem(
+        &any_host,
+        "bots[1].path",
+        &["error", "served at any host", "bots[0] (line 2)"],
+    );
     let a = other("a", "hosts = [\"x.example\", \"a.example\"]");
     let b = other("b", "hosts = [\"b.example\", \"X.example\"]")
         .replace("name = \"b\"", "path = \"/api/messages\" #<-\nname = \"b\"");
-    assert_problem(&format!("{a}{b}"), "bots[1].path", &["error", "served at x.example", "bots[0] (line 2)"]);
+    assert_problem(
+        &format!("{a}{b}"),
+        "bots[1].path",
+        &["error", "served at x.example", "bots[0] (line 2)"],
+    );
 }
 
 #[test]
 fn accept_names_kinds_of_token() {
-    assert_eq!(bot("accept = [\"channel\", \"channel\"]").expect.roots.len(), 1);
-    assert_bot_problem("accept = []", "accept", &["error", "no token would be accepted"]);
-    assert_bot_problem("accept = [\"chanel\"]", "accept[0]", &["error", "did you mean \"channel\"?"]);
-    assert_bot_problem("accept = \"channel\"", "accept", &["error", "a list of strings"]);
+    assert_eq!(
+        bot("accept = [\"channel\", \"channel\"]")
+            .expect
+            .roots
+            .len(),
+        1
+    );
+    assert_bot_problem(
+        "accept = []",
+        "accept",
+        &["error", "no token would be accepted"],
+    );
+    assert_bot_problem(
+        "accept = [\"chanel\"]",
+        "accept[0]",
+        &["error", "did you mean \"channel\"?"],
+    );
+    assert_bot_problem(
+        "accept = \"channel\"",
+        "accept",
+        &["error", "a list of strings"],
+    );
 }

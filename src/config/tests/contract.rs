@@ -135,8 +135,17 @@ enabled = false
 #[test]
 fn a_file_that_spells_out_every_default_is_good() {
     let loaded = good(EVERY_DEFAULT);
-    let warned: Vec<&str> = loaded.warnings.iter().map(|problem| problem.at.as_str()).collect();
-    assert_eq!(warned, ["bots[0].app_id", "bots[0].tenants.allow"], "{}", listed(&loaded.warnings));
+    let warned: Vec<&str> = loaded
+        .warnings
+        .iter()
+        .map(|problem| problem.at.as_str())
+        .collect();
+    assert_eq!(
+        warned,
+        ["bots[0].app_id", "bots[0].tenants.allow"],
+        "{}",
+        listed(&loaded.warnings)
+    );
 }
 
 #[test]
@@ -144,20 +153,43 @@ fn every_key_is_spelled_out_there_but_those_without_an_off_value() {
     let document: toml::Table = EVERY_DEFAULT.parse().unwrap();
     let mut absent = Vec::new();
     collect_absent(&document, ROOT, "", &mut absent);
-    assert_eq!(absent, ["server.tls.sni", "server.tls.acme", "state.redis", "direct_line"]);
+    assert_eq!(
+        absent,
+        [
+            "server.tls.sni",
+            "server.tls.acme",
+            "state.redis",
+            "direct_line"
+        ]
+    );
 }
 
 fn collect_absent(table: &toml::Table, fields: Fields, at: &str, absent: &mut Vec<String>) {
     for (name, node) in fields {
-        let path = if at.is_empty() { (*name).to_owned() } else { format!("{at}.{name}") };
+        let path = if at.is_empty() {
+            (*name).to_owned()
+        } else {
+            format!("{at}.{name}")
+        };
         match (table.get(*name), node) {
             (None, _) => absent.push(path),
             (Some(_), Node::Value) => {}
-            (Some(value), Node::Table(inner)) => collect_absent(value.as_table().unwrap(), inner, &path, absent),
-            (Some(value), Node::Tables(inner)) => collect_absent(value[0].as_table().unwrap(), inner, &path, absent),
+            (Some(value), Node::Table(inner)) => {
+                collect_absent(value.as_table().unwrap(), inner, &path, absent)
+            }
+            (Some(value), Node::Tables(inner)) => {
+                collect_absent(value[0].as_table().unwrap(), inner, &path, absent)
+            }
             (Some(value), Node::Named(inner)) => {
                 collect_absent(
-                    value.as_table().unwrap().values().next().unwrap().as_table().unwrap(),
+                    value
+                        .as_table()
+                        .unwrap()
+                        .values()
+                        .next()
+                        .unwrap()
+                        .as_table()
+                        .unwrap(),
                     inner,
                     &path,
                     absent,
@@ -170,16 +202,24 @@ fn collect_absent(table: &toml::Table, fields: Fields, at: &str, absent: &mut Ve
 #[test]
 fn leaving_a_key_out_is_the_same_as_writing_its_default() {
     let dir = directory();
-    let spelled: Vec<&str> = EVERY_DEFAULT.lines().filter(|line| !line.starts_with("per_")).collect();
-    let required = EVERY_DEFAULT
+    let spelled: Vec<&str> = EVERY_DEFAULT
         .lines()
-        .filter(|line| ["[[bots]]", "name =", "app_id =", "backend ="].iter().any(|start| line.starts_with(start)));
+        .filter(|line| !line.starts_with("per_"))
+        .collect();
+    let required = EVERY_DEFAULT.lines().filter(|line| {
+        ["[[bots]]", "name =", "app_id =", "backend ="]
+            .iter()
+            .any(|start| line.starts_with(start))
+    });
     let required: Vec<&str> = required.collect();
     assert_eq!(required.len(), 4);
     let lines = |text: &[&str]| {
         // Sets print in any order, so that lines are compared as a whole, whatever their order.
         let settings = parse_at(dir.path(), &text.join("\n")).unwrap().settings;
-        let mut lines: Vec<String> = format!("{settings:#?}").lines().map(str::to_owned).collect();
+        let mut lines: Vec<String> = format!("{settings:#?}")
+            .lines()
+            .map(str::to_owned)
+            .collect();
         lines.sort();
         lines
     };

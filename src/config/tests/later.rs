@@ -6,13 +6,28 @@ use super::*;
 const LATER: &[(&str, &str)] = &[
     ("server.proxy_protocol", "[server]\nproxy_protocol = true"),
     ("server.tls.source", "[server.tls]\nsource = \"acme\""),
-    ("server.tls.acme", "[server.tls.acme]\ndomains = [\"bot.example.com\"]\nchallenge = \"http-01\""),
-    ("server.tls.sni[0]", "[[server.tls.sni]]\nnames = [\"other.example.com\"]\ncert = \"a.pem\"\nkey = \"a.key\""),
-    ("server.tls.client_ca", "[server.tls]\nclient_ca = \"certs/ca.pem\""),
+    (
+        "server.tls.acme",
+        "[server.tls.acme]\ndomains = [\"bot.example.com\"]\nchallenge = \"http-01\"",
+    ),
+    (
+        "server.tls.sni[0]",
+        "[[server.tls.sni]]\nnames = [\"other.example.com\"]\ncert = \"a.pem\"\nkey = \"a.key\"",
+    ),
+    (
+        "server.tls.client_ca",
+        "[server.tls]\nclient_ca = \"certs/ca.pem\"",
+    ),
     ("log.file", "[log]\nfile = \"botgate.log\""),
-    ("keys.proxy", "[keys]\nproxy = \"http://proxy.example:3128\""),
+    (
+        "keys.proxy",
+        "[keys]\nproxy = \"http://proxy.example:3128\"",
+    ),
     ("state.store", "[state]\nstore = \"redis\""),
-    ("state.redis", "[state]\nredis = \"redis://:hunter2@127.0.0.1:6379/0\""),
+    (
+        "state.redis",
+        "[state]\nredis = \"redis://:hunter2@127.0.0.1:6379/0\"",
+    ),
     (
         "direct_line[0]",
         "[[direct_line]]\nname = \"site\"\nsecret = \"file:secrets/none\"\nper_ip = { rate = \"10/m\", burst = 10 }",
@@ -23,14 +38,20 @@ const LATER_OF_A_BOT: &[(&str, &str)] = &[
     ("accept[1]", "accept = [\"channel\", \"emulator\"]"),
     ("accept[0]", "accept = [\"skill\"]"),
     ("accept[0]", "accept = [\"agent\"]"),
-    ("timeouts.acknowledge_after", "timeouts.acknowledge_after = \"8s\""),
+    (
+        "timeouts.acknowledge_after",
+        "timeouts.acknowledge_after = \"8s\"",
+    ),
     ("health.path", "health.path = \"/healthz\""),
     ("callers.allow", "callers.allow = [\"*\"]"),
     ("redelivery.window", "redelivery.window = \"10m\""),
 ];
 
 const LATER_BACKENDS: &[(&str, &str)] = &[
-    ("backend", "[\"http://127.0.0.1:1/api/messages\", \"http://127.0.0.1:2/api/messages\"]"),
+    (
+        "backend",
+        "[\"http://127.0.0.1:1/api/messages\", \"http://127.0.0.1:2/api/messages\"]",
+    ),
     ("backend", "\"unix:/run/bot.sock:/api/messages\""),
     ("backend[0]", "[\"unix:/run/bot.sock:/api/messages\"]"),
 ];
@@ -51,11 +72,22 @@ fn every_later_feature_is_refused_as_not_yet_there() {
 
 fn assert_not_yet(text: &str, at: &str) {
     let found = problems(text);
-    assert_eq!(found.len(), 1, "one problem expected\n{text}\n{}", listed(&found));
+    assert_eq!(
+        found.len(),
+        1,
+        "one problem expected\n{text}\n{}",
+        listed(&found)
+    );
     let problem = &found[0];
-    assert!(problem.is_error() && problem.what.contains("not yet"), "{text}\n{problem}");
+    assert!(
+        problem.is_error() && problem.what.contains("not yet"),
+        "{text}\n{problem}"
+    );
     assert_eq!(problem.at, at, "{text}");
-    assert!(problem.line.is_some() && !problem.hint.is_empty(), "{problem}");
+    assert!(
+        problem.line.is_some() && !problem.hint.is_empty(),
+        "{problem}"
+    );
     assert!(!problem.to_string().contains("hunter2"), "{problem}");
 }
 
@@ -80,27 +112,55 @@ fn their_off_values_and_neighbours_are_good() {
     ] {
         good(&with_bot(keys));
     }
-    good(&BOT.replace("\"http://127.0.0.1:3978/api/messages\"", "[\"http://127.0.0.1:3978/api/messages\"]"));
+    good(&BOT.replace(
+        "\"http://127.0.0.1:3978/api/messages\"",
+        "[\"http://127.0.0.1:3978/api/messages\"]",
+    ));
 }
 
 #[test]
 fn types_are_checked_there_too() {
     for (at, text) in [
-        ("server.proxy_protocol", with_server("[server]\nproxy_protocol = 1 #<-")),
-        ("server.tls.client_ca", with_server("[server.tls]\nclient_ca = [] #<-")),
-        ("log.retain_days", with_server("[log]\nretain_days = \"30\" #<-")),
+        (
+            "server.proxy_protocol",
+            with_server("[server]\nproxy_protocol = 1 #<-"),
+        ),
+        (
+            "server.tls.client_ca",
+            with_server("[server.tls]\nclient_ca = [] #<-"),
+        ),
+        (
+            "log.retain_days",
+            with_server("[log]\nretain_days = \"30\" #<-"),
+        ),
         ("log.retain_days", with_server("[log]\nretain_days = 0 #<-")),
-        ("state.on_store_failure", with_server("[state]\non_store_failure = \"shrug\" #<-")),
+        (
+            "state.on_store_failure",
+            with_server("[state]\non_store_failure = \"shrug\" #<-"),
+        ),
         ("bots[0].health.every", with_bot("health.every = 5 #<-")),
-        ("bots[0].redelivery.window", with_bot("redelivery.window = \"often\" #<-")),
-        ("bots[0].callers.mode", with_bot("callers.mode = \"strict\" #<-")),
+        (
+            "bots[0].redelivery.window",
+            with_bot("redelivery.window = \"often\" #<-"),
+        ),
+        (
+            "bots[0].callers.mode",
+            with_bot("callers.mode = \"strict\" #<-"),
+        ),
     ] {
         assert_problem(&text, at, &["error"]);
     }
-    let text = with_server("[server.tls.acme]\nchallenge = \"dns-01\"\ndomains = \"x\"\nemail = \"x\"");
-    let found: Vec<String> =
-        problems(&text).iter().map(|problem| format!("{}:{}", problem.line.unwrap(), problem.at)).collect();
-    let wanted =
-        ["1:server.tls.acme", "2:server.tls.acme.challenge", "3:server.tls.acme.domains", "4:server.tls.acme.email"];
+    let text =
+        with_server("[server.tls.acme]\nchallenge = \"dns-01\"\ndomains = \"x\"\nemail = \"x\"");
+    let found: Vec<String> = problems(&text)
+        .iter()
+        .map(|problem| format!("{}:{}", problem.line.unwrap(), problem.at))
+        .collect();
+    let wanted = [
+        "1:server.tls.acme",
+        "2:server.tls.acme.challenge",
+        "3:server.tls.acme.domains",
+        "4:server.tls.acme.email",
+    ];
     assert_eq!(found, wanted);
 }

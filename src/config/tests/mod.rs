@@ -42,8 +42,16 @@ fn with_bot(keys: &str) -> String {
 fn directory() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("certs")).unwrap();
-    write(dir.path(), "certs/server.pem", "-----BEGIN CERTIFICATE-----\n");
-    write(dir.path(), "certs/server.key", "-----BEGIN PRIVATE KEY-----\n");
+    write(
+        dir.path(),
+        "certs/server.pem",
+        "-----BEGIN CERTIFICATE-----\n",
+    );
+    write(
+        dir.path(),
+        "certs/server.key",
+        "-----BEGIN PRIVATE KEY-----\n",
+    );
     dir
 }
 
@@ -84,23 +92,41 @@ fn problems(text: &str) -> Vec<Problem> {
 }
 
 fn listed(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("{problem}\n")).collect()
+    problems
+        .iter()
+        .map(|problem| format!("{problem}\n"))
+        .collect()
 }
 
 /// The one problem of a file stands on the marked line, at this key, and says this; `error` or `warning` comes first.
 fn assert_problem(text: &str, at: &str, says: &[&str]) {
     let found = problems(text);
-    assert_eq!(found.len(), 1, "one problem expected\n{text}\n{}", listed(&found));
+    assert_eq!(
+        found.len(),
+        1,
+        "one problem expected\n{text}\n{}",
+        listed(&found)
+    );
     let problem = &found[0];
-    let marked = text.lines().zip(1..).find(|(line, _)| line.ends_with(MARK)).map(|(_, number)| number);
+    let marked = text
+        .lines()
+        .zip(1..)
+        .find(|(line, _)| line.ends_with(MARK))
+        .map(|(_, number)| number);
     let rendered = problem.to_string();
     assert_eq!(problem.line, marked, "{text}\n{rendered}");
     assert_eq!(problem.at, at, "{text}\n{rendered}");
     for words in says {
-        assert!(rendered.contains(words), "{words:?} is missing\n{text}\n{rendered}");
+        assert!(
+            rendered.contains(words),
+            "{words:?} is missing\n{text}\n{rendered}"
+        );
     }
     assert!(!problem.hint.is_empty(), "no hint: {rendered}");
-    assert!(!rendered.contains("hunter2"), "a secret is shown: {rendered}");
+    assert!(
+        !rendered.contains("hunter2"),
+        "a secret is shown: {rendered}"
+    );
 }
 
 /// The good bot with these keys, as settings.
@@ -115,5 +141,9 @@ fn replaced(key: &str, value: &str) -> String {
 }
 
 fn assert_bot_problem(keys: &str, at: &str, says: &[&str]) {
-    assert_problem(&with_bot(&format!("{keys} {MARK}")), &format!("bots[0].{at}"), says);
+    assert_problem(
+        &with_bot(&format!("{keys} {MARK}")),
+        &format!("bots[0].{at}"),
+        says,
+    );
 }

@@ -10,7 +10,8 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     if allow.is_empty() || allow.contains(kind) {
         return Ok(());
     }
-    Err(Rejection::from(Reason::ActivityTypeNotAllowed).noting(format!("type {kind:?} is not on bots.activities.allow")))
+    Err(Rejection::from(Reason::ActivityTypeNotAllowed)
+        .noting(format!("type {kind:?} is not on bots.activities.allow")))
 }
 
 /// The name of an invoke is not on the operator's deny list.
@@ -18,9 +19,17 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
 /// Compared without case: bots commonly do so too, and a denied name must not come back in other letters.
 pub(super) fn is_invoke_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let activity = evidence.activity;
-    let Some(name) = activity.name.as_deref().filter(|_| activity.is_invoke()) else { return Ok(()) };
-    if policy.activities.deny_invoke.iter().any(|denied| denied.eq_ignore_ascii_case(name)) {
-        return Err(Rejection::from(Reason::InvokeNotAllowed).noting(format!("{name:?} is on bots.activities.deny_invoke")));
+    let Some(name) = activity.name.as_deref().filter(|_| activity.is_invoke()) else {
+        return Ok(());
+    };
+    if policy
+        .activities
+        .deny_invoke
+        .iter()
+        .any(|denied| denied.eq_ignore_ascii_case(name))
+    {
+        return Err(Rejection::from(Reason::InvokeNotAllowed)
+            .noting(format!("{name:?} is on bots.activities.deny_invoke")));
     }
     Ok(())
 }

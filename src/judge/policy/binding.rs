@@ -10,22 +10,41 @@ const APP_SERVICE_EXTENSION: &str = "AseChannel";
 /// The signing key carries the activity's base channel among its endorsements (AUTHENTICATION 0.1 rule 10, 2.4 rule 10).
 ///
 /// The only thing that keeps a Direct Line client from speaking as Teams: the token itself names no channel.
-pub(super) fn channel_is_endorsed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
+pub(super) fn channel_is_endorsed(
+    policy: &Policy,
+    evidence: Evidence<'_>,
+) -> Result<(), Rejection> {
     let channel = evidence.activity.base_channel();
     let no = |note: String| Err(Rejection::from(Reason::ChannelNotEndorsed).noting(note));
     if channel == APP_SERVICE_EXTENSION {
-        return no(format!("{APP_SERVICE_EXTENSION} does not come through the Connector"));
+        return no(format!(
+            "{APP_SERVICE_EXTENSION} does not come through the Connector"
+        ));
     }
-    if evidence.endorsements.iter().any(|endorsed| endorsed == channel) {
+    if evidence
+        .endorsements
+        .iter()
+        .any(|endorsed| endorsed == channel)
+    {
         return Ok(());
     }
     if !evidence.endorsements.is_empty() {
-        return no(format!("channel {channel:?}; the key is endorsed for {}", evidence.endorsements.join(" ")));
+        return no(format!(
+            "channel {channel:?}; the key is endorsed for {}",
+            evidence.endorsements.join(" ")
+        ));
     }
-    if policy.channels.unendorsed.iter().any(|listed| listed == channel) {
+    if policy
+        .channels
+        .unendorsed
+        .iter()
+        .any(|listed| listed == channel)
+    {
         return Ok(());
     }
-    no(format!("channel {channel:?}; the key carries no endorsements (bots.channels.unendorsed can let a channel through)"))
+    no(format!(
+        "channel {channel:?}; the key carries no endorsements (bots.channels.unendorsed can let a channel through)"
+    ))
 }
 
 /// The token's `serviceurl` claim is the activity's `serviceUrl` (AUTHENTICATION 3.3).

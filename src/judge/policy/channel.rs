@@ -10,5 +10,6 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     if allow.is_empty() || allow.iter().any(|listed| listed == channel) {
         return Ok(());
     }
-    Err(Rejection::from(Reason::ChannelNotAllowed).noting(format!("channel {channel:?} is not on bots.channels.allow")))
+    Err(Rejection::from(Reason::ChannelNotAllowed)
+        .noting(format!("channel {channel:?} is not on bots.channels.allow")))
 }

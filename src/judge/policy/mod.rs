@@ -50,15 +50,51 @@ pub struct Rule {
 
 /// The rules, in order: first what the protocol demands, then what the operator wrote.
 pub const RULES: &[Rule] = &[
-    Rule { name: "channel_endorsed", mode: |_| None, check: binding::channel_is_endorsed },
-    Rule { name: "service_url_bound", mode: |_| None, check: binding::service_url_is_bound },
-    Rule { name: "service_url_secure", mode: |_| None, check: service_url::is_secure },
-    Rule { name: "service_url_host", mode: |p| Some(p.service_urls.mode), check: service_url::is_allowed },
-    Rule { name: "channel", mode: |p| Some(p.channels.mode), check: channel::is_allowed },
-    Rule { name: "tenant", mode: |p| Some(p.tenants.mode), check: tenant::is_allowed },
-    Rule { name: "activity_type", mode: |p| Some(p.activities.mode), check: activity_type::is_allowed },
-    Rule { name: "invoke_name", mode: |p| Some(p.activities.mode), check: activity_type::is_invoke_allowed },
-    Rule { name: "direct_line_user", mode: |p| Some(p.direct_line.mode), check: direct_line::is_user_trusted },
+    Rule {
+        name: "channel_endorsed",
+        mode: |_| None,
+        check: binding::channel_is_endorsed,
+    },
+    Rule {
+        name: "service_url_bound",
+        mode: |_| None,
+        check: binding::service_url_is_bound,
+    },
+    Rule {
+        name: "service_url_secure",
+        mode: |_| None,
+        check: service_url::is_secure,
+    },
+    Rule {
+        name: "service_url_host",
+        mode: |p| Some(p.service_urls.mode),
+        check: service_url::is_allowed,
+    },
+    Rule {
+        name: "channel",
+        mode: |p| Some(p.channels.mode),
+        check: channel::is_allowed,
+    },
+    Rule {
+        name: "tenant",
+        mode: |p| Some(p.tenants.mode),
+        check: tenant::is_allowed,
+    },
+    Rule {
+        name: "activity_type",
+        mode: |p| Some(p.activities.mode),
+        check: activity_type::is_allowed,
+    },
+    Rule {
+        name: "invoke_name",
+        mode: |p| Some(p.activities.mode),
+        check: activity_type::is_invoke_allowed,
+    },
+    Rule {
+        name: "direct_line_user",
+        mode: |p| Some(p.direct_line.mode),
+        check: direct_line::is_user_trusted,
+    },
 ];
 
 /// What one bot accepts from a proven caller.
@@ -146,8 +182,10 @@ pub struct DirectLinePolicy {
 impl TenantPolicy {
     /// Whether a refusal for `reason` is answered 200, as if handled.
     pub fn swallows(&self, reason: Reason) -> bool {
-        matches!(reason, Reason::TenantMissing | Reason::TenantMalformed | Reason::TenantNotAllowed)
-            && self.on_reject == OnReject::Swallow
+        matches!(
+            reason,
+            Reason::TenantMissing | Reason::TenantMalformed | Reason::TenantNotAllowed
+        ) && self.on_reject == OnReject::Swallow
     }
 }
 
@@ -157,21 +195,33 @@ impl Policy {
     /// # Errors
     /// The refusal of the first rule that says no.
     pub fn admit(&self, caller: Caller, activity: Activity) -> Result<Admitted, Rejection> {
-        let evidence =
-            Evidence { claims: caller.claims(), endorsements: caller.endorsements(), activity: &activity };
+        let evidence = Evidence {
+            claims: caller.claims(),
+            endorsements: caller.endorsements(),
+            activity: &activity,
+        };
         let mut would_reject = None;
         for rule in RULES {
-            let Err(rejection) = (rule.check)(self, evidence) else { continue };
+            let Err(rejection) = (rule.check)(self, evidence) else {
+                continue;
+            };
             match (rule.mode)(self) {
                 Some(Mode::Report) => would_reject = would_reject.or(Some(rejection)),
                 Some(Mode::Enforce) | None => return Err(rejection),
             }
         }
-        Ok(Admitted { caller, activity, would_reject })
+        Ok(Admitted {
+            caller,
+            activity,
+            would_reject,
+        })
     }
 
     /// Asks every rule and reports every answer. Admits nothing.
     pub fn explain(&self, evidence: Evidence<'_>) -> Vec<(&'static str, Result<(), Rejection>)> {
-        RULES.iter().map(|rule| (rule.name, (rule.check)(self, evidence))).collect()
+        RULES
+            .iter()
+            .map(|rule| (rule.name, (rule.check)(self, evidence)))
+            .collect()
     }
 }

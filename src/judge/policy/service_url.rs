@@ -28,25 +28,36 @@ pub struct HostList {
 impl HostList {
     /// Every https host.
     pub fn any() -> Self {
-        Self { any: true, ..Self::default() }
+        Self {
+            any: true,
+            ..Self::default()
+        }
     }
 
     /// Host names and `*.suffix` entries, in any case.
     ///
     /// # Errors
     /// The first entry that is neither, with what is wrong about it.
-    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, (String, &'static str)> {
+    pub fn parse<'a>(
+        entries: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, (String, &'static str)> {
         let mut list = Self::default();
         for entry in entries {
             let lower = entry.to_ascii_lowercase();
             let name = lower.strip_prefix("*.").unwrap_or(&lower);
             if !is_host(name) {
-                return Err((entry.to_owned(), "is not a host name; write a name such as \"smba.trafficmanager.net\" or \"*.botframework.com\""));
+                return Err((
+                    entry.to_owned(),
+                    "is not a host name; write a name such as \"smba.trafficmanager.net\" or \"*.botframework.com\"",
+                ));
             }
             if lower.starts_with("*.") {
                 // Anyone can register a name directly under a top-level domain, or under Azure's shared ones.
                 if !name.contains('.') || SHARED_SUFFIXES.contains(&name) {
-                    return Err((entry.to_owned(), "would let in hosts that anyone can register; name the hosts one by one"));
+                    return Err((
+                        entry.to_owned(),
+                        "would let in hosts that anyone can register; name the hosts one by one",
+                    ));
                 }
                 list.suffixes.push(format!(".{name}"));
             } else {
@@ -58,7 +69,12 @@ impl HostList {
 
     /// Whether `host` (lower case) is on the list.
     pub fn contains(&self, host: &str) -> bool {
-        self.any || self.exact.contains(host) || self.suffixes.iter().any(|suffix| host.ends_with(suffix.as_str()))
+        self.any
+            || self.exact.contains(host)
+            || self
+                .suffixes
+                .iter()
+                .any(|suffix| host.ends_with(suffix.as_str()))
     }
 
     /// Plain http and a port are for a stand-in channel on this very machine, and only where the list names it.
@@ -68,7 +84,11 @@ impl HostList {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host == "[::1]" || host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback())
+    host == "localhost"
+        || host == "[::1]"
+        || host
+            .parse::<std::net::Ipv4Addr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 /// A DNS name in lower case, or a loopback address.
@@ -76,7 +96,8 @@ fn is_host(name: &str) -> bool {
     let label = |l: &str| {
         !l.is_empty()
             && l.len() <= 63
-            && l.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && l.bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             && !l.starts_with('-')
             && !l.ends_with('-')
     };
@@ -86,7 +107,8 @@ fn is_host(name: &str) -> bool {
 /// Whether some reader takes the name for an IPv4 address, in any of its spellings (`127.1`, `0x7f.1`, `2130706433`).
 fn is_address(name: &str) -> bool {
     name.rsplit('.').next().is_some_and(|last| {
-        last.bytes().all(|b| b.is_ascii_digit()) || (last.starts_with("0x") && last.bytes().skip(2).all(|b| b.is_ascii_hexdigit()))
+        last.bytes().all(|b| b.is_ascii_digit())
+            || (last.starts_with("0x") && last.bytes().skip(2).all(|b| b.is_ascii_hexdigit()))
     })
 }
 
@@ -102,7 +124,11 @@ pub(super) struct Plain<'a> {
 impl<'a> Plain<'a> {
     /// Reads `url`, or nothing where two parsers could disagree about it (AUTHENTICATION 3.3 rules 1, 3, 4).
     pub(super) fn read(url: &'a str) -> Option<Self> {
-        if url.len() > 2048 || !url.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'?' | b'#' | b'@')) {
+        if url.len() > 2048
+            || !url
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && !matches!(b, b'\\' | b'?' | b'#' | b'@'))
+        {
             return None;
         }
         let (scheme, rest) = url.split_once("://")?;
@@ -119,7 +145,9 @@ impl<'a> Plain<'a> {
         let (host, port) = match authority.strip_suffix(']') {
             Some(_) => (authority, default_port),
             None => match authority.rsplit_once(':') {
-                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port.parse().ok()?),
+                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+                    (host, port.parse().ok()?)
+                }
                 Some(_) => return None,
                 None => (authority, default_port),
             },
@@ -134,7 +162,12 @@ impl<'a> Plain<'a> {
         if !is_host(&host) || odd_path {
             return None;
         }
-        Some(Self { secure, host, port, path })
+        Some(Self {
+            secure,
+            host,
+            port,
+            path,
+        })
     }
 
     /// Same scheme, host, port, and path up to one trailing slash; the path's case counts.
@@ -157,14 +190,19 @@ impl<'a> Plain<'a> {
 /// The same for `relatesTo.serviceUrl` where there is one: the token does not cover it, and a bot that continues a conversation
 /// from it sends its own token there.
 pub(super) fn is_secure(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    urls(evidence).try_for_each(|(place, url)| match insecurity(&policy.service_urls.hosts, url) {
-        None => Ok(()),
-        Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed).noting(format!("{place} {url:?} {why}"))),
-    })
+    urls(evidence).try_for_each(
+        |(place, url)| match insecurity(&policy.service_urls.hosts, url) {
+            None => Ok(()),
+            Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
+                .noting(format!("{place} {url:?} {why}"))),
+        },
+    )
 }
 
 fn insecurity(hosts: &HostList, url: &str) -> Option<&'static str> {
-    let Some(plain) = Plain::read(url) else { return Some("is not a plain https URL") };
+    let Some(plain) = Plain::read(url) else {
+        return Some("is not a plain https URL");
+    };
     if hosts.permits_plain(&plain.host) {
         return None;
     }
@@ -190,7 +228,10 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
 /// Every URL of an activity that the bot may answer to.
 fn urls(evidence: Evidence<'_>) -> impl Iterator<Item = (&'static str, &str)> {
     let activity = evidence.activity;
-    let relates_to = activity.relates_to_service_url.as_deref().map(|url| ("relatesTo.serviceUrl", url));
+    let relates_to = activity
+        .relates_to_service_url
+        .as_deref()
+        .map(|url| ("relatesTo.serviceUrl", url));
     std::iter::once(("serviceUrl", activity.service_url.as_str())).chain(relates_to)
 }
 
@@ -201,7 +242,11 @@ mod tests {
     #[test]
     fn hosts_match_exactly_or_by_suffix_and_near_misses_do_not() {
         let list = HostList::parse(["smba.trafficmanager.net", "*.BotFramework.com"]).unwrap();
-        for host in ["smba.trafficmanager.net", "webchat.botframework.com", "europe.directline.botframework.com"] {
+        for host in [
+            "smba.trafficmanager.net",
+            "webchat.botframework.com",
+            "europe.directline.botframework.com",
+        ] {
             assert!(list.contains(host), "{host}");
         }
         for host in [
@@ -218,7 +263,18 @@ mod tests {
 
     #[test]
     fn entries_that_anyone_could_register_under_are_refused() {
-        for entry in ["*.trafficmanager.net", "*.windows.net", "*.cloudapp.azure.com", "*.com", "*", "", "https://x.example", "a.example/", "*.a.*", "10.0.0.1"] {
+        for entry in [
+            "*.trafficmanager.net",
+            "*.windows.net",
+            "*.cloudapp.azure.com",
+            "*.com",
+            "*",
+            "",
+            "https://x.example",
+            "a.example/",
+            "*.a.*",
+            "10.0.0.1",
+        ] {
             assert!(HostList::parse([entry]).is_err(), "{entry}");
         }
     }
@@ -267,7 +323,11 @@ mod tests {
 
     #[test]
     fn places_are_the_same_up_to_host_case_and_one_trailing_slash() {
-        let same = |a: &str, b: &str| Plain::read(a).unwrap().is_same_place(&Plain::read(b).unwrap());
+        let same = |a: &str, b: &str| {
+            Plain::read(a)
+                .unwrap()
+                .is_same_place(&Plain::read(b).unwrap())
+        };
         assert!(same("https://a.example/x/", "https://A.example/x"));
         assert!(same("https://a.example", "https://a.example/"));
         assert!(same("https://a.example:443/x", "https://a.example/x"));

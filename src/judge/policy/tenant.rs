@@ -16,20 +16,29 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
         any = true;
         let listed = rule.allow.is_empty() || rule.allow.contains(&tenant);
         if rule.deny.contains(&tenant) || !listed {
-            return Err(Rejection::from(Reason::TenantNotAllowed).noting(format!("{place} is {tenant}")));
+            return Err(
+                Rejection::from(Reason::TenantNotAllowed).noting(format!("{place} is {tenant}"))
+            );
         }
     }
     let list_needs_one = !rule.allow.is_empty() && evidence.activity.base_channel() == "msteams";
     if !any && (rule.required || list_needs_one) {
-        return Err(Rejection::from(Reason::TenantMissing)
-            .noting(format!("no tenant in an activity of channel {:?}", evidence.activity.base_channel())));
+        return Err(Rejection::from(Reason::TenantMissing).noting(format!(
+            "no tenant in an activity of channel {:?}",
+            evidence.activity.base_channel()
+        )));
     }
     Ok(())
 }
 
 /// The tenant to write down and to count by: what is signed wins over what is written in the body.
 pub(crate) fn effective(claims: &Claims, activity: &Activity) -> Option<TenantId> {
-    named(claims, activity).ok()?.into_iter().flatten().next().map(|(_, tenant)| tenant)
+    named(claims, activity)
+        .ok()?
+        .into_iter()
+        .flatten()
+        .next()
+        .map(|(_, tenant)| tenant)
 }
 
 type Named = [Option<(&'static str, TenantId)>; 6];
@@ -40,16 +49,24 @@ fn named(claims: &Claims, activity: &Activity) -> Result<Named, Rejection> {
         None => Ok(None),
         Some(text) => match TenantId::parse(text) {
             Some(tenant) => Ok(Some((place, tenant))),
-            None => Err(Rejection::from(Reason::TenantMalformed).noting(format!("{place} is {:?}", shortened(text)))),
+            None => Err(Rejection::from(Reason::TenantMalformed)
+                .noting(format!("{place} is {:?}", shortened(text)))),
         },
     };
     let tenants = &activity.tenants;
     let platform = PLATFORM_CHANNELS.contains(&activity.base_channel());
-    let signed = claims.service_url.as_deref().filter(|_| platform).and_then(in_service_url);
+    let signed = claims
+        .service_url
+        .as_deref()
+        .filter(|_| platform)
+        .and_then(in_service_url);
     Ok([
         read("token tid", claims.tenant.as_ref())?,
         signed.map(|tenant| ("the signed serviceurl", tenant)),
-        read("channelData.tenant.id", tenants.channel_data.as_ref().filter(|_| platform))?,
+        read(
+            "channelData.tenant.id",
+            tenants.channel_data.as_ref().filter(|_| platform),
+        )?,
         read("conversation.tenantId", tenants.conversation.as_ref())?,
         read("from.tenantId", tenants.from.as_ref())?,
         read("recipient.tenantId", tenants.recipient.as_ref())?,
@@ -58,7 +75,10 @@ fn named(claims: &Claims, activity: &Activity) -> Result<Named, Rejection> {
 
 /// The last path segment of a Teams service URL, where it is a GUID (AUTHENTICATION 4.5).
 fn in_service_url(url: &str) -> Option<TenantId> {
-    Plain::read(url)?.segments().next_back().and_then(TenantId::parse)
+    Plain::read(url)?
+        .segments()
+        .next_back()
+        .and_then(TenantId::parse)
 }
 
 fn shortened(text: &str) -> String {

@@ -28,8 +28,19 @@ fn teams() -> Case {
     Case {
         activity,
         claims,
-        endorsements: vec!["msteams".to_owned(), "webchat".to_owned(), "directline".to_owned(), "slack".to_owned()],
-        policy: Policy { service_urls: ServiceUrlPolicy { hosts, ..Default::default() }, ..Policy::default() },
+        endorsements: vec![
+            "msteams".to_owned(),
+            "webchat".to_owned(),
+            "directline".to_owned(),
+            "slack".to_owned(),
+        ],
+        policy: Policy {
+            service_urls: ServiceUrlPolicy {
+                hosts,
+                ..Default::default()
+            },
+            ..Policy::default()
+        },
     }
 }
 
@@ -60,23 +71,48 @@ impl Case {
 
     /// The first refusal, modes aside.
     fn outcome(&self) -> Result<(), Reason> {
-        let limits = StrictLimits { depth: 64, members: 1000 };
+        let limits = StrictLimits {
+            depth: 64,
+            members: 1000,
+        };
         let activity = Activity::parse(Bytes::from(self.activity.to_string()), limits).unwrap();
-        let evidence = Evidence { claims: &self.claims, endorsements: &self.endorsements, activity: &activity };
-        self.policy.explain(evidence).into_iter().try_for_each(|(_, answer)| answer).map_err(|r| r.reason())
+        let evidence = Evidence {
+            claims: &self.claims,
+            endorsements: &self.endorsements,
+            activity: &activity,
+        };
+        self.policy
+            .explain(evidence)
+            .into_iter()
+            .try_for_each(|(_, answer)| answer)
+            .map_err(|r| r.reason())
     }
 }
 
 #[test]
 fn the_key_must_be_endorsed_for_the_base_channel() {
     assert_eq!(teams().outcome(), Ok(()));
-    assert_eq!(teams().set("/channelId", json!("msteams:COPILOT")).outcome(), Ok(()));
+    assert_eq!(
+        teams()
+            .set("/channelId", json!("msteams:COPILOT"))
+            .outcome(),
+        Ok(())
+    );
     for channel in ["Msteams", "telegram", "msteam", "msteams2", "AseChannel"] {
-        assert_eq!(teams().set("/channelId", json!(channel)).outcome(), Err(Reason::ChannelNotEndorsed), "{channel}");
+        assert_eq!(
+            teams().set("/channelId", json!(channel)).outcome(),
+            Err(Reason::ChannelNotEndorsed),
+            "{channel}"
+        );
     }
     let mut endorsed_for_extension = teams().set("/channelId", json!("AseChannel"));
-    endorsed_for_extension.endorsements.push("AseChannel".to_owned());
-    assert_eq!(endorsed_for_extension.outcome(), Err(Reason::ChannelNotEndorsed));
+    endorsed_for_extension
+        .endorsements
+        .push("AseChannel".to_owned());
+    assert_eq!(
+        endorsed_for_extension.outcome(),
+        Err(Reason::ChannelNotEndorsed)
+    );
 }
 
 #[test]
@@ -87,10 +123,26 @@ fn a_key_without_endorsements_speaks_only_for_channels_the_operator_named() {
         case
     };
     assert_eq!(bare().outcome(), Err(Reason::ChannelNotEndorsed));
-    assert_eq!(bare().policy(|p| p.channels.unendorsed = vec!["msteams".into()]).outcome(), Ok(()));
-    assert_eq!(bare().policy(|p| p.channels.unendorsed = vec!["webchat".into()]).outcome(), Err(Reason::ChannelNotEndorsed));
-    let endorsed_for_others = teams().set("/channelId", json!("telegram")).policy(|p| p.channels.unendorsed = vec!["telegram".into()]);
-    assert_eq!(endorsed_for_others.outcome(), Err(Reason::ChannelNotEndorsed), "the switch is for keys without any");
+    assert_eq!(
+        bare()
+            .policy(|p| p.channels.unendorsed = vec!["msteams".into()])
+            .outcome(),
+        Ok(())
+    );
+    assert_eq!(
+        bare()
+            .policy(|p| p.channels.unendorsed = vec!["webchat".into()])
+            .outcome(),
+        Err(Reason::ChannelNotEndorsed)
+    );
+    let endorsed_for_others = teams()
+        .set("/channelId", json!("telegram"))
+        .policy(|p| p.channels.unendorsed = vec!["telegram".into()]);
+    assert_eq!(
+        endorsed_for_others.outcome(),
+        Err(Reason::ChannelNotEndorsed),
+        "the switch is for keys without any"
+    );
 }
 
 #[test]
@@ -100,7 +152,11 @@ fn the_service_url_is_the_claims() {
         ("https://SMBA.trafficmanager.net/emea/", TEAMS),
         ("https://smba.trafficmanager.net:443/emea/", TEAMS),
     ] {
-        assert_eq!(teams().url(sent, claimed).outcome(), Ok(()), "{sent} {claimed}");
+        assert_eq!(
+            teams().url(sent, claimed).outcome(),
+            Ok(()),
+            "{sent} {claimed}"
+        );
     }
     for (sent, claimed) in [
         ("https://webchat.botframework.com/", TEAMS),
@@ -114,7 +170,11 @@ fn the_service_url_is_the_claims() {
         ("https://smba.trafficmanager.net/emea//", TEAMS),
         (TEAMS, ""),
     ] {
-        assert_eq!(teams().url(sent, claimed).outcome(), Err(Reason::ServiceUrlMismatch), "{sent} {claimed}");
+        assert_eq!(
+            teams().url(sent, claimed).outcome(),
+            Err(Reason::ServiceUrlMismatch),
+            "{sent} {claimed}"
+        );
     }
     let mut unclaimed = teams();
     unclaimed.claims.service_url = None;
@@ -143,26 +203,56 @@ fn a_bound_service_url_must_still_be_https_on_a_listed_host() {
 
 #[test]
 fn any_host_still_means_https_and_loopback_only_by_name() {
-    let any = |url: &str| teams().url(url, url).policy(|p| p.service_urls.hosts = HostList::any()).outcome();
+    let any = |url: &str| {
+        teams()
+            .url(url, url)
+            .policy(|p| p.service_urls.hosts = HostList::any())
+            .outcome()
+    };
     assert_eq!(any("https://parent.contoso.example/api/skills/"), Ok(()));
-    assert_eq!(any("http://parent.contoso.example/"), Err(Reason::ServiceUrlNotAllowed));
-    assert_eq!(any("http://127.0.0.1:9999/"), Err(Reason::ServiceUrlNotAllowed));
+    assert_eq!(
+        any("http://parent.contoso.example/"),
+        Err(Reason::ServiceUrlNotAllowed)
+    );
+    assert_eq!(
+        any("http://127.0.0.1:9999/"),
+        Err(Reason::ServiceUrlNotAllowed)
+    );
     assert_eq!(any("https://localhost/"), Err(Reason::ServiceUrlNotAllowed));
     let lab = |url: &str| {
-        teams().url(url, url).policy(|p| p.service_urls.hosts = HostList::parse(["127.0.0.1", "localhost"]).unwrap()).outcome()
+        teams()
+            .url(url, url)
+            .policy(|p| p.service_urls.hosts = HostList::parse(["127.0.0.1", "localhost"]).unwrap())
+            .outcome()
     };
     assert_eq!(lab("http://127.0.0.1:9999/"), Ok(()));
     assert_eq!(lab("http://localhost:9999/v3"), Ok(()));
-    assert_eq!(lab("http://127.0.0.2:9999/"), Err(Reason::ServiceUrlNotAllowed));
+    assert_eq!(
+        lab("http://127.0.0.2:9999/"),
+        Err(Reason::ServiceUrlNotAllowed)
+    );
 }
 
 #[test]
 fn relates_to_may_not_lead_elsewhere() {
-    let relating = |url: Value| teams().set("/relatesTo", json!({ "serviceUrl": url })).outcome();
+    let relating = |url: Value| {
+        teams()
+            .set("/relatesTo", json!({ "serviceUrl": url }))
+            .outcome()
+    };
     assert_eq!(relating(json!("https://webchat.botframework.com/")), Ok(()));
     assert_eq!(relating(Value::Null), Ok(()));
-    for url in ["https://evil.example/", "http://smba.trafficmanager.net/", "https://smba.trafficmanager.net:8080/", ""] {
-        assert_eq!(relating(json!(url)), Err(Reason::ServiceUrlNotAllowed), "{url}");
+    for url in [
+        "https://evil.example/",
+        "http://smba.trafficmanager.net/",
+        "https://smba.trafficmanager.net:8080/",
+        "",
+    ] {
+        assert_eq!(
+            relating(json!(url)),
+            Err(Reason::ServiceUrlNotAllowed),
+            "{url}"
+        );
     }
 }
 
@@ -170,11 +260,27 @@ fn relates_to_may_not_lead_elsewhere() {
 fn every_tenant_an_activity_names_must_be_allowed() {
     assert_eq!(teams().allow(T1).outcome(), Ok(()));
     assert_eq!(teams().allow(T2).outcome(), Err(Reason::TenantNotAllowed));
-    assert_eq!(teams().allow(T1).set("/conversation/tenantId", json!(T1.to_uppercase())).outcome(), Ok(()));
-    for path in ["/conversation/tenantId", "/channelData/tenant/id", "/from/tenantId"] {
-        assert_eq!(teams().allow(T1).set(path, json!(T2)).outcome(), Err(Reason::TenantNotAllowed), "{path}");
+    assert_eq!(
+        teams()
+            .allow(T1)
+            .set("/conversation/tenantId", json!(T1.to_uppercase()))
+            .outcome(),
+        Ok(())
+    );
+    for path in [
+        "/conversation/tenantId",
+        "/channelData/tenant/id",
+        "/from/tenantId",
+    ] {
+        assert_eq!(
+            teams().allow(T1).set(path, json!(T2)).outcome(),
+            Err(Reason::TenantNotAllowed),
+            "{path}"
+        );
     }
-    let recipient = teams().allow(T1).set("/recipient", json!({"id": "28:1", "tenantId": T2}));
+    let recipient = teams()
+        .allow(T1)
+        .set("/recipient", json!({"id": "28:1", "tenantId": T2}));
     assert_eq!(recipient.outcome(), Err(Reason::TenantNotAllowed));
     let signed = |tenant: &str| {
         let url = format!("https://smba.trafficmanager.net/emea/{tenant}/");
@@ -186,32 +292,64 @@ fn every_tenant_an_activity_names_must_be_allowed() {
 
 #[test]
 fn a_tenant_is_missed_where_it_must_be_named() {
-    let nameless = |case: Case| case.set("/channelData", Value::Null).set("/conversation/tenantId", Value::Null);
+    let nameless = |case: Case| {
+        case.set("/channelData", Value::Null)
+            .set("/conversation/tenantId", Value::Null)
+    };
     assert_eq!(nameless(teams()).outcome(), Ok(()));
-    assert_eq!(nameless(teams().allow(T1)).outcome(), Err(Reason::TenantMissing));
+    assert_eq!(
+        nameless(teams().allow(T1)).outcome(),
+        Err(Reason::TenantMissing)
+    );
     let slack = || nameless(teams().channel("slack", "https://slack.botframework.com/"));
-    assert_eq!(slack().allow(T1).outcome(), Ok(()), "other channels name no tenant");
-    assert_eq!(slack().policy(|p| p.tenants.required = true).outcome(), Err(Reason::TenantMissing));
+    assert_eq!(
+        slack().allow(T1).outcome(),
+        Ok(()),
+        "other channels name no tenant"
+    );
+    assert_eq!(
+        slack().policy(|p| p.tenants.required = true).outcome(),
+        Err(Reason::TenantMissing)
+    );
 }
 
 #[test]
 fn a_tenant_that_is_no_guid_is_refused_with_or_without_a_list() {
-    assert_eq!(teams().set("/conversation/tenantId", json!("contoso")).outcome(), Err(Reason::TenantMalformed));
-    assert_eq!(teams().allow(T1).set("/channelData/tenant/id", json!("")).outcome(), Err(Reason::TenantMalformed));
+    assert_eq!(
+        teams()
+            .set("/conversation/tenantId", json!("contoso"))
+            .outcome(),
+        Err(Reason::TenantMalformed)
+    );
+    assert_eq!(
+        teams()
+            .allow(T1)
+            .set("/channelData/tenant/id", json!(""))
+            .outcome(),
+        Err(Reason::TenantMalformed)
+    );
 }
 
 #[test]
 fn the_tenant_in_a_direct_line_clients_channel_data_counts_for_nothing() {
-    let web = |id: &str| teams().channel("webchat", "https://webchat.botframework.com/").set("/channelData/tenant/id", json!(id));
+    let web = |id: &str| {
+        teams()
+            .channel("webchat", "https://webchat.botframework.com/")
+            .set("/channelData/tenant/id", json!(id))
+    };
     assert_eq!(web("this-is-user-controlled").allow(T1).outcome(), Ok(()));
     assert_eq!(web(T2).allow(T1).outcome(), Ok(()));
-    let forged = web(T1).set("/conversation/tenantId", Value::Null).policy(|p| p.tenants.required = true);
+    let forged = web(T1)
+        .set("/conversation/tenantId", Value::Null)
+        .policy(|p| p.tenants.required = true);
     assert_eq!(forged.outcome(), Err(Reason::TenantMissing));
 }
 
 #[test]
 fn a_denied_tenant_is_out_whatever_the_list_says() {
-    let denied = teams().allow(T1).policy(|p| p.tenants.deny = [TenantId::parse(T1).unwrap()].into());
+    let denied = teams()
+        .allow(T1)
+        .policy(|p| p.tenants.deny = [TenantId::parse(T1).unwrap()].into());
     assert_eq!(denied.outcome(), Err(Reason::TenantNotAllowed));
     let other = teams().policy(|p| p.tenants.deny = [TenantId::parse(T2).unwrap()].into());
     assert_eq!(other.outcome(), Ok(()));
@@ -221,32 +359,74 @@ fn a_denied_tenant_is_out_whatever_the_list_says() {
 fn signed_tenants_win_for_the_log() {
     let url = format!("https://smba.trafficmanager.net/emea/{T2}/");
     let case = teams().url(&url, &url);
-    let activity = Activity::parse(Bytes::from(case.activity.to_string()), StrictLimits { depth: 64, members: 1000 }).unwrap();
-    assert_eq!(effective_tenant(&case.claims, &activity), TenantId::parse(T2));
+    let activity = Activity::parse(
+        Bytes::from(case.activity.to_string()),
+        StrictLimits {
+            depth: 64,
+            members: 1000,
+        },
+    )
+    .unwrap();
+    assert_eq!(
+        effective_tenant(&case.claims, &activity),
+        TenantId::parse(T2)
+    );
 }
 
 #[test]
 fn channels_types_and_invokes_follow_the_operators_lists() {
-    assert_eq!(teams().policy(|p| p.channels.allow = vec!["msteams".into()]).outcome(), Ok(()));
-    assert_eq!(teams().policy(|p| p.channels.allow = vec!["webchat".into()]).outcome(), Err(Reason::ChannelNotAllowed));
-    assert_eq!(teams().policy(|p| p.activities.allow = vec!["message".into()]).outcome(), Ok(()));
-    assert_eq!(teams().policy(|p| p.activities.allow = vec!["Message".into()]).outcome(), Err(Reason::ActivityTypeNotAllowed));
+    assert_eq!(
+        teams()
+            .policy(|p| p.channels.allow = vec!["msteams".into()])
+            .outcome(),
+        Ok(())
+    );
+    assert_eq!(
+        teams()
+            .policy(|p| p.channels.allow = vec!["webchat".into()])
+            .outcome(),
+        Err(Reason::ChannelNotAllowed)
+    );
+    assert_eq!(
+        teams()
+            .policy(|p| p.activities.allow = vec!["message".into()])
+            .outcome(),
+        Ok(())
+    );
+    assert_eq!(
+        teams()
+            .policy(|p| p.activities.allow = vec!["Message".into()])
+            .outcome(),
+        Err(Reason::ActivityTypeNotAllowed)
+    );
     let invoke = |name: &str| {
-        let case = teams().set("/type", json!("invoke")).set("/name", json!(name));
-        case.policy(|p| p.activities.deny_invoke = vec!["signin/verifyState".into()]).outcome()
+        let case = teams()
+            .set("/type", json!("invoke"))
+            .set("/name", json!(name));
+        case.policy(|p| p.activities.deny_invoke = vec!["signin/verifyState".into()])
+            .outcome()
     };
     assert_eq!(invoke("task/fetch"), Ok(()));
     assert_eq!(invoke("signin/verifyState"), Err(Reason::InvokeNotAllowed));
     assert_eq!(invoke("SignIn/VerifyState"), Err(Reason::InvokeNotAllowed));
-    let look_alike = teams().set("/type", json!("Invoke ")).set("/name", json!("signin/verifyState"));
-    let look_alike = look_alike.policy(|p| p.activities.deny_invoke = vec!["signin/verifyState".into()]);
-    assert_eq!(look_alike.outcome(), Err(Reason::InvokeNotAllowed), "some bots read types without case");
+    let look_alike = teams()
+        .set("/type", json!("Invoke "))
+        .set("/name", json!("signin/verifyState"));
+    let look_alike =
+        look_alike.policy(|p| p.activities.deny_invoke = vec!["signin/verifyState".into()]);
+    assert_eq!(
+        look_alike.outcome(),
+        Err(Reason::InvokeNotAllowed),
+        "some bots read types without case"
+    );
 }
 
 #[test]
 fn direct_line_user_ids_are_checked_when_the_channel_promises_them() {
     let web = |id: &str, enhanced: bool| {
-        let case = teams().channel("directline", "https://directline.botframework.com/").set("/from/id", json!(id));
+        let case = teams()
+            .channel("directline", "https://directline.botframework.com/")
+            .set("/from/id", json!(id));
         case.policy(|p| {
             p.direct_line.enhanced_authentication = enhanced;
             p.direct_line.require_dl_user_id = true;
@@ -258,38 +438,84 @@ fn direct_line_user_ids_are_checked_when_the_channel_promises_them() {
     for id in ["user-1", "DL_1", "xdl_1", "dl-1"] {
         assert_eq!(web(id, true), Err(Reason::UserIdNotTrusted), "{id}");
     }
-    let teams_user = teams().policy(|p| p.direct_line = DirectLinePolicy { mode: Mode::Enforce, require_dl_user_id: true, enhanced_authentication: true });
+    let teams_user = teams().policy(|p| {
+        p.direct_line = DirectLinePolicy {
+            mode: Mode::Enforce,
+            require_dl_user_id: true,
+            enhanced_authentication: true,
+        }
+    });
     assert_eq!(teams_user.outcome(), Ok(()));
 }
 
 #[test]
 fn direct_line_may_tell_that_a_conversation_began_in_the_conversations_name() {
     let begun = |kind: &str, from: &str| {
-        let case = teams().channel("webchat", "https://webchat.botframework.com/").set("/type", json!(kind));
-        let enhanced = DirectLinePolicy { mode: Mode::Enforce, require_dl_user_id: true, enhanced_authentication: true };
-        case.set("/from/id", json!(from)).policy(|p| p.direct_line = enhanced).outcome()
+        let case = teams()
+            .channel("webchat", "https://webchat.botframework.com/")
+            .set("/type", json!(kind));
+        let enhanced = DirectLinePolicy {
+            mode: Mode::Enforce,
+            require_dl_user_id: true,
+            enhanced_authentication: true,
+        };
+        case.set("/from/id", json!(from))
+            .policy(|p| p.direct_line = enhanced)
+            .outcome()
     };
     assert_eq!(begun("conversationUpdate", "a:1"), Ok(()));
-    assert_eq!(begun("conversationUpdate", "a:2"), Err(Reason::UserIdNotTrusted));
+    assert_eq!(
+        begun("conversationUpdate", "a:2"),
+        Err(Reason::UserIdNotTrusted)
+    );
     assert_eq!(begun("message", "a:1"), Err(Reason::UserIdNotTrusted));
 }
 
 #[test]
 fn no_mode_softens_what_the_protocol_demands() {
     let reporting = Policy {
-        channels: ChannelPolicy { mode: Mode::Report, ..Default::default() },
-        service_urls: ServiceUrlPolicy { mode: Mode::Report, ..Default::default() },
-        tenants: TenantPolicy { mode: Mode::Report, ..Default::default() },
-        activities: ActivityPolicy { mode: Mode::Report, ..Default::default() },
-        direct_line: DirectLinePolicy { mode: Mode::Report, ..Default::default() },
+        channels: ChannelPolicy {
+            mode: Mode::Report,
+            ..Default::default()
+        },
+        service_urls: ServiceUrlPolicy {
+            mode: Mode::Report,
+            ..Default::default()
+        },
+        tenants: TenantPolicy {
+            mode: Mode::Report,
+            ..Default::default()
+        },
+        activities: ActivityPolicy {
+            mode: Mode::Report,
+            ..Default::default()
+        },
+        direct_line: DirectLinePolicy {
+            mode: Mode::Report,
+            ..Default::default()
+        },
     };
-    let hard: Vec<&str> = RULES.iter().filter(|rule| (rule.mode)(&reporting).is_none()).map(|rule| rule.name).collect();
-    assert_eq!(hard, ["channel_endorsed", "service_url_bound", "service_url_secure"]);
+    let hard: Vec<&str> = RULES
+        .iter()
+        .filter(|rule| (rule.mode)(&reporting).is_none())
+        .map(|rule| rule.name)
+        .collect();
+    assert_eq!(
+        hard,
+        [
+            "channel_endorsed",
+            "service_url_bound",
+            "service_url_secure"
+        ]
+    );
 }
 
 #[test]
 fn a_refusal_is_answered_as_if_handled_only_for_tenants_and_only_if_told_to() {
-    let swallow = TenantPolicy { on_reject: OnReject::Swallow, ..Default::default() };
+    let swallow = TenantPolicy {
+        on_reject: OnReject::Swallow,
+        ..Default::default()
+    };
     assert!(swallow.swallows(Reason::TenantNotAllowed));
     assert!(!swallow.swallows(Reason::ChannelNotAllowed));
     assert!(!TenantPolicy::default().swallows(Reason::TenantNotAllowed));

@@ -13,11 +13,19 @@ use http::header::AUTHORIZATION;
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
 const MAX_KEY_ID_BYTES: usize = 256;
 /// Header and claims of a real token are flat and have fewer than ten members.
-const TOKEN_LIMITS: StrictLimits = StrictLimits { depth: 8, members: 200 };
+const TOKEN_LIMITS: StrictLimits = StrictLimits {
+    depth: 8,
+    members: 200,
+};
 
 // jwk, jku, x5u and x5c are not among them: a token does not say where its key is.
 static JOSE_HEADER: Shape = Shape {
-    keep: &[("alg", Keep::Leaf), ("kid", Keep::Leaf), ("crit", Keep::Leaf), ("b64", Keep::Leaf)],
+    keep: &[
+        ("alg", Keep::Leaf),
+        ("kid", Keep::Leaf),
+        ("crit", Keep::Leaf),
+        ("b64", Keep::Leaf),
+    ],
     names: Names::Exact,
 };
 
@@ -58,9 +66,12 @@ impl Bearer {
             return Err(malformed("longer than 16 KiB"));
         }
         let mut segments = token.split('.');
-        let (Some(header), Some(payload), Some(signature), None) =
-            (segments.next(), segments.next(), segments.next(), segments.next())
-        else {
+        let (Some(header), Some(payload), Some(signature), None) = (
+            segments.next(),
+            segments.next(),
+            segments.next(),
+            segments.next(),
+        ) else {
             return Err(malformed("not three segments"));
         };
         let header = decode(header, "header")?;
@@ -69,22 +80,33 @@ impl Bearer {
             Some(Value::Text(alg)) if alg == "RS256" => {}
             Some(Value::Text(alg)) => {
                 let alg: String = alg.chars().take(16).collect();
-                return Err(Rejection::from(Reason::TokenAlgorithmRefused).noting(format!("alg is {alg:?}")));
+                return Err(Rejection::from(Reason::TokenAlgorithmRefused)
+                    .noting(format!("alg is {alg:?}")));
             }
-            _ => return Err(Rejection::from(Reason::TokenAlgorithmRefused).noting("alg is not a string")),
+            _ => {
+                return Err(
+                    Rejection::from(Reason::TokenAlgorithmRefused).noting("alg is not a string")
+                );
+            }
         }
         // RFC 7515 4.1.11: whoever does not understand crit must refuse; RFC 7797 b64 is only understood through it.
         if header.get("crit").is_some() || header.get("b64").is_some() {
             return Err(malformed("crit or b64 in the header"));
         }
         let key_id = match header.get("kid") {
-            Some(Value::Text(kid)) if !kid.is_empty() && kid.len() <= MAX_KEY_ID_BYTES => kid.clone().into_owned(),
+            Some(Value::Text(kid)) if !kid.is_empty() && kid.len() <= MAX_KEY_ID_BYTES => {
+                kid.clone().into_owned()
+            }
             _ => return Err(malformed("kid is missing, empty, too long or not a string")),
         };
         let payload = decode(payload, "payload")?;
         let claims = from_members(&object(&payload, &CLAIMS, "payload")?);
         decode(signature, "signature")?;
-        Ok(Self { token: Secret::new(token.to_owned()), key_id, claims })
+        Ok(Self {
+            token: Secret::new(token.to_owned()),
+            key_id,
+            claims,
+        })
     }
 
     /// The claims, unverified.
@@ -109,10 +131,16 @@ impl Bearer {
 
 /// Canonical base64url only, no padding, no stray trailing bits: one token has one spelling.
 fn decode(segment: &str, name: &str) -> Result<Vec<u8>, Rejection> {
-    URL_SAFE_NO_PAD.decode(segment).map_err(|_| malformed(format!("{name} is not canonical base64url")))
+    URL_SAFE_NO_PAD
+        .decode(segment)
+        .map_err(|_| malformed(format!("{name} is not canonical base64url")))
 }
 
-fn object<'a>(bytes: &'a [u8], shape: &'static Shape, name: &str) -> Result<Members<'a>, Rejection> {
+fn object<'a>(
+    bytes: &'a [u8],
+    shape: &'static Shape,
+    name: &str,
+) -> Result<Members<'a>, Rejection> {
     strict_json::read(bytes, shape, TOKEN_LIMITS)
         .map_err(|_| malformed(format!("{name} is not one strict JSON object")))
 }

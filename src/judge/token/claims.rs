@@ -83,7 +83,12 @@ impl Claims {
     ///
     /// # Errors
     /// [`Reason::TokenLifetimeInvalid`], [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`].
-    pub(super) fn check_time(&self, now: UnixSeconds, skew: u64, max_lifetime: u64) -> Result<(), Rejection> {
+    pub(super) fn check_time(
+        &self,
+        now: UnixSeconds,
+        skew: u64,
+        max_lifetime: u64,
+    ) -> Result<(), Rejection> {
         let absurd = |what: &str| Err(Rejection::from(Reason::TokenLifetimeInvalid).noting(what));
         let (Moment::At(expires), Moment::At(not_before)) = (self.expires, self.not_before) else {
             return absurd("exp or nbf is missing or not a number");
@@ -96,10 +101,12 @@ impl Claims {
             return absurd("exp is more than 24 h after nbf");
         }
         if now >= expires + skew {
-            return Err(Rejection::from(Reason::TokenExpired).noting(format!("exp was {:.0} s ago", now - expires)));
+            return Err(Rejection::from(Reason::TokenExpired)
+                .noting(format!("exp was {:.0} s ago", now - expires)));
         }
         let early = |name: &str, at: f64| {
-            Err(Rejection::from(Reason::TokenNotYetValid).noting(format!("{name} is {:.0} s ahead of this clock", at - now)))
+            Err(Rejection::from(Reason::TokenNotYetValid)
+                .noting(format!("{name} is {:.0} s ahead of this clock", at - now)))
         };
         if not_before > now + skew {
             return early("nbf", not_before);
@@ -119,7 +126,10 @@ impl Claims {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^53")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "seconds since 1970 are far below 2^53"
+)]
 const fn seconds(whole: u64) -> f64 {
     whole as f64
 }

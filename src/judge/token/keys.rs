@@ -24,7 +24,9 @@ pub struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("endorsements", &self.endorsements).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("endorsements", &self.endorsements)
+            .finish_non_exhaustive()
     }
 }
 
@@ -62,14 +64,16 @@ impl KeySet {
         struct Document {
             keys: Vec<serde_json::Value>,
         }
-        let document: Document =
-            serde_json::from_slice(document).map_err(|e| KeySetProblem::NotAKeySet(e.to_string()))?;
+        let document: Document = serde_json::from_slice(document)
+            .map_err(|e| KeySetProblem::NotAKeySet(e.to_string()))?;
         let mut set = Self::default();
         for (position, jwk) in document.keys.iter().enumerate() {
             match read_key(jwk) {
                 Err(why) => set.skipped.push(format!("key {position}: {why}")),
                 Ok((kid, _)) if set.keys.contains_key(&kid) => {
-                    set.skipped.push(format!("key {position}: kid {kid:?} stands there twice, the first counts"));
+                    set.skipped.push(format!(
+                        "key {position}: kid {kid:?} stands there twice, the first counts"
+                    ));
                 }
                 Ok((kid, key)) => {
                     set.keys.insert(kid, Arc::new(key));
@@ -112,7 +116,13 @@ impl Key {
     /// RSASSA-PKCS1-v1_5 with SHA-256 over the first two segments (RFC 7515 5.2). The algorithm is ours, never the header's.
     pub(super) fn verifies(&self, bearer: &Bearer) -> bool {
         bearer.signed_parts().is_some_and(|(message, signature)| {
-            jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.decoding, Algorithm::RS256).unwrap_or(false)
+            jsonwebtoken::crypto::verify(
+                signature,
+                message.as_bytes(),
+                &self.decoding,
+                Algorithm::RS256,
+            )
+            .unwrap_or(false)
         })
     }
 }
@@ -130,29 +140,45 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
     must_be("use", "sig")?;
     must_be("alg", "RS256")?;
     if let Some(operations) = jwk.get("key_ops") {
-        let verifies = operations.as_array().is_some_and(|list| list.iter().any(|op| op.as_str() == Some("verify")));
+        let verifies = operations
+            .as_array()
+            .is_some_and(|list| list.iter().any(|op| op.as_str() == Some("verify")));
         if !verifies {
             return Err("key_ops does not contain verify".to_owned());
         }
     }
-    let kid = text("kid").filter(|kid| !kid.is_empty()).ok_or("kid is missing")?;
+    let kid = text("kid")
+        .filter(|kid| !kid.is_empty())
+        .ok_or("kid is missing")?;
     let modulus = number(text("n").ok_or("n is missing")?).ok_or("n is not base64url")?;
     let exponent = number(text("e").ok_or("e is missing")?).ok_or("e is not base64url")?;
     let bits = bit_length(&modulus);
     if !(MIN_MODULUS_BITS..=MAX_MODULUS_BITS).contains(&bits) {
-        return Err(format!("the modulus has {bits} bits, not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS}"));
+        return Err(format!(
+            "the modulus has {bits} bits, not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS}"
+        ));
     }
-    let exponent_is_fit = exponent.last().is_some_and(|last| last & 1 == 1) && (2..=33).contains(&bit_length(&exponent));
+    let exponent_is_fit = exponent.last().is_some_and(|last| last & 1 == 1)
+        && (2..=33).contains(&bit_length(&exponent));
     if !exponent_is_fit {
         return Err("the exponent is even, 1 or larger than 33 bits".to_owned());
     }
     let endorsements = match jwk.get("endorsements") {
         None | Some(serde_json::Value::Null) => Vec::new(),
-        Some(serde_json::Value::Array(list)) => list.iter().filter_map(|e| e.as_str().map(str::to_owned)).collect(),
+        Some(serde_json::Value::Array(list)) => list
+            .iter()
+            .filter_map(|e| e.as_str().map(str::to_owned))
+            .collect(),
         Some(_) => return Err("endorsements is not an array".to_owned()),
     };
     let decoding = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
-    Ok((kid.to_owned(), Key { decoding, endorsements: endorsements.into() }))
+    Ok((
+        kid.to_owned(),
+        Key {
+            decoding,
+            endorsements: endorsements.into(),
+        },
+    ))
 }
 
 /// A big-endian number without leading zeros. Padding and a leading zero are tolerated in keys, never in tokens.

@@ -99,7 +99,9 @@ impl Expect {
     /// [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`], [`Reason::TokenAudienceMismatch`].
     pub fn screen(&self, bearer: Bearer, now: UnixSeconds) -> Result<Screened<'_>, Rejection> {
         let root = self.root_of(bearer.claimed())?;
-        bearer.claimed().check_time(now, self.clock_skew, MAX_LIFETIME_SECONDS)?;
+        bearer
+            .claimed()
+            .check_time(now, self.clock_skew, MAX_LIFETIME_SECONDS)?;
         self.check_audience(bearer.claimed())?;
         Ok(Screened { bearer, root })
     }
@@ -120,9 +122,15 @@ impl Expect {
     fn check_audience(&self, claimed: &Claims) -> Result<(), Rejection> {
         match claimed.audience.as_deref() {
             Some(audience) if audience.eq_ignore_ascii_case(&self.app_id) => Ok(()),
-            Some(other) => Err(Rejection::from(Reason::TokenAudienceMismatch)
-                .noting(format!("aud is {:?}, this bot is {}", shortened(other), self.app_id))),
-            None => Err(Rejection::from(Reason::TokenAudienceMismatch).noting("aud is missing, or is not one string")),
+            Some(other) => Err(
+                Rejection::from(Reason::TokenAudienceMismatch).noting(format!(
+                    "aud is {:?}, this bot is {}",
+                    shortened(other),
+                    self.app_id
+                )),
+            ),
+            None => Err(Rejection::from(Reason::TokenAudienceMismatch)
+                .noting("aud is missing, or is not one string")),
         }
     }
 }
@@ -146,7 +154,11 @@ impl<'e> Screened<'e> {
         if !key.verifies(&self.bearer) {
             return Err(Reason::TokenSignatureInvalid.into());
         }
-        Ok(Caller { claims: self.bearer.into_claims(), endorsements: key.endorsements(), kind: self.root.kind })
+        Ok(Caller {
+            claims: self.bearer.into_claims(),
+            endorsements: key.endorsements(),
+            kind: self.root.kind,
+        })
     }
 }
 
