@@ -7,7 +7,8 @@ use crate::judge::UnixSeconds;
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::clock;
-use crate::net::listener::{Caps, Gate, Listener};
+use crate::net::gate::{Caps, Gate};
+use crate::net::listener::Listener;
 use crate::observe::{LogGuard, Observer, Reload};
 use crate::tls;
 use crate::upstream::Upstreams;
@@ -315,7 +316,7 @@ async fn watch_expiry(origin: String, expires: UnixSeconds, stop: CancellationTo
     loop {
         let left = Duration::from_secs(expires.0.saturating_sub(clock::now().0));
         if left < EXPIRING {
-            let days = left.as_secs() / EVERY_DAY.as_secs();
+            let days = left.as_secs().div_euclid(EVERY_DAY.as_secs());
             tracing::warn!(
                 event = "certificate_expiring",
                 certificate = origin,

@@ -1,7 +1,8 @@
 //! Accepts, limits, handshakes within a deadline, serves, drains.
 
+use super::gate::{Caps, Gate};
 use super::paced::{Busy, Paced, Patience, Protocol, Serving};
-use super::{Body, BodyError, Network, Peer};
+use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -11,17 +12,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,80 +57,6 @@ pub enum Event<'a> {
     Unreadable(Peer, &'a hyper::Error),
     /// `accept` failed; it is tried again after a pause.
     AcceptFailed(&'a io::Error),
-}
-
-/// Limits of one listener.
-#[derive(Clone, Copy, Debug)]
-pub struct Caps {
-    /// Connections open at once over all listeners that share a [`Gate`]; the next one waits.
-    pub connections: usize,
-    /// Connections open at once from one address.
-    pub connections_per_ip: usize,
-    /// For the TLS handshake.
-    pub handshake_timeout: Duration,
-    /// From the first byte of a request to its whole head.
-    pub header_timeout: Duration,
-    /// From an answer to the next request.
-    pub keep_alive_timeout: Duration,
-    /// Size of a request head, bytes.
-    pub header_bytes: usize,
-    /// Number of header fields.
-    pub headers: usize,
-}
-
-/// Counts connections for all listeners together.
-#[derive(Debug)]
-pub struct Gate {
-    caps: Caps,
-    open: Arc<Semaphore>,
-    per_ip: Mutex<HashMap<Network, usize>>,
-}
-
-impl Gate {
-    /// An empty gate.
-    pub fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self {
-            caps,
-            open: Arc::new(Semaphore::new(caps.connections)),
-            per_ip: Mutex::default(),
-        })
-    }
-
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Entered> {
-        let network = Network::of(address);
-        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = per_ip.entry(network).or_insert(0);
-        if *count >= self.caps.connections_per_ip {
-            return None;
-        }
-        *count = count.saturating_add(1);
-        Some(Entered {
-            gate: Arc::clone(self),
-            network,
-        })
-    }
-}
-
-/// One connection counted for its address.
-struct Entered {
-    gate: Arc<Gate>,
-    network: Network,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        let mut per_ip = self
-            .gate
-            .per_ip
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = per_ip.get_mut(&self.network) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                per_ip.remove(&self.network);
-            }
-        }
-    }
 }
 
 /// One listening socket and what it serves.

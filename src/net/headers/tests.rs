@@ -1,0 +1,175 @@
+use super::*;
+
+fn map(pairs: &[(&str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    headers
+}
+
+fn origin(trusted: bool) -> Origin<'static> {
+    Origin {
+        peer: "192.0.2.7".parse().unwrap(),
+        peer_is_trusted: trusted,
+        scheme: "https",
+        host: "bot.example",
+    }
+}
+
+#[test]
+fn end_to_end_headers_pass_and_neighbour_headers_do_not() {
+    let received = map(&[
+        ("authorization", "Bearer x"),
+        ("content-type", "application/json"),
+        (
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+        ("ms-cv", "a"),
+        ("connection", "keep-alive, x-secret, Authorization"),
+        ("x-secret", "1"),
+        ("te", "trailers"),
+        ("transfer-encoding", "chunked"),
+        ("host", "bot.example"),
+        ("x-botgate-tenant", "forged"),
+        ("x_botgate_tenant", "forged"),
+        ("x-forwarded-for", "203.0.113.1"),
+        ("x_forwarded_for", "203.0.113.1"),
+        ("forwarded", "for=203.0.113.1"),
+        ("x-forwarded-host", "evil.example"),
+        ("x-forwarded-port", "1"),
+        ("x-forwarded-prefix", "/x"),
+        ("x-real-ip", "203.0.113.1"),
+        ("x-original-url", "/x"),
+        ("x_anything", "1"),
+        ("proxy", "http://evil.example"),
+        ("x-http-method-override", "GET"),
+        ("x-ms-client-principal-name", "admin"),
+        ("x-ms-conversation-id", "a:1"),
+    ]);
+    let sent = to_backend(&received, origin(false));
+    assert_eq!(sent["authorization"], "Bearer x");
+    assert_eq!(sent["content-type"], "application/json");
+    assert_eq!(sent["ms-cv"], "a");
+    assert!(sent.contains_key("traceparent") && sent.contains_key("x-ms-conversation-id"));
+    for gone in [
+        "connection",
+        "x-secret",
+        "te",
+        "transfer-encoding",
+        "host",
+        "x-botgate-tenant",
+        "x_botgate_tenant",
+        "x_forwarded_for",
+        "x-forwarded-port",
+        "x-forwarded-prefix",
+        "x-real-ip",
+        "x-original-url",
+        "x_anything",
+        "proxy",
+        "x-http-method-override",
+        "x-ms-client-principal-name",
+    ] {
+        assert!(!sent.contains_key(gone), "{gone}");
+    }
+    assert_eq!(sent["x-forwarded-for"], "192.0.2.7");
+    assert_eq!(sent["x-forwarded-proto"], "https");
+    assert_eq!(sent["x-forwarded-host"], "bot.example");
+    assert_eq!(
+        sent["forwarded"],
+        "for=192.0.2.7;host=\"bot.example\";proto=https"
+    );
+}
+
+#[test]
+fn a_trusted_proxys_chain_is_continued() {
+    let received = map(&[
+        ("x-forwarded-for", "203.0.113.1"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", "a.example"),
+    ]);
+    let sent = to_backend(&received, origin(true));
+    assert_eq!(sent["x-forwarded-for"], "203.0.113.1, 192.0.2.7");
+    assert_eq!(sent["x-forwarded-proto"], "http");
+    assert_eq!(sent["x-forwarded-host"], "a.example");
+}
+
+#[test]
+fn the_bots_answer_does_not_say_what_runs_there() {
+    let sent = to_client(&map(&[
+        ("server", "Kestrel"),
+        ("x-powered-by", "Express"),
+        ("content-type", "text/event-stream"),
+        ("content-length", "3"),
+        ("connection", "close"),
+        ("retry-after", "2"),
+    ]));
+    assert_eq!(sent.len(), 2);
+    assert_eq!(sent["retry-after"], "2");
+}
+
+#[test]
+fn the_client_is_the_right_most_address_that_is_no_trusted_proxy() {
+    let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+    let ip = |peer: &str, header: &str| {
+        client_ip(
+            peer.parse().unwrap(),
+            &map(&[("x-forwarded-for", header)]),
+            &trusted,
+        )
+        .to_string()
+    };
+    assert_eq!(
+        ip("10.0.0.1", "198.51.100.9, 203.0.113.5, 10.0.0.2"),
+        "203.0.113.5"
+    );
+    assert_eq!(ip("192.0.2.1", "203.0.113.5"), "192.0.2.1");
+    assert_eq!(ip("10.0.0.1", "203.0.113.9:51234"), "203.0.113.9");
+    let mut hidden = HeaderMap::new();
+    hidden.insert(
+        "x-forwarded-for",
+        HeaderValue::from_bytes(b"\xe9, 203.0.113.5").unwrap(),
+    );
+    assert_eq!(
+        client_ip("10.0.0.1".parse().unwrap(), &hidden, &trusted).to_string(),
+        "203.0.113.5"
+    );
+    assert_eq!(ip("10.0.0.1", "[2001:db8::1]:51234"), "2001:db8::1");
+    assert_eq!(ip("10.0.0.1", "[2001:db8::1]"), "2001:db8::1");
+    assert_eq!(ip("10.0.0.1", "garbage"), "10.0.0.1");
+    assert_eq!(ip("10.0.0.1", "203.0.113.5, garbage"), "10.0.0.1");
+    assert_eq!(ip("::ffff:10.0.0.1", "203.0.113.5"), "203.0.113.5");
+}
+
+#[test]
+fn only_harmless_request_ids_are_taken_over() {
+    assert_eq!(
+        request_id(&map(&[("x-request-id", "abc-123")])),
+        Some("abc-123")
+    );
+    assert_eq!(request_id(&map(&[("x-request-id", "a b")])), None);
+    assert_eq!(request_id(&map(&[("x-request-id", "")])), None);
+    assert_eq!(
+        request_id(&map(&[("x-request-id", &"a".repeat(129))])),
+        None
+    );
+}
+
+#[test]
+fn a_trace_id_is_read_from_a_valid_traceparent_only() {
+    let id = |value: &str| trace_id(&map(&[("traceparent", value)])).map(str::to_owned);
+    assert_eq!(
+        id("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").as_deref(),
+        Some("0af7651916cd43dd8448eb211c80319c")
+    );
+    assert_eq!(
+        id("00-00000000000000000000000000000000-b7ad6b7169203331-01"),
+        None
+    );
+    assert_eq!(
+        id("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        None
+    );
+    assert_eq!(id("x"), None);
+}
