@@ -27,6 +27,7 @@ use self::bot::MESSAGES_PATH;
 use self::stage::Stage;
 use self::table::{Colour, Style, say};
 use super::Exit;
+use crate::judge::Reason;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -69,6 +70,11 @@ async fn perform(keep_running: bool) -> io::Result<bool> {
             rows.push(row);
         }
     }
+    if let Some(line) = refused_line(&stage) {
+        say(&format!(
+            "\nEvery request writes one such line; this is the stolen token's:\n{line}"
+        ));
+    }
     say(&format!("\n{}", table::summary(&rows, colour)));
     if keep_running {
         invite(&stage, colour)?;
@@ -80,12 +86,26 @@ async fn perform(keep_running: bool) -> io::Result<bool> {
 fn introduce(stage: &Stage, colour: Colour) {
     let (channel, bot, gateway) = (stage.channel.origin(), stage.bot.origin(), stage.origin());
     say(&format!(
-        "A stand-in channel ({channel}) signs requests the way Microsoft's Bot Connector does,\n\
-         and an echo bot ({bot}) remembers all it gets.\n\
-         Between them stands the real gateway ({gateway}): every line below is a request sent to it\n\
-         over TLS, and what caller, bot and log say about it.\n"
+        "botgate stands in front of a bot and lets only the Bot Framework through to it. A forged message could make\n\
+         a bot mail its own access token to whoever forged it, so each request has to prove where it comes from.\n\n\
+         All of this is local and real: a stand-in channel ({channel}) signs requests as\n\
+         Microsoft's Bot Connector does, an echo bot ({bot}) remembers all it gets, and the\n\
+         gateway stands between them ({gateway}, TLS). Each row is a request sent to it: what the\n\
+         sender got back, what the bot saw of it, and what the gateway's log says about it.\n"
     ));
     say(&table::header(colour));
+}
+
+/// The log line of the telling refusal, as the gateway wrote it.
+fn refused_line(stage: &Stage) -> Option<String> {
+    let reason = format!("\"reason\":\"{}\"", Reason::ServiceUrlMismatch.code());
+    stage.gateway.look(|output| {
+        output
+            .stdout
+            .iter()
+            .find(|line| line.contains(&reason))
+            .cloned()
+    })
 }
 
 /// Says where everything is, and which commands to try.
