@@ -1,5 +1,10 @@
 //! Decides whether a request may pass. Pure: no socket, no file, no clock, no log.
 
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    reason = "a new variant must be decided about, not fall through"
+)]
+
 mod activity;
 mod cloud;
 mod head;

@@ -154,6 +154,7 @@ impl Fetcher {
         if response.status() != StatusCode::OK {
             return Err(format!("status {}", response.status().as_u16()));
         }
+        #[expect(clippy::disallowed_methods, reason = "the body is limited")]
         let body = Limited::new(response.into_body(), max_bytes)
             .collect()
             .await;

@@ -1,5 +1,10 @@
 //! The only place where a rejection becomes HTTP.
 
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    reason = "a new variant must be decided about, not fall through"
+)]
+
 use super::{Body, body};
 use crate::judge::{Reason, Rejection};
 use http::header::{

@@ -2,6 +2,11 @@
 //!
 //! This room must not decide about a request, and must not open sockets.
 
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    reason = "a new variant must be decided about, not fall through"
+)]
+
 mod audit;
 mod flood;
 mod log;

@@ -1,3 +1,5 @@
+#![allow(clippy::disallowed_methods, reason = "a task of a test ends with it")]
+
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
