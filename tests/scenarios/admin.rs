@@ -1,7 +1,7 @@
 //! What operators see: health, readiness, metrics, and a log that a flood cannot fill.
 
 use crate::support::metrics::Page;
-use crate::support::{Gateway, PATIENCE, eventually, new_channel};
+use crate::support::{Gateway, PATIENCE, TENANT, eventually, new_channel};
 use botgate::cli::demo::channel::{Document, now};
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::Reason;
@@ -329,6 +329,78 @@ async fn every_line_of_the_log_is_json_whatever_clients_send() {
             timestamp.len() == 24 && timestamp.ends_with('Z'),
             "{timestamp}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_request_line_has_every_field_of_the_contract_and_no_other() {
+    let gateway = Gateway::start().await;
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let invoke = gateway
+        .post("teams-invoke.json")
+        .path("/api/messages?secret=query")
+        .header("traceparent", traceparent);
+    let line = invoke.send().await.only_request_line().await;
+    for (field, value) in [
+        ("level", json!("INFO")),
+        ("target", json!("botgate::audit")),
+        ("event", json!("request")),
+        ("verdict", json!("forwarded")),
+        ("trace_id", json!("0af7651916cd43dd8448eb211c80319c")),
+        ("bot", json!("echo")),
+        ("door", json!("ingress")),
+        ("client_ip", json!("127.0.0.1")),
+        ("method", json!("POST")),
+        ("path", json!("/api/messages")),
+        ("status", json!(200)),
+        ("token_kind", json!("channel")),
+        ("token_issuer", json!("https://api.botframework.com")),
+        ("key_id", json!("stand-in-channel-key-1")),
+        ("channel", json!("msteams")),
+        ("activity_type", json!("invoke")),
+        ("invoke_name", json!("adaptiveCard/action")),
+        ("tenant", json!(TENANT)),
+        ("service_url_host", json!("smba.trafficmanager.net")),
+        ("conversation", json!("a:1ScenarioConversation")),
+        ("user", json!("29:1ScenarioUserOne")),
+        (
+            "bytes_in",
+            json!(gateway.post("teams-invoke.json").length()),
+        ),
+        ("http_version", json!("1.1")),
+        ("tls_version", json!("1.3")),
+    ] {
+        assert_eq!(line[field], value, "{field} in {line}");
+    }
+    assert!(line["bytes_out"].as_u64() > Some(0), "{line}");
+    let whole = line["duration_ms"].as_f64().unwrap();
+    let upstream = line["upstream_ms"].as_f64().unwrap();
+    assert!(0.0 < upstream && upstream <= whole, "{line}");
+    // Besides: timestamp, request_id, bytes_out, duration_ms, upstream_ms. And what is nobody's business is nowhere.
+    assert_eq!(line.as_object().unwrap().len(), 24 + 5, "{line}");
+    let text = line.to_string();
+    for private in ["Müller", "Scenario Bot", "ticket", "approve", "secret"] {
+        assert!(!text.contains(private), "{private} in {line}");
+    }
+
+    let reply = gateway.teams_message().without_token().send().await;
+    let line = reply.only_request_line().await;
+    for unknown in [
+        "trace_id",
+        "token_kind",
+        "token_issuer",
+        "key_id",
+        "channel",
+        "activity_type",
+        "invoke_name",
+        "tenant",
+        "service_url_host",
+        "conversation",
+        "user",
+        "upstream_ms",
+        "note",
+    ] {
+        assert_eq!(line.get(unknown), None, "{unknown} in {line}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What happens when the bot, or the client, is not well; and the connections to the bot.
 
+use crate::support::reply::request_lines;
 use crate::support::tap::Tap;
 use crate::support::tls_bot::TlsBot;
 use crate::support::{Gateway, PATIENCE, PROTOCOLS, next_piece};
@@ -55,6 +56,10 @@ async fn a_bot_that_is_away_is_502_soon() {
         took < Duration::from_secs(2),
         "channels have little patience: {took:?}"
     );
+    let nowhere = "[bots]\nbackend = \"http://no-such-host.invalid/api/messages\"";
+    let gateway = Gateway::with(nowhere).start().await;
+    let reply = gateway.teams_message().send().await;
+    reply.failed_upstream(Reason::UpstreamUnreachable, 0).await;
 }
 
 #[tokio::test]
@@ -91,6 +96,45 @@ async fn an_answer_that_is_no_http_is_502() {
             reply.failed_upstream(Reason::UpstreamBroken, 1).await;
         }
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_odd_but_whole_comes_back() {
+    let gateway = Gateway::start().await;
+    for answer in [
+        "HTTP/1.1 200 OK\r\n\r\nok",
+        "HTTP/1.0 200 OK\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 50\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nx-name: \u{e9}\r\ncontent-length: 2\r\n\r\nok",
+    ] {
+        gateway.bot().answer_with(move |_| Answer::raw(answer));
+        for protocol in PROTOCOLS {
+            let reply = gateway.teams_message().over(protocol).send().await;
+            assert_eq!(
+                (reply.status, &*reply.body),
+                (200, &b"ok"[..]),
+                "{answer:?}"
+            );
+            reply.forwarded().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_requests_at_once_all_reach_the_bot() {
+    const MANY: usize = 150;
+    let gateway = Gateway::start().await;
+    for protocol in PROTOCOLS {
+        let message = || gateway.teams_message().over(protocol).try_send();
+        let sending: Vec<_> = (0..MANY).map(|_| tokio::spawn(message())).collect();
+        for reply in sending {
+            assert_eq!(reply.await.unwrap().unwrap().status, 200);
+        }
+    }
+    assert_eq!(gateway.bot().count(), 2 * MANY);
+    let lines = request_lines(&gateway, 2 * MANY).await;
+    assert_eq!(lines.len(), 2 * MANY);
 }
 
 #[tokio::test]

@@ -38,6 +38,17 @@ async fn the_bytes_of_an_activity_reach_the_bot_as_they_came() {
 }
 
 #[tokio::test]
+async fn a_large_activity_reaches_the_bot_whole() {
+    let gateway = Gateway::start().await;
+    for protocol in PROTOCOLS {
+        let post = gateway
+            .teams_message()
+            .activity(|activity| activity["text"] = json!("x".repeat(1_000_000)));
+        post.over(protocol).send().await.forwarded().await;
+    }
+}
+
+#[tokio::test]
 async fn end_to_end_headers_reach_the_bot() {
     let gateway = Gateway::start().await;
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -12,9 +12,9 @@
 //! | `http` | Which requests are for a bot, and for which. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
-//! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
+//! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 
