@@ -11,6 +11,7 @@ use http::{HeaderMap, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
+use hyper_util::client::legacy::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -73,7 +74,7 @@ impl Backend {
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
-    /// One try, and one more where no connection could be made. Once bytes were sent there is no second: a POST may have been
+    /// One try, and one more where the connection was refused. Once bytes were sent there is no second: a POST may have been
     /// handled although its answer was lost.
     async fn send(
         &self,
@@ -88,20 +89,42 @@ impl Backend {
             *request.headers_mut() = headers.clone();
             Ok::<_, Rejection>(request)
         };
-        match self.client.request(request()?).await {
-            Ok(response) => Ok(response),
-            Err(error) if error.is_connect() => {
-                tokio::time::sleep(SECOND_TRY_AFTER).await;
-                self.client.request(request()?).await.map_err(|error| {
-                    if error.is_connect() {
-                        return Rejection::from(Reason::UpstreamUnreachable).noting(chain(&error));
-                    }
-                    broken(&error)
-                })
-            }
-            Err(error) => Err(broken(&error)),
+        let first = match self.client.request(request()?).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if !is_refused(&first) {
+            return Err(failed(&first));
         }
+        tokio::time::sleep(SECOND_TRY_AFTER).await;
+        self.client
+            .request(request()?)
+            .await
+            .map_err(|error| failed(&error))
     }
+}
+
+/// Whether nobody listens there: a bot that restarts does so for a moment, and nothing was sent.
+fn is_refused(error: &Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut causes = std::iter::from_fn(|| {
+        let this = cause?;
+        cause = this.source();
+        Some(this)
+    });
+    error.is_connect()
+        && causes.any(|cause| {
+            cause
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+        })
+}
+
+fn failed(error: &Error) -> Rejection {
+    if error.is_connect() {
+        return Rejection::from(Reason::UpstreamUnreachable).noting(chain(error));
+    }
+    broken(error)
 }
 
 fn broken(error: &dyn std::error::Error) -> Rejection {
