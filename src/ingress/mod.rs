@@ -120,7 +120,7 @@ impl Ingress {
         let limits = &self.settings.server.limits;
         self.limiter.take_arrival(watch.line().client_ip)?;
         if peer.is_ambiguous {
-            let what = "Content-Length beside Transfer-Encoding, or more than once";
+            let what = "Content-Length beside Transfer-Encoding or more than once, or a target with a fragment";
             return Err(Rejection::from(Reason::RequestMalformed)
                 .noting(what)
                 .into());

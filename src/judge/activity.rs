@@ -194,7 +194,9 @@ impl Activity {
 
 /// Types compare ordinally (Activity specification A2011), and yet a bot that does not must get no denied invoke as an "Invoke".
 fn is_invoke_like(kind: &str) -> bool {
-    kind.trim().eq_ignore_ascii_case("invoke")
+    let kind = kind.trim().to_lowercase();
+    // Some SDKs take `invoke/...` for an invoke too.
+    kind == "invoke" || kind.starts_with("invoke/")
 }
 
 fn invalid(what: impl Into<String>) -> Rejection {

@@ -16,6 +16,7 @@ pub(super) struct HeadScan {
     lengths: u32,
     encodings: u32,
     has_begun: bool,
+    has_fragment: bool,
     is_over: bool,
 }
 
@@ -30,6 +31,8 @@ impl HeadScan {
                 b'\n' => self.end_line(),
                 b'\r' => {}
                 other => {
+                    // The http crate cuts a fragment off the target, where none may be (RFC 9112 3.2).
+                    self.has_fragment |= *other == b'#' && !self.has_begun;
                     self.line_bytes = self.line_bytes.saturating_add(1);
                     if self.start_of_line.len() < NAME_BYTES {
                         self.start_of_line.push(other.to_ascii_lowercase());
@@ -41,7 +44,7 @@ impl HeadScan {
 
     /// Whether the framing can be read in two ways.
     pub(super) const fn is_ambiguous(&self) -> bool {
-        self.lengths > 1 || (self.lengths > 0 && self.encodings > 0)
+        self.lengths > 1 || (self.lengths > 0 && self.encodings > 0) || self.has_fragment
     }
 
     fn end_line(&mut self) {
@@ -83,6 +86,14 @@ mod tests {
         ));
         assert!(is_ambiguous(
             "\r\n\nPOST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        ));
+    }
+
+    #[test]
+    fn a_fragment_in_the_target_is_ambiguous_and_elsewhere_is_none() {
+        assert!(is_ambiguous("POST /api/messages#x HTTP/1.1\r\n\r\n"));
+        assert!(!is_ambiguous(
+            "POST /api/messages HTTP/1.1\r\nX-Colour: #fff\r\n\r\n"
         ));
     }
 

@@ -7,7 +7,7 @@
 //! counts, and nothing but a request extends it.
 //!
 //! A client that does not read holds a connection just as one that does not write: a write that makes no progress for
-//! [`STALL`], and an answer that HTTP/2 flow control holds back for as long without a byte written, end the connection.
+//! [`STALL`], and an answer that HTTP/2 flow control holds back for as long, end the connection.
 
 use super::clock;
 use super::head_scan::HeadScan;
@@ -42,6 +42,9 @@ struct Shared {
     serving: AtomicUsize,
     /// Of those, answers whose next step is the client's: it has to take what there is.
     owed: AtomicUsize,
+    /// Whether an answer was taken further since the last look. Bytes on the wire would not do: a client that takes nothing can
+    /// still have its pings answered.
+    has_moved: AtomicBool,
     /// The head read last is ambiguous.
     is_ambiguous: AtomicBool,
 }
@@ -58,6 +61,7 @@ pub(super) struct Serving {
 impl Serving {
     /// Says whose step is next: the client's, to take what there is of the answer, or ours, to have more of it.
     pub(super) fn set_owed(&mut self, is_owed: bool) {
+        self.busy.0.has_moved.store(true, Ordering::Release);
         if self.is_owed != is_owed {
             self.is_owed = is_owed;
             let owed = &self.busy.0.owed;
@@ -125,8 +129,6 @@ pub(super) struct Paced<S> {
     deadline: Pin<Box<Sleep>>,
     /// Set while a write makes no progress.
     write_deadline: Option<Pin<Box<Sleep>>>,
-    /// Whether a byte was written since the last look at a served request.
-    has_written: bool,
     /// Whether, at the last look, an answer was owed.
     was_owed: bool,
 }
@@ -143,7 +145,6 @@ impl<S> Paced<S> {
             scan: HeadScan::default(),
             deadline,
             write_deadline: None,
-            has_written: false,
             was_owed: false,
         }
     }
@@ -151,9 +152,10 @@ impl<S> Paced<S> {
     /// Whether the client has left an answer unread since the last look.
     fn is_stalled(&mut self) -> bool {
         let is_owed = self.busy.is_owed();
-        let is_stalled = is_owed && self.was_owed && !self.has_written;
+        let has_moved = self.busy.0.has_moved.swap(false, Ordering::AcqRel);
+        // In HTTP/1 a client that does not read is seen by the write that does not end.
+        let is_stalled = self.protocol == Protocol::Http2 && is_owed && self.was_owed && !has_moved;
         self.was_owed = is_owed;
-        self.has_written = false;
         is_stalled
     }
 
@@ -247,7 +249,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.has_written |= outcome.is_ready();
         this.bounded(cx, outcome)
     }
 
@@ -258,7 +259,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.has_written |= outcome.is_ready();
         this.bounded(cx, outcome)
     }
 

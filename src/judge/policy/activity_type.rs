@@ -26,7 +26,7 @@ pub(super) fn is_invoke_allowed(policy: &Policy, evidence: Evidence<'_>) -> Resu
         .activities
         .deny_invoke
         .iter()
-        .any(|denied| denied.eq_ignore_ascii_case(name))
+        .any(|denied| denied.eq_ignore_ascii_case(name.trim()))
     {
         return Err(Rejection::from(Reason::InvokeNotAllowed)
             .noting(format!("{name:?} is on bots.activities.deny_invoke")));

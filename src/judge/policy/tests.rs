@@ -409,16 +409,18 @@ fn channels_types_and_invokes_follow_the_operators_lists() {
     assert_eq!(invoke("task/fetch"), Ok(()));
     assert_eq!(invoke("signin/verifyState"), Err(Reason::InvokeNotAllowed));
     assert_eq!(invoke("SignIn/VerifyState"), Err(Reason::InvokeNotAllowed));
-    let look_alike = teams()
-        .set("/type", json!("Invoke "))
-        .set("/name", json!("signin/verifyState"));
-    let look_alike =
-        look_alike.policy(|p| p.activities.deny_invoke = vec!["signin/verifyState".into()]);
-    assert_eq!(
-        look_alike.outcome(),
-        Err(Reason::InvokeNotAllowed),
-        "some bots read types without case"
-    );
+    for kind in ["Invoke ", "INVOKE", "invo\u{212a}e", "invoke/x"] {
+        let look_alike = teams()
+            .set("/type", json!(kind))
+            .set("/name", json!("signin/verifyState "));
+        let look_alike =
+            look_alike.policy(|p| p.activities.deny_invoke = vec!["signin/verifyState".into()]);
+        assert_eq!(
+            look_alike.outcome(),
+            Err(Reason::InvokeNotAllowed),
+            "some bots take {kind:?} for an invoke"
+        );
+    }
 }
 
 #[test]
