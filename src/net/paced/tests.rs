@@ -154,3 +154,50 @@ async fn a_write_that_nobody_reads_ends() {
     );
     assert_eq!(start.elapsed(), STALL);
 }
+
+#[tokio::test(start_paused = true)]
+async fn answered_pings_do_not_hold_an_answer_that_the_client_does_not_take() {
+    let (mut client, server) = tokio::io::duplex(64);
+    let busy = Busy::default();
+    let stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let (mut reads, mut writes) = tokio::io::split(stream);
+    let mut serving = busy.serve();
+    serving.set_owed(true);
+    let start = Instant::now();
+    let pings = async {
+        for _ in 0..60 {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            writes.write_all(b"ack").await.unwrap();
+            client.read_exact(&mut [0; 3]).await.unwrap();
+        }
+    };
+    let ended = tokio::select! {
+        ended = reads.read_u8() => ended,
+        () = pings => panic!("held by pings"),
+    };
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    assert!(
+        start.elapsed() <= Duration::from_secs(20),
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_the_client_goes_on_taking_may_take_long() {
+    let (_client, server) = tokio::io::duplex(64);
+    let busy = Busy::default();
+    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut serving = busy.serve();
+    let taking = async {
+        loop {
+            serving.set_owed(true);
+            tokio::time::sleep(Duration::from_secs(5)).await;
+        }
+    };
+    tokio::select! {
+        ended = outcome(&mut stream) => panic!("{ended:?}"),
+        () = taking => unreachable!("it goes on"),
+        () = tokio::time::sleep(Duration::from_secs(600)) => {}
+    }
+}
