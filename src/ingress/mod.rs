@@ -135,9 +135,9 @@ impl Ingress {
         let bearer = Bearer::from_headers(&head.headers)?;
         note_token(watch.line_mut(), &bearer);
         let screened = bot.expect.screen(bearer, now)?;
-        watch.line_mut().token_kind = Some(screened.root().kind);
+        watch.line_mut().token_kind = Some(screened.kind());
         let key = self.keyring.key_for(&screened).await?;
-        let caller = screened.verify(&key)?;
+        let caller = self.keyring.verify(screened, &key)?;
         progress.audience = Audience::Proven;
         self.note_clock(caller.claims(), now);
 
@@ -343,7 +343,7 @@ fn refuse(
 /// What a token claims is written down before it is proven: an operator needs to see what was refused.
 fn note_token(line: &mut RequestLine, bearer: &Bearer) {
     line.token_issuer = bearer.claimed().issuer.clone();
-    line.caller_app_id = bearer.claimed().caller_app_id.clone();
+    line.caller_app_id = bearer.claimed().caller_app_id().map(str::to_owned);
     line.key_id = Some(bearer.key_id().to_owned());
 }
 

@@ -26,6 +26,8 @@ pub struct Activity {
     pub conversation: String,
     /// `from.id`.
     pub user: Option<String>,
+    /// `recipient.role`.
+    pub recipient_role: Option<String>,
     /// Tenants by the place that names them.
     pub tenants: NamedTenants,
     raw: Bytes,
@@ -136,7 +138,6 @@ impl Activity {
         let data_tenant = object("channelData.tenant", member(channel_data, "tenant"))?;
         let name = text("name", root.get("name"))?;
         text("from.role", member(from, "role"))?;
-        text("recipient.role", member(recipient, "role"))?;
         text("id", root.get("id"))?;
         let user = text("from.id", member(from, "id"))?;
         if matches!(kind.as_str(), "message" | "invoke")
@@ -159,6 +160,7 @@ impl Activity {
                 from: text("from.tenantId", member(from, "tenantId"))?,
                 recipient: text("recipient.tenantId", member(recipient, "tenantId"))?,
             },
+            recipient_role: text("recipient.role", member(recipient, "role"))?,
             delivery_mode: text("deliveryMode", root.get("deliveryMode"))?,
             kind,
             channel,

@@ -16,18 +16,19 @@ mod tenant_id;
 pub mod token;
 
 pub use activity::{Activity, NamedTenants};
-pub use cloud::{BUILT_IN, BuiltIn, Cloud};
+pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
 pub use head::{check_head, check_size};
 pub use policy::{
-    ActivityPolicy, ChannelPolicy, DirectLinePolicy, Evidence, HostList, Mode, OnReject, Policy,
-    RULES, Rule, ServiceUrlPolicy, TenantPolicy,
+    ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
+    Evidence, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,
 };
 pub use reason::{Fault, Reason, Rejection};
 pub use route::{Route, Routes, host_of};
 pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use tenant_id::TenantId;
 pub use token::{
-    Bearer, Caller, Claims, Expect, Key, KeySet, Root, Screened, TokenKind, UnixSeconds,
+    AgentRoot, Bearer, Caller, ChannelRoot, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,
+    Key, KeySet, KeySourceId, Proof, Screened, TokenKind, UnixSeconds,
 };
 
 /// A request that passed every check.

@@ -190,13 +190,13 @@ impl<'a> Plain<'a> {
 /// The same for `relatesTo.serviceUrl` where there is one: the token does not cover it, and a bot that continues a conversation
 /// from it sends its own token there.
 pub(super) fn is_secure(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    urls(evidence).try_for_each(
-        |(place, url)| match insecurity(&policy.service_urls.hosts, url) {
+    urls(evidence).try_for_each(|(place, url)| {
+        match insecurity(policy.service_urls.hosts_for(evidence.kind), url) {
             None => Ok(()),
             Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
                 .noting(format!("{place} {url:?} {why}"))),
-        },
-    )
+        }
+    })
 }
 
 fn insecurity(hosts: &HostList, url: &str) -> Option<&'static str> {
@@ -216,7 +216,7 @@ fn insecurity(hosts: &HostList, url: &str) -> Option<&'static str> {
 
 /// The hosts of those URLs are on the list.
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    let hosts = &policy.service_urls.hosts;
+    let hosts = policy.service_urls.hosts_for(evidence.kind);
     let is_listed = |url: &str| Plain::read(url).is_some_and(|plain| hosts.contains(&plain.host));
     match urls(evidence).find(|(_, url)| !is_listed(url)) {
         None => Ok(()),

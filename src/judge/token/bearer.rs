@@ -123,6 +123,11 @@ impl Bearer {
         self.claims
     }
 
+    /// The whole token.
+    pub(super) fn expose(&self) -> &str {
+        self.token.expose()
+    }
+
     /// What is signed, and the signature as it stands in the token.
     pub(super) fn signed_parts(&self) -> Option<(&str, &str)> {
         self.token.expose().rsplit_once('.')

@@ -1,6 +1,6 @@
 //! A key-set document, with the endorsements of each key.
 
-use super::Bearer;
+use super::{Bearer, Digest, sha256};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -20,6 +20,8 @@ pub struct KeySet {
 pub struct Key {
     decoding: DecodingKey,
     endorsements: Arc<[String]>,
+    issuer: Option<String>,
+    fingerprint: Digest,
 }
 
 impl std::fmt::Debug for Key {
@@ -91,6 +93,16 @@ impl KeySet {
         self.keys.get(kid).map(Arc::clone)
     }
 
+    /// The fingerprints of all keys.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &Digest> {
+        self.keys.values().map(|key| key.fingerprint())
+    }
+
+    /// The ids of all keys.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
+    }
+
     /// How many keys can be used.
     pub fn len(&self) -> usize {
         self.keys.len()
@@ -111,6 +123,16 @@ impl Key {
     /// The channels this key may speak for.
     pub fn endorsements(&self) -> Arc<[String]> {
         Arc::clone(&self.endorsements)
+    }
+
+    /// The issuer it speaks for, where the key set says so, as Entra's do; `{tenantid}` in it stands for any tenant.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// SHA-256 over its numbers: equal for equal keys, whatever else is said of them.
+    pub const fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
     }
 
     /// RSASSA-PKCS1-v1_5 with SHA-256 over the first two segments (RFC 7515 5.2). The algorithm is ours, never the header's.
@@ -171,12 +193,20 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
             .collect(),
         Some(_) => return Err("endorsements is not an array".to_owned()),
     };
+    let issuer = match jwk.get("issuer") {
+        None | Some(serde_json::Value::Null) => None,
+        Some(serde_json::Value::String(issuer)) => Some(issuer.clone()),
+        Some(_) => return Err("issuer is not a string".to_owned()),
+    };
+    let fingerprint = sha256(&[&modulus, b"/", &exponent]);
     let decoding = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
     Ok((
         kid.to_owned(),
         Key {
             decoding,
             endorsements: endorsements.into(),
+            issuer,
+            fingerprint,
         },
     ))
 }
