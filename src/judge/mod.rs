@@ -27,7 +27,7 @@ pub use route::{Route, Routes, host_of};
 pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use tenant_id::TenantId;
 pub use token::{
-    Bearer, Caller, Claims, Expect, Key, KeySet, Root, Screened, TokenKind, UnixSeconds,
+    Bearer, Caller, Claims, Expect, Jws, Key, KeySet, Root, Screened, TokenKind, UnixSeconds,
 };
 
 /// A request that passed every check.

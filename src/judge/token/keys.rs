@@ -1,6 +1,5 @@
 //! A key-set document, with the endorsements of each key.
 
-use super::Bearer;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -113,17 +112,11 @@ impl Key {
         Arc::clone(&self.endorsements)
     }
 
-    /// RSASSA-PKCS1-v1_5 with SHA-256 over the first two segments (RFC 7515 5.2). The algorithm is ours, never the header's.
-    pub(super) fn verifies(&self, bearer: &Bearer) -> bool {
-        bearer.signed_parts().is_some_and(|(message, signature)| {
-            jsonwebtoken::crypto::verify(
-                signature,
-                message.as_bytes(),
-                &self.decoding,
-                Algorithm::RS256,
-            )
+    /// Whether this key made a signature, given in base64url, over a message: RSASSA-PKCS1-v1_5 with SHA-256. The algorithm is
+    /// ours, never the header's.
+    pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
+        jsonwebtoken::crypto::verify(signature, message, &self.decoding, Algorithm::RS256)
             .unwrap_or(false)
-        })
     }
 }
 

@@ -6,10 +6,12 @@
 
 mod bearer;
 mod claims;
+mod jws;
 mod keys;
 
 pub use bearer::Bearer;
 pub use claims::Claims;
+pub use jws::Jws;
 pub use keys::{Key, KeySet, KeySetProblem};
 
 use super::{Reason, Rejection};
@@ -151,7 +153,7 @@ impl<'e> Screened<'e> {
     /// # Errors
     /// [`Reason::TokenSignatureInvalid`].
     pub fn verify(self, key: &Key) -> Result<Caller, Rejection> {
-        if !key.verifies(&self.bearer) {
+        if !self.bearer.jws().is_signed_by(key) {
             return Err(Reason::TokenSignatureInvalid.into());
         }
         Ok(Caller {
