@@ -106,8 +106,8 @@ pub(super) fn malformed(what: impl Into<String>) -> Rejection {
 }
 
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
-
-const MAX_KEY_ID_BYTES: usize = 256;
+/// Of a token's header and of a key.
+pub(super) const MAX_KEY_ID_BYTES: usize = 256;
 /// Header and claims of a real token are flat and have fewer than ten members.
 const TOKEN_LIMITS: StrictLimits = StrictLimits {
     depth: 8,

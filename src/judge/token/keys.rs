@@ -1,5 +1,7 @@
 //! A key-set document, with the endorsements of each key.
 
+use super::jws::MAX_KEY_ID_BYTES;
+use super::roca;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -52,6 +54,8 @@ impl std::error::Error for KeySetProblem {}
 
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 8192;
+/// Far more than any issuer publishes: the live set is about 1 MB, and the certificate of one key takes 2 KB of it.
+const MAX_KEYS: usize = 4000;
 
 impl KeySet {
     /// Reads a JWKS (RFC 7517). A key that cannot be used is skipped and does not drop the set (AUTHENTICATION 2.1).
@@ -66,7 +70,7 @@ impl KeySet {
         let document: Document = serde_json::from_slice(document)
             .map_err(|e| KeySetProblem::NotAKeySet(e.to_string()))?;
         let mut set = Self::default();
-        for (position, jwk) in document.keys.iter().enumerate() {
+        for (position, jwk) in document.keys.iter().take(MAX_KEYS).enumerate() {
             match read_key(jwk) {
                 Err(why) => set.skipped.push(format!("key {position}: {why}")),
                 Ok((kid, _)) if set.keys.contains_key(&kid) => {
@@ -78,6 +82,11 @@ impl KeySet {
                     set.keys.insert(kid, Arc::new(key));
                 }
             }
+        }
+        let beyond = document.keys.len().saturating_sub(MAX_KEYS);
+        if beyond > 0 {
+            let why = format!("{beyond} more keys than {MAX_KEYS}, not read");
+            set.skipped.push(why);
         }
         if set.keys.is_empty() {
             return Err(KeySetProblem::NoUsableKey(set.skipped));
@@ -140,9 +149,15 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
             return Err("key_ops does not contain verify".to_owned());
         }
     }
+    if ["d", "p", "q", "dp", "dq", "qi"]
+        .iter()
+        .any(|name| jwk.get(name).is_some())
+    {
+        return Err("its private part is published".to_owned());
+    }
     let kid = text("kid")
-        .filter(|kid| !kid.is_empty())
-        .ok_or("kid is missing")?;
+        .filter(|kid| !kid.is_empty() && kid.len() <= MAX_KEY_ID_BYTES)
+        .ok_or("kid is missing, empty or longer than 256 bytes")?;
     let modulus = number(text("n").ok_or("n is missing")?).ok_or("n is not base64url")?;
     let exponent = number(text("e").ok_or("e is missing")?).ok_or("e is not base64url")?;
     let bits = bit_length(&modulus);
@@ -150,6 +165,12 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
         return Err(format!(
             "the modulus has {bits} bits, not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS}"
         ));
+    }
+    if let Some(factor) = roca::small_factor(&modulus) {
+        return Err(format!("the modulus is divisible by {factor}"));
+    }
+    if roca::has_fingerprint(&modulus) {
+        return Err("the modulus is that of a ROCA key (CVE-2017-15361)".to_owned());
     }
     let exponent_is_fit = exponent.last().is_some_and(|last| last & 1 == 1)
         && (2..=33).contains(&bit_length(&exponent));
@@ -190,3 +211,6 @@ fn bit_length(number: &[u8]) -> usize {
         number.len().saturating_mul(8).saturating_sub(unused)
     })
 }
+
+#[cfg(test)]
+mod tests;

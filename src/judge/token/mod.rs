@@ -8,6 +8,7 @@ mod bearer;
 mod claims;
 mod jws;
 mod keys;
+mod roca;
 
 pub use bearer::Bearer;
 pub use claims::Claims;
