@@ -28,7 +28,7 @@ pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use tenant_id::TenantId;
 pub use token::{
     AgentRoot, Bearer, Caller, ChannelRoot, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,
-    Key, KeySet, KeySourceId, Proof, Screened, TokenKind, UnixSeconds,
+    Jws, Key, KeySet, KeySourceId, Proof, Screened, TokenKind, UnixSeconds,
 };
 
 /// A request that passed every check.

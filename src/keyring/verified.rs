@@ -28,7 +28,7 @@ impl Default for Verified {
 impl Verified {
     /// The caller of a token, by its proof or by proving it now.
     pub(super) fn verify(&self, token: Screened<'_>, key: &Key) -> Result<Caller, Rejection> {
-        let digest = token.digest();
+        let digest = *token.digest();
         let token = match self.proofs.get(&digest) {
             None => token,
             Some(proof) => match token.recognise(key, &proof) {

@@ -7,12 +7,15 @@
 mod bearer;
 mod claims;
 mod entra;
+mod jws;
 mod keys;
+mod roca;
 mod roots;
 
 pub use bearer::Bearer;
 pub use claims::{Claims, TextClaim};
 pub use entra::EntraIssuer;
+pub use jws::Jws;
 pub use keys::{Key, KeySet, KeySetProblem};
 pub use roots::{
     AgentRoot, ChannelRoot, EmulatorRoot, EntraRoots, Expect, KeySourceId, TokenKind, Trust,
@@ -32,6 +35,7 @@ pub struct Screened<'e> {
     bearer: Bearer,
     expect: &'e Expect,
     trust: Trust,
+    digest: Digest,
 }
 
 /// A sender whose token was verified. Only [`Screened::verify`] makes one, and [`Screened::recognise`] from its [`Proof`].
@@ -89,6 +93,7 @@ impl Expect {
         self.check_audience(trust.kind, bearer.claimed())?;
         self.check_claims(trust, bearer.claimed())?;
         Ok(Screened {
+            digest: bearer.jws().digest(),
             bearer,
             expect: self,
             trust,
@@ -113,8 +118,8 @@ impl Screened<'_> {
     }
 
     /// The digest of the whole token: what a proof is remembered by.
-    pub fn digest(&self) -> Digest {
-        sha256(&[self.bearer.expose().as_bytes()])
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
     }
 
     /// Proves the signature with the key that the header names.
@@ -122,12 +127,12 @@ impl Screened<'_> {
     /// # Errors
     /// [`Reason::TokenSignatureInvalid`]; [`Reason::TokenClaimsInvalid`] when the key speaks for another issuer.
     pub fn verify(self, key: &Key) -> Result<(Caller, Proof), Rejection> {
-        if !key.verifies(&self.bearer) {
+        if !self.bearer.jws().is_signed_by(key) {
             return Err(Reason::TokenSignatureInvalid.into());
         }
         self.expect.check_key(self.trust, key)?;
         let proof = Proof {
-            token: self.digest(),
+            token: self.digest,
             key: *key.fingerprint(),
         };
         Ok((self.into_caller(key), proof))
@@ -138,7 +143,7 @@ impl Screened<'_> {
     /// # Errors
     /// The token itself, unproven as it was: the proof is about another token or another key.
     pub fn recognise(self, key: &Key, proof: &Proof) -> Result<Caller, Box<Self>> {
-        let is_same = proof.token == self.digest() && proof.key == *key.fingerprint();
+        let is_same = proof.token == self.digest && proof.key == *key.fingerprint();
         if !is_same || self.expect.check_key(self.trust, key).is_err() {
             return Err(Box::new(self));
         }
