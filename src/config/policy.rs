@@ -68,6 +68,17 @@ fn callers(
             "add \"skill\" to bots.accept, or remove this list",
         );
     }
+    if !takes_skills
+        && section
+            .text("callback_path")
+            .is_some_and(|text| !text.value.is_empty())
+    {
+        section.warn(
+            "callback_path",
+            "has no effect: bots.accept does not name \"skill\", and only skills call back",
+            "add \"skill\" to bots.accept, or remove it",
+        );
+    }
     CallerPolicy {
         mode: mode(section, default),
         allow: if any {

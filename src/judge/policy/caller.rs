@@ -1,7 +1,7 @@
 //! Which bots may call this one as a skill.
 
 use super::{Evidence, Policy};
-use crate::judge::{Reason, Rejection, TokenKind};
+use crate::judge::{Claims, Reason, Rejection, TokenKind};
 use std::collections::HashSet;
 
 /// App ids, compared without ASCII case, or every one.
@@ -22,10 +22,14 @@ impl Default for AllowedCallers {
 /// The calling application of a skill's token is on the operator's list (AUTHENTICATION 1.7).
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     match evidence.kind {
-        TokenKind::Channel | TokenKind::Emulator | TokenKind::Agent => return Ok(()),
-        TokenKind::Skill => {}
+        TokenKind::Channel | TokenKind::Emulator | TokenKind::Agent => Ok(()),
+        TokenKind::Skill => is_listed(policy, evidence.claims),
     }
-    let caller = evidence.claims.caller_by_version().unwrap_or_default();
+}
+
+/// Whether the application that calls is on the list.
+pub(super) fn is_listed(policy: &Policy, claims: &Claims) -> Result<(), Rejection> {
+    let caller = claims.caller_by_version().unwrap_or_default();
     let is_allowed = match &policy.callers.allow {
         AllowedCallers::Any => !caller.is_empty(),
         AllowedCallers::Listed(listed) => listed.contains(&caller.to_ascii_lowercase()),

@@ -3,6 +3,7 @@
 mod activity_type;
 mod agent;
 mod binding;
+mod callback;
 mod caller;
 mod channel;
 mod direct_line;
@@ -15,7 +16,7 @@ pub use caller::AllowedCallers;
 pub use service_url::HostList;
 pub(crate) use tenant::effective as effective_tenant;
 
-use super::{Activity, Admitted, Caller, Claims, Reason, Rejection, TokenKind};
+use super::{Activity, Admitted, Caller, Claims, Content, Reason, Rejection, TokenKind};
 use std::collections::HashSet;
 
 /// What the rules look at. Holds claims, not a [`Caller`], so that `explain` can ask the rules about an expired or
@@ -262,7 +263,7 @@ impl Policy {
         }
         Ok(Admitted {
             caller,
-            activity,
+            content: Content::Activity(Box::new(activity)),
             would_reject,
         })
     }

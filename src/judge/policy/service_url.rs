@@ -225,6 +225,20 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     }
 }
 
+/// The `relatesTo.serviceUrl` of a callback, where it has one, is secure and on the list.
+pub(super) fn is_relation_allowed(hosts: &HostList, url: Option<&str>) -> Result<(), Rejection> {
+    let Some(url) = url else {
+        return Ok(());
+    };
+    let is_listed = Plain::read(url).is_some_and(|plain| hosts.contains(&plain.host));
+    let why = insecurity(hosts, url).or_else(|| (!is_listed).then_some("is not on the list"));
+    match why {
+        None => Ok(()),
+        Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
+            .noting(format!("relatesTo.serviceUrl {url:?} {why}"))),
+    }
+}
+
 /// Every URL of an activity that the bot may answer to.
 fn urls(evidence: Evidence<'_>) -> impl Iterator<Item = (&'static str, &str)> {
     let activity = evidence.activity;

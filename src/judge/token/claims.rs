@@ -2,7 +2,7 @@
 
 use super::UnixSeconds;
 use crate::judge::strict_json::{Keep, Members, Names, Shape, Value};
-use crate::judge::{Reason, Rejection};
+use crate::judge::{Reason, Rejection, TenantId};
 
 /// What a token says. Plain data: says nothing about whether it is true.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -182,6 +182,11 @@ impl Claims {
             TextClaim::Missing => self.app_id.text(),
             TextClaim::NotText | TextClaim::Text(_) => self.authorized_party.text(),
         }
+    }
+
+    /// `tid`, where it is a tenant id.
+    pub fn tenant_id(&self) -> Option<TenantId> {
+        self.tenant.as_deref().and_then(TenantId::parse)
     }
 
     /// The calling application, whatever names it.
