@@ -140,9 +140,9 @@ mod tests {
         members: 100,
     };
 
-    fn parse(method: Method, body: &str) -> Result<Callback, Reason> {
+    fn parse(method: &Method, body: &str) -> Result<Callback, Reason> {
         let path = "/api/skills/v3/conversations/a%3A1/activities/7";
-        Callback::parse(&method, path, Bytes::from(body.to_owned()), LIMITS)
+        Callback::parse(method, path, Bytes::from(body.to_owned()), LIMITS)
             .map_err(|rejection| rejection.reason())
     }
 
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn bodies_are_read_in_one_way_or_refused() {
         let activity = r#"{"type":"message","channelId":"msteams","relatesTo":{"serviceUrl":"https://a.example"}}"#;
-        let callback = parse(Method::PUT, activity).unwrap();
+        let callback = parse(&Method::PUT, activity).unwrap();
         assert_eq!(callback.conversation.as_deref(), Some("a%3A1"));
         assert_eq!(callback.kind.as_deref(), Some("message"));
         assert_eq!(
@@ -190,16 +190,16 @@ mod tests {
             Some("https://a.example")
         );
         assert_eq!(callback.raw(), activity);
-        assert!(parse(Method::POST, r#"{"activities":[]}"#).is_ok());
-        assert!(parse(Method::GET, "").is_ok() && parse(Method::DELETE, "").is_ok());
+        assert!(parse(&Method::POST, r#"{"activities":[]}"#).is_ok());
+        assert!(parse(&Method::GET, "").is_ok() && parse(&Method::DELETE, "").is_ok());
         for (method, body, reason) in [
-            (Method::DELETE, "{}", Reason::RequestMalformed),
-            (Method::GET, "x", Reason::RequestMalformed),
-            (Method::POST, "", Reason::ActivityMalformed),
-            (Method::POST, "[]", Reason::ActivityMalformed),
-            (Method::PUT, r#"{"type":1}"#, Reason::ActivityFieldInvalid),
+            (&Method::DELETE, "{}", Reason::RequestMalformed),
+            (&Method::GET, "x", Reason::RequestMalformed),
+            (&Method::POST, "", Reason::ActivityMalformed),
+            (&Method::POST, "[]", Reason::ActivityMalformed),
+            (&Method::PUT, r#"{"type":1}"#, Reason::ActivityFieldInvalid),
             (
-                Method::POST,
+                &Method::POST,
                 r#"{"serviceUrl":"a","service_url":"b"}"#,
                 Reason::ActivityAmbiguous,
             ),

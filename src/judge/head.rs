@@ -22,7 +22,7 @@ pub fn check_head(head: &Parts) -> Result<(), Rejection> {
         return Err(Reason::UpgradeRefused.into());
     }
     if head.method != Method::POST {
-        return Err(Rejection::from(Reason::MethodNotAllowed));
+        return Err(Rejection::from(Reason::MethodNotAllowed).allowing("POST"));
     }
     check_transfer_encoding(&head.headers)?;
     check_content_type(&head.headers)?;
@@ -45,7 +45,7 @@ pub fn check_callback_head(head: &Parts) -> Result<(), Rejection> {
     if head.method == Method::GET || head.method == Method::DELETE {
         return Ok(());
     }
-    Err(Rejection::from(Reason::MethodNotAllowed))
+    Err(Rejection::from(Reason::MethodNotAllowed).allowing("GET, POST, PUT, DELETE"))
 }
 
 /// The head has no more bytes and fields than allowed, counted as HTTP/1 would write it.
