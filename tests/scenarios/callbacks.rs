@@ -157,6 +157,15 @@ async fn callbacks_are_judged_like_everything_else() {
 }
 
 #[tokio::test]
+async fn a_method_that_is_not_allowed_is_told_those_that_are() {
+    let gateway = gateway().await;
+    let at_callbacks = callback(&gateway).method(Method::PATCH).send().await;
+    assert_eq!(at_callbacks.header("allow"), Some("GET, POST, PUT, DELETE"));
+    let at_messages = gateway.teams_message().method(Method::PUT).send().await;
+    assert_eq!(at_messages.header("allow"), Some("POST"));
+}
+
+#[tokio::test]
 async fn report_mode_lets_other_callers_through_and_says_so() {
     let gateway = Gateway::with(&format!(
         "[bots]
