@@ -132,6 +132,7 @@ pub(super) fn read(
             .iter()
             .filter_map(|issuer| EntraIssuer::parse(issuer))
             .collect(),
+        platforms: cloud.agent_platforms.clone(),
         ..EntraRoots::default()
     };
     let first = kinds.iter().find(|kind| !kind.is_channel());
@@ -162,7 +163,6 @@ pub(super) fn read(
         let mut listed: Vec<TenantId> = tenants.iter().copied().collect();
         listed.sort_by_key(TenantId::to_string);
         entra.agent = Some(AgentRoot {
-            platforms: cloud.agent_platforms.clone(),
             keys: listed
                 .into_iter()
                 .map(|tenant| (tenant, sources.id(of_tenant(cloud, tenant))))
