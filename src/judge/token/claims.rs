@@ -133,6 +133,7 @@ impl Claims {
         max_lifetime: u64,
     ) -> Result<(), Rejection> {
         let absurd = |what: &str| Err(Rejection::from(Reason::TokenLifetimeInvalid).noting(what));
+        let hours = max_lifetime / 3600;
         let (Moment::At(expires), Moment::At(not_before)) = (self.expires, self.not_before) else {
             return absurd("exp or nbf is missing or not a number");
         };
@@ -141,7 +142,7 @@ impl Claims {
             return absurd("exp is not after nbf");
         }
         if expires - not_before > max_lifetime {
-            return absurd("exp is more than 24 h after nbf");
+            return absurd(&format!("exp is more than {hours} h after nbf"));
         }
         if now >= expires + skew {
             return Err(Rejection::from(Reason::TokenExpired)

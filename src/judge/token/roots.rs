@@ -8,7 +8,10 @@ use crate::judge::{Reason, Rejection, TenantId};
 use std::collections::{HashMap, HashSet};
 
 /// Real Connector tokens live one hour; a day is absurd (AUTHENTICATION 0.1 rule 6).
-const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
+const MAX_CHANNEL_LIFETIME: u64 = 24 * 60 * 60;
+/// Managed identities call with tokens of 24 hours that begin five minutes early, and continuous access evaluation allows 28 hours
+/// (Microsoft Learn, "Configurable token lifetimes", "Continuous access evaluation").
+const MAX_ENTRA_LIFETIME: u64 = 30 * 60 * 60;
 
 /// The kinds of token a bot can accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -206,7 +209,13 @@ impl Expect {
     /// # Errors
     /// [`Reason::TokenLifetimeInvalid`], [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`].
     pub fn check_time(&self, claimed: &Claims, now: UnixSeconds) -> Result<(), Rejection> {
-        claimed.check_time(now, self.clock_skew, MAX_LIFETIME_SECONDS)
+        let is_channels = claimed.issuer.as_deref() == Some(self.channel.issuer.as_str());
+        let max_lifetime = if is_channels {
+            MAX_CHANNEL_LIFETIME
+        } else {
+            MAX_ENTRA_LIFETIME
+        };
+        claimed.check_time(now, self.clock_skew, max_lifetime)
     }
 
     /// `aud` is this bot; agents are also called by `api://` names (AUTHENTICATION 1.10).
