@@ -124,7 +124,7 @@ impl Keys {
 }
 
 /// A cloud with the constants of a built-in one and the keys of a stand-in.
-fn cloud(name: &str, like: &str, channel: &Channel) -> String {
+pub(crate) fn cloud(name: &str, like: &str, channel: &Channel) -> String {
     let built_in = BUILT_IN.iter().find(|cloud| cloud.name == like).unwrap();
     let cloud = built_in.to_cloud();
     channel.set_issuer(&cloud.channel_issuer);
