@@ -29,6 +29,9 @@ const PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
 /// Where the parent is answered.
 const PARENTS_URL: &str = "https://parent.contoso.example/api/skills/";
 
+/// The word for a kind, and a valid request of it.
+type Kind = (&'static str, fn(&World) -> Post);
+
 /// A gateway whose bots accept one kind each, or all of them.
 struct World {
     gateway: Gateway,
@@ -108,23 +111,23 @@ impl World {
     fn emulator(&self) -> Post {
         let post = self.gateway.teams_message().with("/channelId", "emulator");
         let post = post.with("/serviceUrl", "http://localhost:51234/");
-        self.from_entra(post, TENANT, APP_ID)
+        self.issued_to(post, TENANT, APP_ID)
     }
 
     /// What a bot sends that calls this one as a skill.
     fn skill(&self) -> Post {
         let post = self.gateway.teams_message();
-        self.from_entra(post.with("/serviceUrl", PARENTS_URL), TENANT, PARENT)
+        self.issued_to(post.with("/serviceUrl", PARENTS_URL), TENANT, PARENT)
     }
 
     /// What the platform sends that calls agents.
     fn agent(&self) -> Post {
         let post = self.gateway.teams_message();
-        self.from_entra(post.with("/recipient", agentic()), TENANT, PLATFORM)
+        self.issued_to(post.with("/recipient", agentic()), TENANT, PLATFORM)
     }
 
     /// With an application's own token, version 2.
-    fn from_entra(&self, post: Post, tenant: &'static str, caller: &'static str) -> Post {
+    fn issued_to(&self, post: Post, tenant: &'static str, caller: &'static str) -> Post {
         let channel = self.gateway.channel().clone();
         post.token(move |_| channel.entra_token(APP_ID, tenant, caller))
     }
@@ -255,7 +258,7 @@ async fn the_log_says_which_kind_came_from_whom_and_the_bot_is_told_the_proven_t
     }
     // Who was refused is written down as well, and why.
     let post = world.skill().to("skill");
-    let reply = world.from_entra(post, TENANT, STRANGER).send().await;
+    let reply = world.issued_to(post, TENANT, STRANGER).send().await;
     let line = reply.only_request_line().await;
     assert_eq!(line["caller_app_id"], STRANGER, "{line}");
     assert_eq!(line["token_kind"], "skill", "{line}");

@@ -168,7 +168,7 @@ fn recipients(world: &World) -> Vec<Row> {
 /// was fetched.
 fn unlisted(world: &World) -> Vec<Row> {
     let unknown = Stranger(Reason::TokenIssuerUnknown);
-    let foreign = |bot: &str| world.from_entra(world.agent().to(bot), FOREIGN_TENANT, PLATFORM);
+    let foreign = |bot: &str| world.issued_to(world.agent().to(bot), FOREIGN_TENANT, PLATFORM);
     vec![
         row(
             "agent: a tenant that is not listed",

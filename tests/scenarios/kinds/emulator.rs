@@ -13,7 +13,7 @@ const INVALID: Expected = Stranger(Reason::TokenClaimsInvalid);
 
 pub(super) fn rows(world: &World) -> Vec<Row> {
     let post = || world.emulator().to("emulator");
-    let foreign = |bot| world.from_entra(world.emulator().to(bot), FOREIGN_TENANT, APP_ID);
+    let foreign = |bot| world.issued_to(world.emulator().to(bot), FOREIGN_TENANT, APP_ID);
     let mut rows = vec![
         row(
             "emulator: a token that speaks for an application in so many words",
@@ -22,7 +22,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         ),
         row(
             "emulator: another application's token",
-            world.from_entra(post(), crate::support::TENANT, STRANGER),
+            world.issued_to(post(), crate::support::TENANT, STRANGER),
             INVALID,
         ),
         row(
@@ -42,7 +42,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         ),
         row(
             "emulator: a listed caller's token where skills are accepted, too",
-            world.from_entra(
+            world.issued_to(
                 world.emulator().with("/serviceUrl", PARENTS_URL).to("all"),
                 crate::support::TENANT,
                 PARENT,

@@ -1,6 +1,6 @@
 //! Which issuer, which tenant, which version, which audience: what all kinds of Entra token are asked.
 
-use super::{STRANGER, World, v1};
+use super::{Kind, STRANGER, World, v1};
 use crate::support::client::Post;
 use crate::support::table::Expected::{self, Forwarded, Stranger};
 use crate::support::table::{Row, row};
@@ -14,7 +14,7 @@ const UNKNOWN: Expected = Stranger(Reason::TokenIssuerUnknown);
 const MISMATCH: Expected = Stranger(Reason::TokenAudienceMismatch);
 
 pub(super) fn rows(world: &World) -> Vec<Row> {
-    let kinds: [(&str, fn(&World) -> Post); 3] = [
+    let kinds: [Kind; 3] = [
         ("emulator", World::emulator),
         ("skill", World::skill),
         ("agent", World::agent),

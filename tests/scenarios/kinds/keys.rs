@@ -1,8 +1,7 @@
 //! Whose keys: each root has its own, and a key that Entra publishes for one issuer speaks for no other.
 
-use super::{PARENT, World, signed_by, v1};
+use super::{Kind, PARENT, World, signed_by, v1};
 use crate::support::FOREIGN_TENANT;
-use crate::support::client::Post;
 use crate::support::table::Expected::{Forwarded, Stranger};
 use crate::support::table::{Row, row};
 use botgate::cli::demo::channel::ENTRA_KID;
@@ -33,7 +32,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             forged,
         ),
     ];
-    let kinds: [(&str, fn(&World) -> Post); 3] = [
+    let kinds: [Kind; 3] = [
         ("emulator", World::emulator),
         ("skill", World::skill),
         ("agent", World::agent),
@@ -101,7 +100,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             wrong_issuer,
         ),
     ] {
-        let post = world.from_entra(world.skill().to("skill-of-anyone"), FOREIGN_TENANT, PARENT);
+        let post = world.issued_to(world.skill().to("skill-of-anyone"), FOREIGN_TENANT, PARENT);
         rows.push(row(
             format!("skill: a token of a foreign tenant signed by {name}"),
             signed_by(post, key),

@@ -68,7 +68,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         ),
         row(
             "report: an Emulator of a tenant that is not listed",
-            world.from_entra(
+            world.issued_to(
                 world.emulator().to("reporting"),
                 FOREIGN_TENANT,
                 crate::support::APP_ID,
@@ -77,7 +77,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         ),
         row(
             "report: an agent of a tenant that is not listed",
-            world.from_entra(
+            world.issued_to(
                 world.agent().to("reporting"),
                 FOREIGN_TENANT,
                 super::PLATFORM,
@@ -115,12 +115,12 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
         ),
         row(
             "report: a caller that is not listed",
-            world.from_entra(world.skill().to("reporting"), TENANT, STRANGER),
+            world.issued_to(world.skill().to("reporting"), TENANT, STRANGER),
             WouldReject(Reason::CallerNotAllowed),
         ),
         row(
             "report: a listed caller of a foreign tenant",
-            world.from_entra(world.skill().to("reporting"), FOREIGN_TENANT, super::PARENT),
+            world.issued_to(world.skill().to("reporting"), FOREIGN_TENANT, super::PARENT),
             WouldReject(Reason::TenantNotAllowed),
         ),
         row(

@@ -1,7 +1,6 @@
 //! Which kind a token is, and where it is accepted.
 
-use super::{PARENT, PLATFORM, STRANGER, World};
-use crate::support::client::Post;
+use super::{Kind, PARENT, PLATFORM, STRANGER, World};
 use crate::support::table::Expected::{self, Forwarded, Proven, Stranger};
 use crate::support::table::{Row, row};
 use crate::support::{APP_ID, TENANT};
@@ -19,7 +18,7 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
 
 /// Every kind at a bot that accepts it alone, at one that accepts all, and at those that accept another.
 fn crossed(world: &World) -> Vec<Row> {
-    let kinds: [(&str, fn(&World) -> Post); 4] = [
+    let kinds: [Kind; 4] = [
         ("channel", World::channel),
         ("emulator", World::emulator),
         ("skill", World::skill),
@@ -59,7 +58,7 @@ fn body_tricks(world: &World) -> Vec<Row> {
         ));
         rows.push(row(
             format!("an Entra token of a stranger with recipient.role {role}"),
-            world.from_entra(
+            world.issued_to(
                 world.skill().with("/recipient/role", role).to("all"),
                 TENANT,
                 STRANGER,
@@ -87,17 +86,17 @@ fn body_tricks(world: &World) -> Vec<Row> {
     }
     rows.push(row(
         "an Emulator's token with the body of a channel",
-        world.from_entra(world.channel().to("all"), TENANT, APP_ID),
+        world.issued_to(world.channel().to("all"), TENANT, APP_ID),
         Proven(Reason::ChannelNotEndorsed),
     ));
     rows.push(row(
         "an agent platform's token with the body of a channel",
-        world.from_entra(world.channel().to("all"), TENANT, PLATFORM),
+        world.issued_to(world.channel().to("all"), TENANT, PLATFORM),
         Proven(Reason::ActivityFieldInvalid),
     ));
     rows.push(row(
         "a skill's token with the body of the Emulator",
-        world.from_entra(world.emulator().to("all"), TENANT, PARENT),
+        world.issued_to(world.emulator().to("all"), TENANT, PARENT),
         Proven(Reason::ServiceUrlNotAllowed),
     ));
     rows

@@ -111,12 +111,12 @@ fn callers(world: &World) -> Vec<Row> {
         ),
         row(
             "skill: a stranger where anyone may call",
-            world.from_entra(world.skill().to("skill-of-anyone"), TENANT, STRANGER),
+            world.issued_to(world.skill().to("skill-of-anyone"), TENANT, STRANGER),
             Forwarded,
         ),
         row(
             "skill: a stranger of another tenant where anyone may call",
-            world.from_entra(
+            world.issued_to(
                 world.skill().to("skill-of-anyone"),
                 FOREIGN_TENANT,
                 STRANGER,
@@ -126,13 +126,13 @@ fn callers(world: &World) -> Vec<Row> {
         row(
             "skill: the caller that is listed is in appid, and version 2 asks for azp",
             world
-                .from_entra(world.skill().to("skill"), TENANT, STRANGER)
+                .issued_to(world.skill().to("skill"), TENANT, STRANGER)
                 .token(|t| t.claim("appid", PARENT)),
             denied,
         ),
         row(
             "skill: the bot that is called is no caller",
-            world.from_entra(world.skill().to("skill"), TENANT, APP_ID),
+            world.issued_to(world.skill().to("skill"), TENANT, APP_ID),
             Stranger(Reason::TokenKindNotAccepted),
         ),
     ];
@@ -150,7 +150,7 @@ fn callers(world: &World) -> Vec<Row> {
 
 fn tenants(world: &World) -> Vec<Row> {
     let foreign = Proven(Reason::TenantNotAllowed);
-    let by_foreign = |bot| world.from_entra(world.skill().to(bot), FOREIGN_TENANT, PARENT);
+    let by_foreign = |bot| world.issued_to(world.skill().to(bot), FOREIGN_TENANT, PARENT);
     let mut rows = vec![
         row(
             "skill: a listed caller of a foreign tenant with a body that names the listed one",
