@@ -22,6 +22,8 @@ pub(super) struct Bots {
 pub(super) struct Surroundings<'a> {
     pub(super) clouds: &'a [Cloud],
     pub(super) listen: &'a [SocketAddr],
+    /// `server.trusted_proxies` names any.
+    pub(super) is_behind_proxy: bool,
     pub(super) clock_skew: Duration,
     /// `--danger-accept-emulator-in-public`.
     pub(super) allow_emulator: bool,
@@ -94,14 +96,8 @@ fn bot(
     let policy = policy::read(section, mode, cloud, &kinds);
     let rate_limits = rate_limits(&section.table("rate_limits"), mode);
     let tenants = &policy.tenants.allow;
-    roots::check(
-        section,
-        &kinds,
-        around.listen,
-        around.allow_emulator,
-        tenants,
-    );
     let app_id = app_id(section);
+    roots::check(section, &kinds, &policy, app_id.as_deref(), around);
     let backend = backend::read(section, around.listen);
     refuse_later(section);
     let cloud = cloud?;

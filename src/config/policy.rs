@@ -1,6 +1,6 @@
 //! `[bots.tenants]`, `.channels`, `.activities`, `.service_urls`, `.direct_line`: what a bot accepts from a proven caller.
 
-use super::clouds::hosts;
+use super::clouds::{hosts, is_built_in};
 use super::file::Section;
 use super::text::Text;
 use super::values;
@@ -274,6 +274,14 @@ fn service_urls(
             "allow_hosts",
             what,
             "name the hosts of the channels, here or as service_url_hosts of the cloud",
+        );
+    }
+    let is_microsofts = cloud.is_some_and(|cloud| is_built_in(&cloud.name));
+    if kinds.contains(&TokenKind::Skill) && named.is_empty() && is_microsofts {
+        section.warn(
+            "extra_hosts",
+            "names no host of a bot that calls this one as a skill: such callers are answered at their own hosts, which the cloud's list does not have",
+            "add the hosts of their skill endpoints, such as extra_hosts = [\"parent.example.com\"]",
         );
     }
     let unbound = HostList::parse(names).unwrap_or_default();

@@ -131,6 +131,12 @@ fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
     let surroundings = Surroundings {
         clouds: &clouds::read(root),
         listen: &listen,
+        is_behind_proxy: server.value("trusted_proxies").is_some_and(|proxies| {
+            proxies
+                .get_ref()
+                .as_array()
+                .is_some_and(|list| !list.is_empty())
+        }),
         clock_skew: keys.clock_skew,
         allow_emulator: flags.danger_accept_emulator_in_public,
     };

@@ -1,14 +1,14 @@
 //! `accept`: the kinds of token a bot takes, and whose keys that needs.
 
+use super::bots::Surroundings;
 use super::file::Section;
 use super::values;
 use super::{KeyOrigin, KeySource};
 use crate::judge::{
-    AgentRoot, ChannelRoot, Cloud, EmulatorRoot, EntraIssuer, EntraRoots, KeySourceId, TenantId,
-    TokenKind,
+    AgentRoot, AllowedCallers, CallerPolicy, ChannelRoot, Cloud, EmulatorRoot, EntraIssuer,
+    EntraRoots, KeySourceId, Mode, Policy, TenantId, TokenKind,
 };
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -84,31 +84,71 @@ pub(super) fn kinds(section: &Section<'_>) -> Vec<TokenKind> {
 pub(super) fn check(
     section: &Section<'_>,
     kinds: &[TokenKind],
-    listen: &[SocketAddr],
-    allow_emulator: bool,
-    tenants: &HashSet<TenantId>,
+    policy: &Policy,
+    app_id: Option<&str>,
+    around: &Surroundings<'_>,
 ) {
-    let is_local = listen.iter().all(|address| address.ip().is_loopback());
     if kinds.contains(&TokenKind::Emulator) {
-        if !is_local && !allow_emulator {
-            section.error(
-                "accept",
-                "names \"emulator\" while other machines can connect: whoever gets hold of any Entra token issued to this bot could command it",
-                "remove \"emulator\", listen on 127.0.0.1 only, or start with --danger-accept-emulator-in-public",
-            );
-        } else {
-            section.warn(
-                "accept",
-                "names \"emulator\": Entra tokens issued to the bot itself are taken, with a service URL that no token vouches for",
-                "for development only; remove it where real channels send",
-            );
-        }
+        check_emulator(section, around);
     }
-    if kinds.contains(&TokenKind::Agent) && tenants.is_empty() {
+    if kinds.contains(&TokenKind::Agent) && policy.tenants.allow.is_empty() {
         section.warn(
             "accept",
             "names \"agent\", but bots.tenants.allow is empty: no agent token will be accepted, since keys are fetched for listed tenants only",
             "list in bots.tenants.allow the ids of the tenants whose agents may call",
+        );
+    }
+    if kinds.contains(&TokenKind::Skill) {
+        check_callers(&section.table("callers"), &policy.callers, app_id);
+    }
+}
+
+fn check_emulator(section: &Section<'_>, around: &Surroundings<'_>) {
+    let is_local = around
+        .listen
+        .iter()
+        .all(|address| address.ip().is_loopback());
+    // A proxy on this machine lets others in just as well.
+    if (!is_local || around.is_behind_proxy) && !around.allow_emulator {
+        section.error(
+            "accept",
+            "names \"emulator\" while other machines can connect: whoever gets hold of any Entra token issued to this bot could command it",
+            "remove \"emulator\", listen on 127.0.0.1 only and without trusted_proxies, or start with --danger-accept-emulator-in-public",
+        );
+    } else {
+        section.warn(
+            "accept",
+            "names \"emulator\": Entra tokens issued to the bot itself are taken, with a service URL that no token vouches for",
+            "for development only; remove it where real channels send",
+        );
+    }
+}
+
+/// Entries that can never call as a skill, and a list that nobody holds callers to.
+fn check_callers(section: &Section<'_>, callers: &CallerPolicy, app_id: Option<&str>) {
+    let names = |id: &str| match &callers.allow {
+        AllowedCallers::Any => false,
+        AllowedCallers::Listed(listed) => listed.contains(&id.to_ascii_lowercase()),
+    };
+    if app_id.is_some_and(names) {
+        section.warn(
+            "allow",
+            "names this bot itself, which has no effect: tokens issued to the bot itself are the Emulator's",
+            "list the app ids of the other bots that call it",
+        );
+    }
+    if callers.agent_platforms.iter().any(|id| names(id)) {
+        section.warn(
+            "allow",
+            "names the platform that calls agents, which has no effect: its tokens are of the kind \"agent\"",
+            "remove it; to be called as an agent, add \"agent\" to bots.accept",
+        );
+    }
+    if callers.mode == Mode::Report {
+        section.warn(
+            "allow",
+            "is only reported: while the mode is \"report\", every application of every tenant that Entra knows may call this bot",
+            "set callers.mode = \"enforce\"",
         );
     }
 }
@@ -132,6 +172,7 @@ pub(super) fn read(
             .iter()
             .filter_map(|issuer| EntraIssuer::parse(issuer))
             .collect(),
+        platforms: cloud.agent_platforms.clone(),
         ..EntraRoots::default()
     };
     let first = kinds.iter().find(|kind| !kind.is_channel());
@@ -162,7 +203,6 @@ pub(super) fn read(
         let mut listed: Vec<TenantId> = tenants.iter().copied().collect();
         listed.sort_by_key(TenantId::to_string);
         entra.agent = Some(AgentRoot {
-            platforms: cloud.agent_platforms.clone(),
             keys: listed
                 .into_iter()
                 .map(|tenant| (tenant, sources.id(of_tenant(cloud, tenant))))

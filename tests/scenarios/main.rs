@@ -11,6 +11,7 @@
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
 //! | `http` | Which requests are for a bot, and for which. |
+//! | `kinds` | Tokens of the Emulator, of calling bots and of agents: each kind by its own rules, in its own cloud. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
@@ -41,6 +42,7 @@ mod failures;
 mod forwarding;
 mod framing;
 mod http;
+mod kinds;
 mod lifecycle;
 mod limits;
 mod matrix;

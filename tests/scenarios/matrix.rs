@@ -5,7 +5,7 @@
 //! | item | why not here |
 //! | --- | --- |
 //! | only one refresh per window; metadata down; stale keys; `jwks_uri` elsewhere; endorsement change | key sets that change: `tokens` |
-//! | token `tid` other than the issuer's tenant; agentic with another `azp` | they need a bot that accepts such tokens, which no version does yet; that they are refused as a kind is a row |
+//! | token `tid` other than the issuer's tenant; agentic with another `azp`; an agentic tenant that is not listed | they need bots that accept such tokens: `kinds`. That they are refused as a kind is a row here |
 //! | an `X-Botgate-*` header of the client is removed | `policies`, beside the headers that take its place |
 //! | chunked body over the limit, 429, the bot's 501 and 412, event streams | not about who is calling |
 
@@ -124,7 +124,7 @@ impl Keys {
 }
 
 /// A cloud with the constants of a built-in one and the keys of a stand-in.
-fn cloud(name: &str, like: &str, channel: &Channel) -> String {
+pub(crate) fn cloud(name: &str, like: &str, channel: &Channel) -> String {
     let built_in = BUILT_IN.iter().find(|cloud| cloud.name == like).unwrap();
     let cloud = built_in.to_cloud();
     channel.set_issuer(&cloud.channel_issuer);

@@ -2,7 +2,7 @@
 
 use crate::support::client::Post;
 use crate::support::wire::{LateRequest, Wire};
-use crate::support::{FOREIGN_TENANT, Gateway, TENANT, eventually, new_channel};
+use crate::support::{APP_ID, FOREIGN_TENANT, Gateway, TENANT, eventually, new_channel};
 use botgate::cli::demo::bot::{Answer, EchoBot};
 use botgate::cli::demo::channel::{Document, now};
 use botgate::cli::demo::client::Protocol;
@@ -36,6 +36,7 @@ async fn every_reason_comes_about_as_the_table_says() {
     for (name, other, more) in [
         ("slow", &bot, "[bots.timeouts]\nresponse = \"300ms\""),
         ("away", &away, ""),
+        ("skill", &bot, "accept = [\"skill\"]"),
         ("per_bot", &bot, ONE_AN_HOUR),
         ("per_tenant", &bot, ONE_AN_HOUR),
         ("per_conversation", &bot, ONE_AN_HOUR),
@@ -188,7 +189,9 @@ fn how(reason: Reason) -> How {
         Reason::TokenSignatureInvalid => {
             Stranger(|g| g.teams_message().token(|t| t.with_a_bit_flipped()))
         }
-        Reason::TokenClaimsInvalid => Later("tokens of skills and agents"),
+        Reason::TokenClaimsInvalid => {
+            Stranger(|g| called_as_a_skill(g).token(|t| t.claim("scp", "user_impersonation")))
+        }
         Reason::KeysUnavailable => Told(|_| Box::pin(no_keys_to_be_had())),
 
         // What cannot be read in exactly one way.
@@ -237,7 +240,7 @@ fn how(reason: Reason) -> How {
             g.teams_message()
                 .text(|text| text.replace(TENANT, FOREIGN_TENANT))
         }),
-        Reason::CallerNotAllowed => Later("tokens of skills and agents"),
+        Reason::CallerNotAllowed => Proven(called_as_a_skill),
         Reason::ActivityTypeNotAllowed => Proven(|g| g.post("teams-conversation-update.json")),
         Reason::InvokeNotAllowed => Proven(|g| {
             g.post("teams-invoke.json")
@@ -298,6 +301,13 @@ fn how(reason: Reason) -> How {
 
         Reason::Draining => Told(|_| Box::pin(a_gateway_about_to_end())),
     }
+}
+
+/// A token that another application was issued for this bot.
+fn called_as_a_skill(gateway: &Gateway) -> Post {
+    let channel = gateway.channel().clone();
+    let post = gateway.teams_message().path("/skill");
+    post.token(move |_| channel.entra_token(APP_ID, TENANT, FOREIGN_TENANT))
 }
 
 async fn too_often(gateway: &Gateway, path: &str, reason: Reason) {

@@ -46,15 +46,25 @@ pub(super) fn is_recipient(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rej
         }
         Some(_) => {}
     }
+    // Where the recipient names no tenant, the Agents SDKs act in the conversation's.
+    let tenants = &activity.tenants;
+    let (place, named) = match (&tenants.recipient, &tenants.conversation) {
+        (Some(named), _) => ("recipient.tenantId", named),
+        (None, Some(named)) => (
+            "there is no recipient.tenantId, conversation.tenantId",
+            named,
+        ),
+        (None, None) => return Ok(()),
+    };
     let proven = evidence.claims.tenant.as_deref().and_then(TenantId::parse);
-    match activity.tenants.recipient.as_deref() {
-        Some(named) if TenantId::parse(named) != proven => {
-            let named: String = named.chars().take(64).collect();
-            Err(Rejection::from(Reason::TenantNotAllowed).noting(format!(
-                "recipient.tenantId is {named:?}, the token is of tenant {}",
-                evidence.claims.tenant.as_deref().unwrap_or_default()
-            )))
-        }
-        Some(_) | None => Ok(()),
-    }
+    let reason = match TenantId::parse(named) {
+        None => Reason::TenantMalformed,
+        tenant if tenant == proven => return Ok(()),
+        Some(_) => Reason::TenantNotAllowed,
+    };
+    let named: String = named.chars().take(64).collect();
+    Err(Rejection::from(reason).noting(format!(
+        "{place} is {named:?}, the token is of tenant {}",
+        evidence.claims.tenant.as_deref().unwrap_or_default()
+    )))
 }

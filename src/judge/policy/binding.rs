@@ -17,7 +17,8 @@ pub(super) fn channel_is_endorsed(
 ) -> Result<(), Rejection> {
     let channel = evidence.activity.base_channel();
     let no = |note: String| Err(Rejection::from(Reason::ChannelNotEndorsed).noting(note));
-    if channel == APP_SERVICE_EXTENSION {
+    // In any case and spacing: only the keys of channels are held to exact names, and some bots are lenient readers.
+    if channel.trim().eq_ignore_ascii_case(APP_SERVICE_EXTENSION) {
         return no(format!(
             "{APP_SERVICE_EXTENSION} does not come through the Connector"
         ));

@@ -1,5 +1,7 @@
 //! Every rule: passes, refused, missing, and the nearest miss.
 
+mod entra;
+
 use super::*;
 use crate::judge::{StrictLimits, TenantId};
 use bytes::Bytes;
@@ -10,6 +12,7 @@ const T2: &str = "11111111-2222-4333-8444-555555555555";
 const TEAMS: &str = "https://smba.trafficmanager.net/emea/";
 
 struct Case {
+    kind: TokenKind,
     activity: Value,
     claims: Claims,
     endorsements: Vec<String>,
@@ -26,6 +29,7 @@ fn teams() -> Case {
     let mut claims = Claims::default();
     claims.service_url = Some(TEAMS.to_owned());
     Case {
+        kind: TokenKind::Channel,
         activity,
         claims,
         endorsements: vec![
@@ -77,7 +81,7 @@ impl Case {
         };
         let activity = Activity::parse(Bytes::from(self.activity.to_string()), limits).unwrap();
         let evidence = Evidence {
-            kind: TokenKind::Channel,
+            kind: self.kind,
             claims: &self.claims,
             endorsements: &self.endorsements,
             activity: &activity,

@@ -21,7 +21,8 @@ pub struct Claims {
     pub authorized_party: TextClaim,
     /// `ver`.
     pub version: TextClaim,
-    /// Whether a user stands behind the token: `scp` is there, or `idtyp` is `user`.
+    /// Whether someone else than the application stands behind the token: `scp` is there, or `idtyp` is anything but `app`
+    /// (`user`, `device`).
     pub speaks_for_a_user: bool,
     expires: Moment,
     not_before: Moment,
@@ -110,7 +111,9 @@ pub(super) fn from_members(members: &Members<'_>) -> Claims {
         authorized_party: text_claim("azp"),
         version: text_claim("ver"),
         speaks_for_a_user: members.get("scp").is_some()
-            || matches!(members.get("idtyp"), Some(Value::Text(kind)) if kind == "user"),
+            || members
+                .get("idtyp")
+                .is_some_and(|kind| !matches!(kind, Value::Text(kind) if kind == "app")),
         expires: moment("exp"),
         not_before: moment("nbf"),
         issued_at: moment("iat"),
@@ -130,6 +133,7 @@ impl Claims {
         max_lifetime: u64,
     ) -> Result<(), Rejection> {
         let absurd = |what: &str| Err(Rejection::from(Reason::TokenLifetimeInvalid).noting(what));
+        let hours = max_lifetime / 3600;
         let (Moment::At(expires), Moment::At(not_before)) = (self.expires, self.not_before) else {
             return absurd("exp or nbf is missing or not a number");
         };
@@ -138,7 +142,7 @@ impl Claims {
             return absurd("exp is not after nbf");
         }
         if expires - not_before > max_lifetime {
-            return absurd("exp is more than 24 h after nbf");
+            return absurd(&format!("exp is more than {hours} h after nbf"));
         }
         if now >= expires + skew {
             return Err(Rejection::from(Reason::TokenExpired)
@@ -166,9 +170,10 @@ impl Claims {
         let (claim, missing) = match &self.version {
             TextClaim::Missing => return Err("ver is missing"),
             TextClaim::NotText => return Err("ver is not a string"),
-            TextClaim::Text(version) => match version.trim() {
-                "" | "1.0" => (&self.app_id, "appid is missing"),
+            TextClaim::Text(version) => match version.as_str() {
+                "1.0" => (&self.app_id, "appid is missing"),
                 "2.0" => (&self.authorized_party, "azp is missing"),
+                blank if blank.trim().is_empty() => (&self.app_id, "appid is missing"),
                 _ => return Err("ver is neither 1.0 nor 2.0"),
             },
         };

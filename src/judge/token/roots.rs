@@ -8,7 +8,10 @@ use crate::judge::{Reason, Rejection, TenantId};
 use std::collections::{HashMap, HashSet};
 
 /// Real Connector tokens live one hour; a day is absurd (AUTHENTICATION 0.1 rule 6).
-const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
+const MAX_CHANNEL_LIFETIME: u64 = 24 * 60 * 60;
+/// Managed identities call with tokens of 24 hours that begin five minutes early, and continuous access evaluation allows 28 hours
+/// (Microsoft Learn, "Configurable token lifetimes", "Continuous access evaluation").
+const MAX_ENTRA_LIFETIME: u64 = 30 * 60 * 60;
 
 /// The kinds of token a bot can accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,6 +77,9 @@ pub struct ChannelRoot {
 pub struct EntraRoots {
     /// Its issuers.
     pub issuers: Vec<EntraIssuer>,
+    /// App ids of the platform that calls agents, lower case. Known whether agents are accepted or not: what the platform
+    /// sends is an agent's token and no other bot's.
+    pub platforms: Vec<String>,
     /// Tokens issued to the bot itself.
     pub emulator: Option<EmulatorRoot>,
     /// Tokens issued to other bots: the keys.
@@ -94,8 +100,6 @@ pub struct EmulatorRoot {
 /// Tokens issued to the platform that calls agents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AgentRoot {
-    /// App ids of the platform, lower case.
-    pub platforms: Vec<String>,
     /// The keys of each tenant that may call. No other tenant's keys are ever fetched.
     pub keys: HashMap<TenantId, KeySourceId>,
 }
@@ -173,24 +177,31 @@ impl Expect {
         })
     }
 
-    /// Who calls decides: the bot itself (the Emulator), the platform (an agent is called), or another bot.
+    /// Who calls decides: the platform (an agent is called), the bot itself (the Emulator), or another bot. The first two are
+    /// never another bot, accepted or not: a list of callers, or `"*"` in it, leads round nothing that their kinds ask for.
     fn entra_kind(&self, claimed: &Claims) -> TokenKind {
         let roots = &self.entra;
-        let is_self = claimed
-            .caller_app_id()
-            .is_some_and(|caller| caller.eq_ignore_ascii_case(&self.app_id));
-        if is_self {
-            return TokenKind::Emulator;
-        }
-        if let Some(agent) = &roots.agent
-            && (roots.skill.is_none() || agent.is_platform(claimed))
-        {
+        // Where appid and azp differ, either counts: the kind is not to be chosen by which of them a check reads.
+        let callers = [claimed.caller_by_presence(), claimed.caller_app_id()];
+        let is_called_by = |app_id: &str| {
+            let mut callers = callers.iter().flatten();
+            callers.any(|caller| caller.eq_ignore_ascii_case(app_id))
+        };
+        if roots.platforms.iter().any(|id| is_called_by(id)) {
             return TokenKind::Agent;
         }
-        if roots.skill.is_some() || roots.emulator.is_none() {
-            return TokenKind::Skill;
+        if is_called_by(&self.app_id) {
+            return TokenKind::Emulator;
         }
-        TokenKind::Emulator
+        if roots.skill.is_some() {
+            TokenKind::Skill
+        } else if roots.agent.is_some() {
+            TokenKind::Agent
+        } else if roots.emulator.is_some() {
+            TokenKind::Emulator
+        } else {
+            TokenKind::Skill
+        }
     }
 
     /// `exp`, `nbf` and `iat`.
@@ -198,7 +209,13 @@ impl Expect {
     /// # Errors
     /// [`Reason::TokenLifetimeInvalid`], [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`].
     pub fn check_time(&self, claimed: &Claims, now: UnixSeconds) -> Result<(), Rejection> {
-        claimed.check_time(now, self.clock_skew, MAX_LIFETIME_SECONDS)
+        let is_channels = claimed.issuer.as_deref() == Some(self.channel.issuer.as_str());
+        let max_lifetime = if is_channels {
+            MAX_CHANNEL_LIFETIME
+        } else {
+            MAX_ENTRA_LIFETIME
+        };
+        claimed.check_time(now, self.clock_skew, max_lifetime)
     }
 
     /// `aud` is this bot; agents are also called by `api://` names (AUTHENTICATION 1.10).
@@ -291,17 +308,18 @@ impl Expect {
             return Ok(());
         };
         let named = issuer.replace("{tenantid}", &tenant.to_string());
-        if self.entra.tenant_of(&named) == Some(tenant) {
-            return Ok(());
-        }
-        Err(Rejection::from(Reason::TokenClaimsInvalid).noting(format!(
-            "the key speaks for {:?} only, the token is of tenant {tenant}",
-            shortened(issuer)
-        )))
+        let issuer = shortened(issuer);
+        let why = match self.entra.tenant_of(&named) {
+            Some(other) if other == tenant => return Ok(()),
+            Some(_) => format!("the token is of tenant {tenant}"),
+            None => "which is no Entra issuer of this cloud".to_owned(),
+        };
+        Err(Rejection::from(Reason::TokenClaimsInvalid)
+            .noting(format!("the key speaks for {issuer:?} only, {why}")))
     }
 }
 
-const USER_TOKEN: &str = "the token speaks for a user (scp, or idtyp \"user\"); applications call with tokens of their own";
+const USER_TOKEN: &str = "the token speaks for a user (scp, or an idtyp other than \"app\"); applications call with tokens of their own";
 
 impl EntraRoots {
     /// The tenant whose issuer this is.
@@ -313,16 +331,6 @@ impl EntraRoots {
 
     fn accepts_any(&self) -> bool {
         self.emulator.is_some() || self.skill.is_some() || self.agent.is_some()
-    }
-}
-
-impl AgentRoot {
-    fn is_platform(&self, claimed: &Claims) -> bool {
-        claimed.caller_by_presence().is_some_and(|caller| {
-            self.platforms
-                .iter()
-                .any(|platform| platform.eq_ignore_ascii_case(caller))
-        })
     }
 }
 
@@ -340,3 +348,6 @@ fn not_accepted(kind: TokenKind) -> Rejection {
         kind.word()
     ))
 }
+
+#[cfg(test)]
+mod tests;
