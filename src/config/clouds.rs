@@ -3,7 +3,7 @@
 use super::file::Section;
 use super::roots::LOCAL;
 use super::text::{Text, read_file};
-use crate::judge::{AGENT_PLATFORM, BUILT_IN, Cloud, EntraIssuer, HostList, TenantId};
+use crate::judge::{AGENT_PLATFORM, BUILT_IN, Cloud, EntraIssuer, HostList, KeySet, TenantId};
 use url::{Host, Url};
 
 /// Every cloud a bot can name: the built-in ones, then those of the file.
@@ -150,11 +150,19 @@ fn metadata(section: &Section<'_>, text: &Text<'_>) -> String {
     // Both "file:keys.json" and the URL "file:///etc/keys.json".
     let name = name.strip_prefix("//").unwrap_or(name);
     let path = section.reading.dir.join(name);
-    if let Err(error) = read_file(&path, MAX_KEY_SET_BYTES) {
-        text.error(
+    match read_file(&path, MAX_KEY_SET_BYTES) {
+        Err(error) => text.error(
             format!("is {}, which cannot be read: {error}", text.shown()),
             "put a key set (JWKS) there; relative names start from the directory of this configuration file",
-        );
+        ),
+        Ok(document) => {
+            if let Err(problem) = KeySet::parse(&document) {
+                text.error(
+                    format!("is {}, where keys cannot be read from: {problem}", text.shown()),
+                    "put a key set (JWKS) there, such as what the metadata's jwks_uri leads to",
+                );
+            }
+        }
     }
     format!("{LOCAL}{}", path.display())
 }

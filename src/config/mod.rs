@@ -5,6 +5,7 @@
 mod backend;
 mod bots;
 mod clouds;
+mod fetching;
 mod file;
 mod identity;
 mod keys;
@@ -227,10 +228,19 @@ pub struct Keys {
     pub fetch_timeout: Duration,
     /// Extra trusted certificate authorities for metadata hosts.
     pub ca_file: Option<PathBuf>,
-    /// `http://` or `https://` proxy for fetching keys; `None` leaves it to the environment's `HTTPS_PROXY`.
-    pub proxy: Option<Secret<Url>>,
+    /// The proxy for fetching keys over https, of `keys.proxy` or of the environment.
+    pub proxy: Option<Proxy>,
     /// Tolerance for `exp`, `nbf` and `iat`, seconds.
     pub clock_skew: Duration,
+}
+
+/// The way out to https hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// `http://` or `https://`, perhaps with user name and password.
+    pub url: Secret<Url>,
+    /// Hosts that are reached without it, as `NO_PROXY` lists them.
+    pub not_for: String,
 }
 
 /// One `[[bots]]` entry.

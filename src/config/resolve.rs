@@ -2,17 +2,12 @@
 
 use super::bots::{self, Surroundings};
 use super::file::{Environment, Reading, Section};
-use super::server::{self, MOMENT, hours, seconds};
+use super::server;
 use super::text::read_file;
-use super::{
-    Identifiers, Keys, Log, LogFormat, Problem, Settings, Severity, backend, clouds, keys,
-};
-use crate::secret::Secret;
+use super::{Identifiers, Log, LogFormat, Problem, Settings, Severity, clouds, fetching, keys};
 use std::path::Path;
-use std::time::Duration;
 use toml::de::DeTable;
 use tracing::level_filters::LevelFilter;
-use url::Url;
 
 /// What the command line adds to the file.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,7 +122,7 @@ fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
     let server = root.table("server");
     let listen = server::listen(&server);
     let admin = server::admin(&root.table("admin"), &listen);
-    let keys = keys_of(&root.table("keys"));
+    let keys = fetching::read(&root.table("keys"));
     let surroundings = Surroundings {
         clouds: &clouds::read(root),
         listen: &listen,
@@ -141,6 +136,7 @@ fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
         allow_emulator: flags.danger_accept_emulator_in_public,
     };
     let bots = bots::read(root, &surroundings);
+    fetching::check_environment(&root.table("keys"), &bots.key_sources);
     let server = server::read(&server, listen.clone(), &bots.as_guests(), flags);
     refuse_later(root);
     Settings {
@@ -192,57 +188,6 @@ fn log(section: &Section<'_>) -> Log {
         level: section.one_of("level", LevelFilter::INFO, &levels),
         identifiers,
     }
-}
-
-fn keys_of(section: &Section<'_>) -> Keys {
-    let proxy = proxy(section);
-    backend::pem(section, "ca_file", "CERTIFICATE-----");
-    let cache_dir = if section.has("cache_dir") {
-        section.path("cache_dir")
-    } else {
-        Some(section.reading.dir.join("var/keys"))
-    };
-    let refresh = section.duration("refresh", hours(6), MOMENT..=hours(24));
-    let max_stale = section.duration("max_stale", hours(72), MOMENT..=hours(24 * 365));
-    if max_stale < refresh {
-        let what = "is shorter than keys.refresh: keys would expire before they are fetched again";
-        section.warn(
-            "max_stale",
-            what,
-            "make it longer than refresh, such as \"72h\"",
-        );
-    }
-    Keys {
-        refresh,
-        unknown_key_refresh: section.duration(
-            "unknown_key_refresh",
-            seconds(60),
-            MOMENT..=hours(24),
-        ),
-        max_stale,
-        cache_dir,
-        fetch_timeout: section.duration("fetch_timeout", seconds(10), MOMENT..=hours(1)),
-        ca_file: section.path("ca_file"),
-        proxy,
-        clock_skew: section.duration("clock_skew", seconds(300), Duration::ZERO..=seconds(600)),
-    }
-}
-
-/// `keys.proxy`. May hold a password, so it is never shown.
-fn proxy(section: &Section<'_>) -> Option<Secret<Url>> {
-    let text = section
-        .text("proxy")
-        .filter(|text| !text.value.is_empty())?;
-    let url = Url::parse(&text.value)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if url.is_none() {
-        text.error(
-            "is not the address of a proxy",
-            "write keys.proxy = \"http://proxy.example:3128\"; a user name and password can stand in it, best as \"${NAME}\"",
-        );
-    }
-    url.map(Secret::new)
 }
 
 /// What the file as a whole can ask for only in a later version.

@@ -1,5 +1,6 @@
 //! Fetches OpenID metadata, then keys.
 
+use super::file;
 use crate::config::KeyOrigin;
 use crate::judge::KeySet;
 use crate::net::client::{FetchProblem, Fetcher};
@@ -68,9 +69,12 @@ pub(super) async fn documents(fetcher: &Fetcher, origin: &KeyOrigin) -> Result<D
             }
         }
         KeyOrigin::File(path) => {
-            let document = tokio::fs::read(path).await;
-            let document = document.map_err(|e| format!("{}: {e}", path.display()))?;
-            parse(&path.display().to_string(), document.into())
+            let read = file::read(path, MAX_KEYS_BYTES);
+            let document = fetcher
+                .in_time(read)
+                .await
+                .unwrap_or_else(|why| Err(format!("{}: {why}", path.display())))?;
+            parse(&path.display().to_string(), document)
         }
     }
 }

@@ -1,9 +1,11 @@
 //! Hands out the key that signed a token, and keeps each issuer's keys fresh (AUTHENTICATION 2.4).
 //!
 //! One background task per key source does all fetching, so that refreshes are single flight by construction. Requests only read the
-//! current set, or wait a little for that task. This room must not judge tokens; it is asked only about screened ones.
+//! current set, or wait a little for that task (`attempts`). This room must not judge tokens; it is asked only about screened ones.
 
+mod attempts;
 mod fetch;
+mod file;
 mod schedule;
 mod source;
 mod store;
@@ -30,16 +32,9 @@ impl Keyring {
     /// A keyring that has read the disk cache and fetched nothing yet.
     ///
     /// # Errors
-    /// When `keys.ca_file` cannot be used.
+    /// When `keys.ca_file` or `keys.proxy` cannot be used.
     pub fn new(settings: &Settings, observer: &Arc<Observer>) -> Result<Self, ClientProblem> {
-        let extra_ca = match &settings.keys.ca_file {
-            None => None,
-            Some(path) => Some(
-                std::fs::read(path)
-                    .map_err(|e| ClientProblem(format!("keys.ca_file {}: {e}", path.display())))?,
-            ),
-        };
-        let fetcher = Fetcher::new(extra_ca.as_deref(), settings.keys.fetch_timeout)?;
+        let fetcher = Fetcher::for_keys(&settings.keys)?;
         let verified = Arc::new(Verified::default());
         let source = |source: &Arc<KeySource>| {
             Arc::new(Source::new(

@@ -1,24 +1,23 @@
 //! The keys of one issuer: the current set, the task that renews it, and what to say of a key it does not have.
 
-use super::schedule::Schedule;
+use super::attempts::{Attempt, Attempts};
+use super::schedule::{Schedule, Standing};
 use super::verified::Verified;
-use super::{fetch, store};
-use crate::config::{KeySource, Keys};
+use super::{fetch, file, store};
+use crate::config::{KeyOrigin, KeySource, Keys};
 use crate::judge::{Key, KeySet, Reason, Rejection, UnixSeconds};
 use crate::net::client::Fetcher;
 use crate::net::clock;
 use crate::observe::Observer;
 use arc_swap::ArcSwap;
-use governor::{DefaultDirectRateLimiter, RateLimiter};
+use bytes::Bytes;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a request waits for a refresh it depends on.
+/// How long a request waits for keys, in all.
 const REQUEST_WAITS: Duration = Duration::from_secs(3);
 /// What `Retry-After` says when keys are missing: within the channel's patience, and longer than a fetch usually takes.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -30,21 +29,11 @@ pub(super) struct Source {
     source: Arc<KeySource>,
     schedule: Schedule,
     fetcher: Fetcher,
-    store: Option<store::Store>,
+    store: Option<Arc<store::Store>>,
     observer: Arc<Observer>,
     verified: Arc<Verified>,
     state: ArcSwap<State>,
-    early: Early,
-    /// Counts finished fetches; a change wakes the requests that wait for one.
-    attempts: watch::Sender<u64>,
-}
-
-/// Refreshes that requests ask for.
-#[derive(Debug)]
-struct Early {
-    wanted: Notify,
-    pending: AtomicBool,
-    budget: DefaultDirectRateLimiter,
+    attempts: Attempts,
 }
 
 /// What is known after one fetch; replaced as a whole.
@@ -60,6 +49,18 @@ struct State {
 struct DatedSet {
     keys: Arc<KeySet>,
     fetched_at: UnixSeconds,
+    /// What was last said in the log of its age.
+    told: Standing,
+}
+
+impl DatedSet {
+    fn new(keys: KeySet, fetched_at: UnixSeconds) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            fetched_at,
+            told: Standing::Fresh,
+        }
+    }
 }
 
 impl Source {
@@ -73,33 +74,23 @@ impl Source {
         let store = keys
             .cache_dir
             .as_deref()
-            .map(|dir| store::Store::new(dir, source));
+            .and_then(|dir| store::Store::new(dir, source));
         let schedule = Schedule::new(keys);
         let cached = store
             .as_ref()
             .and_then(|store| store.load(schedule.max_stale, clock::now()));
-        let set = cached.map(|(keys, fetched_at)| DatedSet {
-            keys: Arc::new(keys),
-            fetched_at,
-        });
-        let quota = schedule.early_refresh_quota();
         Self {
             source: Arc::clone(source),
             schedule,
             fetcher,
-            store,
+            store: store.map(Arc::new),
             observer: Arc::clone(observer),
             verified: Arc::clone(verified),
             state: ArcSwap::from_pointee(State {
-                set,
+                set: cached.map(|(keys, fetched_at)| DatedSet::new(keys, fetched_at)),
                 ..State::default()
             }),
-            early: Early {
-                wanted: Notify::new(),
-                pending: AtomicBool::new(false),
-                budget: RateLimiter::direct(quota),
-            },
-            attempts: watch::channel(0).0,
+            attempts: Attempts::new(schedule.early_refresh_quota()),
         }
     }
 
@@ -126,28 +117,30 @@ impl Source {
     }
 
     pub(super) async fn key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
-        match self.usable(clock::now()) {
-            Some(keys) => match keys.get(kid) {
-                Some(key) => Ok(key),
-                None => self.unknown_key(kid).await,
-            },
-            None => self.first_keys(kid).await,
+        if let Some(key) = self.current(kid) {
+            return Ok(key);
         }
+        let deadline = after(REQUEST_WAITS);
+        if self.usable(clock::now()).is_none() {
+            self.wait_for_keys(deadline).await?;
+        }
+        self.unknown_key(kid, deadline).await
+    }
+
+    fn current(&self, kid: &str) -> Option<Arc<Key>> {
+        self.usable(clock::now())?.get(kid)
     }
 
     /// No usable set: none was fetched yet, or the last good one has grown too old (a suspended machine, a clock that was set).
-    /// A request waits for the attempt that is under way, or asks for one.
-    async fn first_keys(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
-        let mut attempts = self.attempts.subscribe();
-        let state = self.state.load_full();
+    async fn wait_for_keys(&self, deadline: Instant) -> Result<(), Rejection> {
         // After a failure the background task tries again by its own schedule; waiting for that would only hold the channel.
-        let is_first = state.set.is_none() && !state.last_attempt_failed;
-        let is_outdated = state.set.is_some() && !state.last_attempt_failed;
-        if is_first || (is_outdated && self.ask_for_refresh()) {
-            let _ = tokio::time::timeout(REQUEST_WAITS, attempts.changed()).await;
+        if !self.state.load().last_attempt_failed
+            && let Some(attempt) = self.attempts.coming().or_else(|| self.attempts.ask())
+        {
+            let _in_time = self.attempts.ends(attempt, deadline).await;
         }
         match self.usable(clock::now()) {
-            Some(keys) => keys.get(kid).ok_or_else(|| unknown(kid)),
+            Some(_) => Ok(()),
             None => Err(unavailable(format!(
                 "no usable keys of {}",
                 self.source.issuer
@@ -156,39 +149,46 @@ impl Source {
     }
 
     /// A key id never seen: the issuer may have rolled over, or a stranger made it up.
-    async fn unknown_key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
-        let mut attempts = self.attempts.subscribe();
-        let is_asked_for = !self.is_remembered_unknown(kid) && self.ask_for_refresh();
-        if is_asked_for
-            && tokio::time::timeout(REQUEST_WAITS, attempts.changed())
-                .await
-                .is_err()
-        {
-            return Err(unavailable(format!(
-                "kid {kid:?} is unknown and the refresh takes long"
-            )));
+    async fn unknown_key(&self, kid: &str, deadline: Instant) -> Result<Arc<Key>, Rejection> {
+        const KNOWN_TO_BE_UNKNOWN: &str = "as an early refresh found out";
+        if let Some(attempt) = self.attempts.coming() {
+            // It may bring the key. Where it does not, it may have begun before the key was published: that settles nothing.
+            self.wait_for(attempt, kid, deadline).await?;
+            if self.state.load().last_attempt_failed {
+                return Err(self.verdict_on_unknown(kid, ""));
+            }
         }
-        // Looked up again in any case: another request's refresh may have ended while this one was about to ask.
-        if let Some(key) = self.usable(clock::now()).and_then(|keys| keys.get(kid)) {
+        if let Some(key) = self.current(kid) {
             return Ok(key);
         }
-        if is_asked_for {
-            self.remember_unknown(kid);
+        if self.is_remembered_unknown(kid) {
+            return Err(self.verdict_on_unknown(kid, KNOWN_TO_BE_UNKNOWN));
         }
-        Err(self.verdict_on_unknown(kid))
+        let Some(attempt) = self.attempts.ask() else {
+            let why = "early refreshes are used up for now (keys.unknown_key_refresh); the next is made as soon as it may be";
+            return self
+                .current(kid)
+                .ok_or_else(|| self.verdict_on_unknown(kid, why));
+        };
+        self.wait_for(attempt, kid, deadline).await?;
+        self.current(kid).ok_or_else(|| {
+            self.remember_unknown(kid);
+            self.verdict_on_unknown(kid, KNOWN_TO_BE_UNKNOWN)
+        })
     }
 
-    /// Whether a refresh is under way now, started or joined. The budget keeps made-up key ids from hammering the issuer.
-    fn ask_for_refresh(&self) -> bool {
-        if self.early.pending.swap(true, Ordering::AcqRel) {
-            return true;
+    async fn wait_for(
+        &self,
+        attempt: Attempt,
+        kid: &str,
+        deadline: Instant,
+    ) -> Result<(), Rejection> {
+        if self.attempts.ends(attempt, deadline).await {
+            return Ok(());
         }
-        if self.early.budget.check().is_err() {
-            self.early.pending.store(false, Ordering::Release);
-            return false;
-        }
-        self.early.wanted.notify_one();
-        true
+        Err(unavailable(format!(
+            "kid {kid:?} is unknown and the refresh takes long"
+        )))
     }
 
     /// Remembered for as long as another early refresh would have to wait: issuers that publish a key some time after they
@@ -208,118 +208,190 @@ impl Source {
         }
     }
 
-    fn verdict_on_unknown(&self, kid: &str) -> Rejection {
+    /// Fresh keys without it: the token is bad. Keys that may be out of date: that cannot be told.
+    fn verdict_on_unknown(&self, kid: &str, why: &str) -> Rejection {
         if self.state.load().last_attempt_failed {
             return unavailable(format!(
                 "kid {kid:?} is unknown and the last refresh failed"
             ));
         }
-        unknown(kid)
+        Rejection::from(Reason::TokenKeyUnknown)
+            .noting(format!("kid {kid:?} is not among the issuer's keys, {why}"))
     }
 
+    /// Fetches now, by the schedule, and when requests ask for it, until `stop`.
     pub(super) async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        let _stopped = stop.run_until_cancelled(self.fetch_on()).await;
+    }
+
+    async fn fetch_on(&self) {
         let mut failures = 0_u32;
-        // Keys from the disk cache may be hours old: the first fetch is due at once either way.
-        let mut wait = Duration::ZERO;
         loop {
-            tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                () = self.early.wanted.notified() => {}
-                () = tokio::time::sleep(wait) => {}
-            }
-            let outcome = tokio::select! {
-                biased;
-                () = stop.cancelled() => return,
-                outcome = fetch::documents(&self.fetcher, &self.source.origin) => outcome,
+            let seen = match &self.source.origin {
+                KeyOrigin::File(path) => file::version(path).await,
+                KeyOrigin::Connector { .. }
+                | KeyOrigin::Entra { .. }
+                | KeyOrigin::EntraTenant { .. } => None,
             };
+            // Keys from the disk cache may be hours old: the first fetch is due at once either way.
+            self.attempts.begin();
+            let outcome = fetch::documents(&self.fetcher, &self.source.origin).await;
             failures = if outcome.is_ok() {
                 0
             } else {
                 failures.saturating_add(1)
             };
-            self.publish(outcome);
-            wait = self.schedule.next(failures, jitter());
+            let saved = self.publish(outcome);
+            self.attempts.end();
+            if let Some((document, fetched_at)) = saved {
+                self.save(document, fetched_at).await;
+            }
+            let changed = async {
+                match &self.source.origin {
+                    KeyOrigin::File(path) => file::changed(path, seen).await,
+                    KeyOrigin::Connector { .. }
+                    | KeyOrigin::Entra { .. }
+                    | KeyOrigin::EntraTenant { .. } => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.attempts.asked_for() => {}
+                () = tokio::time::sleep(self.schedule.next(failures, jitter())) => {}
+                () = changed => {}
+            }
         }
     }
 
-    fn publish(&self, outcome: Result<fetch::Documents, String>) {
-        let issuer = &self.source.issuer;
-        let before = self.state.load().set.clone();
+    /// Makes the outcome what requests see. Says what is to be kept on disk.
+    fn publish(&self, outcome: Result<fetch::Documents, String>) -> Option<(Bytes, UnixSeconds)> {
         let succeeded = outcome.is_ok();
-        match outcome {
-            Ok(documents) => {
-                let fetched_at = clock::now();
-                for why in documents.keys.skipped() {
-                    tracing::warn!(
-                        event = "key_skipped",
-                        issuer,
-                        why,
-                        "a key of the key set cannot be used"
-                    );
-                }
-                tracing::info!(
-                    event = "keys_refreshed",
-                    issuer,
-                    keys = documents.keys.len(),
-                    "keys refreshed"
-                );
-                if let Some(store) = &self.store
-                    && let Err(error) = store.save(&documents, fetched_at)
-                {
-                    tracing::warn!(event = "key_cache_failed", issuer, %error, "the keys could not be kept on disk");
-                }
-                if let Some(before) = &before {
-                    self.verified.forget_removed(&before.keys, &documents.keys);
-                }
-                let set = Some(DatedSet {
-                    keys: Arc::new(documents.keys),
-                    fetched_at,
-                });
-                self.state.store(Arc::new(State {
-                    set,
-                    ..State::default()
-                }));
-            }
+        let kept = match outcome {
+            Ok(documents) => Some(self.publish_keys(documents)),
             Err(why) => {
-                let usable = self.usable(clock::now()).is_some();
-                let age_seconds = before
-                    .as_ref()
-                    .map(|set| clock::now().0.saturating_sub(set.fetched_at.0));
-                if usable {
-                    tracing::warn!(
-                        event = "keys_refresh_failed",
-                        issuer,
-                        error = why,
-                        age_seconds,
-                        "key refresh failed; the last good keys go on serving"
-                    );
-                } else {
-                    tracing::error!(
-                        event = "keys_refresh_failed",
-                        issuer,
-                        error = why,
-                        age_seconds,
-                        "key refresh failed and there are no usable keys; requests are answered 503"
-                    );
-                }
-                self.state.store(Arc::new(State {
-                    set: before,
-                    last_attempt_failed: true,
-                    ..State::default()
-                }));
+                self.publish_failure(&why);
+                None
             }
+        };
+        self.observer
+            .metrics()
+            .key_fetch(&self.source.issuer, succeeded);
+        kept
+    }
+
+    fn publish_keys(&self, documents: fetch::Documents) -> (Bytes, UnixSeconds) {
+        let issuer = &self.source.issuer;
+        let fetched_at = clock::now();
+        for why in documents.keys.skipped() {
+            tracing::warn!(
+                event = "key_skipped",
+                issuer,
+                why,
+                "a key of the key set cannot be used"
+            );
         }
-        self.observer.metrics().key_fetch(issuer, succeeded);
-        self.early.pending.store(false, Ordering::Release);
-        self.attempts
-            .send_modify(|attempts| *attempts = attempts.wrapping_add(1));
+        tracing::info!(
+            event = "keys_refreshed",
+            issuer,
+            keys = documents.keys.len(),
+            "keys refreshed"
+        );
+        let set = DatedSet::new(documents.keys, fetched_at);
+        let now = Arc::clone(&set.keys);
+        let before = self.state.swap(Arc::new(State {
+            set: Some(set),
+            ..State::default()
+        }));
+        if let Some(before) = &before.set {
+            self.verified.forget_removed(&before.keys, &now);
+        }
+        (documents.key_document, fetched_at)
+    }
+
+    fn publish_failure(&self, why: &str) {
+        let now = clock::now();
+        let issuer = &self.source.issuer;
+        let mut set = self.state.load().set.clone();
+        let standing = set
+            .as_ref()
+            .map(|set| self.schedule.standing(set.fetched_at, now));
+        let age_seconds = self.age_seconds(now);
+        if matches!(standing, Some(Standing::Fresh | Standing::Stale)) {
+            tracing::warn!(
+                event = "keys_refresh_failed",
+                issuer,
+                error = why,
+                age_seconds,
+                "key refresh failed; the last good keys go on serving"
+            );
+        } else {
+            tracing::error!(
+                event = "keys_refresh_failed",
+                issuer,
+                error = why,
+                age_seconds,
+                "key refresh failed and there are no usable keys; requests are answered 503"
+            );
+        }
+        if let (Some(set), Some(standing)) = (&mut set, standing)
+            && set.told != standing
+        {
+            set.told = standing;
+            self.tell_of_age(standing, age_seconds);
+        }
+        self.state.store(Arc::new(State {
+            set,
+            last_attempt_failed: true,
+            ..State::default()
+        }));
+    }
+
+    /// Once for each time they come to stand so.
+    fn tell_of_age(&self, standing: Standing, age_seconds: Option<u64>) {
+        let issuer = &self.source.issuer;
+        let max_stale_seconds = self.schedule.max_stale.as_secs();
+        match standing {
+            Standing::Fresh => {}
+            Standing::Stale => tracing::warn!(
+                event = "keys_stale",
+                issuer,
+                age_seconds,
+                max_stale_seconds,
+                "no key refresh has succeeded for a day; the keys stop serving when they are as old as keys.max_stale"
+            ),
+            Standing::Expired => tracing::error!(
+                event = "keys_expired",
+                issuer,
+                age_seconds,
+                max_stale_seconds,
+                "the keys are older than keys.max_stale and serve no longer; requests are answered 503 until a refresh succeeds"
+            ),
+        }
+    }
+
+    /// After publishing, and elsewhere: a slow disk keeps no request waiting.
+    async fn save(&self, document: Bytes, fetched_at: UnixSeconds) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let saving = tokio::task::spawn_blocking(move || store.save(&document, fetched_at));
+        let problem = match self.fetcher.in_time(saving).await {
+            Ok(Ok(Ok(()))) => return,
+            Ok(Ok(Err(error))) => error.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(too_slow) => too_slow,
+        };
+        tracing::warn!(
+            event = "key_cache_failed",
+            issuer = self.source.issuer,
+            error = problem,
+            "the keys could not be kept on disk"
+        );
     }
 }
 
-fn unknown(kid: &str) -> Rejection {
-    Rejection::from(Reason::TokenKeyUnknown)
-        .noting(format!("kid {kid:?} is not among the issuer's keys"))
+fn after(time: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(time).unwrap_or(now)
 }
 
 fn unavailable(note: String) -> Rejection {

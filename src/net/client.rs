@@ -1,12 +1,9 @@
-//! HTTP clients of the gateway: one for documents it fetches for itself, and the connector that backends use.
+//! HTTP clients of the gateway: one for documents it fetches for itself ([`Fetcher`]), and the connector that backends use.
 
-use bytes::Bytes;
-use http::{Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+pub use super::fetcher::{FetchProblem, Fetcher};
+
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -46,11 +43,7 @@ pub fn connector(
     trust: &TlsTrust<'_>,
     connect_timeout: Duration,
 ) -> Result<HttpsConnector<HttpConnector>, ClientProblem> {
-    let mut tcp = HttpConnector::new();
-    tcp.enforce_http(false);
-    tcp.set_connect_timeout(Some(connect_timeout));
-    tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    let tcp = tcp(connect_timeout);
     let builder = HttpsConnectorBuilder::new()
         .with_tls_config(tls_config(trust)?)
         .https_or_http();
@@ -65,7 +58,17 @@ pub fn connector(
     Ok(builder.enable_http1().enable_http2().wrap_connector(tcp))
 }
 
-fn tls_config(trust: &TlsTrust<'_>) -> Result<ClientConfig, ClientProblem> {
+/// Connects to any scheme's host; TLS is for whoever wraps it.
+pub(super) fn tcp(connect_timeout: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(connect_timeout));
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    tcp
+}
+
+pub(super) fn tls_config(trust: &TlsTrust<'_>) -> Result<ClientConfig, ClientProblem> {
     let mut roots = RootCertStore::empty();
     if trust.only_ca.is_none() {
         // Honours SSL_CERT_FILE and SSL_CERT_DIR. Some broken files in a store do not make the rest useless.
@@ -107,92 +110,6 @@ fn tls_config(trust: &TlsTrust<'_>) -> Result<ClientConfig, ClientProblem> {
         }
     }
 }
-
-/// Fetches documents for the gateway itself: no redirects, a deadline for the whole, a size cap.
-#[derive(Clone, Debug)]
-pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
-    within: Duration,
-}
-
-impl Fetcher {
-    /// Connects within 3 s and finishes within `within` (AUTHENTICATION 2.4 rule 6).
-    ///
-    /// # Errors
-    /// When the extra authorities cannot be read.
-    pub fn new(extra_ca: Option<&[u8]>, within: Duration) -> Result<Self, ClientProblem> {
-        let trust = TlsTrust {
-            extra_ca,
-            ..TlsTrust::default()
-        };
-        let connector = connector(&trust, Duration::from_secs(3))?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(0)
-            .build(connector);
-        Ok(Self { client, within })
-    }
-
-    /// One document.
-    ///
-    /// # Errors
-    /// No connection, a status other than 200 (redirects are not followed), too large, too slow.
-    pub async fn get(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, FetchProblem> {
-        match tokio::time::timeout(self.within, self.get_now(url, max_bytes)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(FetchProblem::Other(format!(
-                "no complete answer within {:?}",
-                self.within
-            ))),
-        }
-    }
-
-    async fn get_now(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, FetchProblem> {
-        let request = Request::get(url.clone())
-            .header("accept", "application/json")
-            .header("user-agent", concat!("botgate/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())
-            .map_err(|e| FetchProblem::Other(e.to_string()))?;
-        let response = self.client.request(request).await;
-        let response = response.map_err(|e| FetchProblem::Other(chain(&e)))?;
-        if response.status() != StatusCode::OK {
-            return Err(FetchProblem::Status(response.status()));
-        }
-        #[expect(clippy::disallowed_methods, reason = "the body is limited")]
-        let body = Limited::new(response.into_body(), max_bytes)
-            .collect()
-            .await;
-        body.map(http_body_util::Collected::to_bytes)
-            .map_err(|e| FetchProblem::Other(format!("the answer could not be read: {e}")))
-    }
-}
-
-/// Why a document could not be fetched.
-#[derive(Debug)]
-pub enum FetchProblem {
-    /// An answer with another status than 200.
-    Status(StatusCode),
-    /// No answer, or none that can be used: a sentence for the log.
-    Other(String),
-}
-
-impl FetchProblem {
-    /// Whether there is no such document.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status(StatusCode::NOT_FOUND))
-    }
-}
-
-impl std::fmt::Display for FetchProblem {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Status(status) => write!(f, "status {}", status.as_u16()),
-            Self::Other(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for FetchProblem {}
 
 /// An error with all its causes.
 pub fn chain(error: &dyn std::error::Error) -> String {

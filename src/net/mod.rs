@@ -3,6 +3,7 @@
 pub mod body;
 pub mod client;
 pub mod clock;
+mod fetcher;
 pub mod gate;
 mod head_scan;
 pub mod headers;

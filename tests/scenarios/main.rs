@@ -15,6 +15,7 @@
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
+//! | `outage` | Keys cannot be had, in every way there is. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
@@ -46,6 +47,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod outage;
 mod policies;
 mod reasons;
 mod smoke;

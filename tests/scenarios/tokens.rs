@@ -4,7 +4,7 @@ use crate::support::client::Post;
 use crate::support::reply::Reply;
 use crate::support::table::Expected::{Forwarded, Stranger};
 use crate::support::table::{play, row};
-use crate::support::{Gateway, PATIENCE, TENANT};
+use crate::support::{Gateway, PATIENCE, TENANT, eventually};
 use botgate::cli::demo::channel::{Channel, Document, ENDORSED, Fetches};
 use botgate::cli::demo::signing::SigningKey;
 use botgate::judge::Reason;
@@ -376,6 +376,7 @@ async fn a_restart_while_the_channel_is_away_serves_from_the_keys_on_disk() {
 async fn keys_on_disk_that_were_tampered_with_are_not_used() {
     let gateway = Gateway::with("keys.cache_dir = 'kept'").start().await;
     let kept = gateway.folder().join("kept/stand-in.json");
+    eventually("the keys are kept", async || kept.exists()).await;
     let text = std::fs::read_to_string(&kept).unwrap();
     assert!(text.contains("msteams"), "{text}");
     std::fs::write(&kept, text.replace("msteams", "telegram")).unwrap();

@@ -2,7 +2,7 @@
 
 pub use super::connector::{Delivery, Document, Fetches};
 
-use super::connector::{ENTRA_METADATA_PATH, METADATA_PATH, Shared, State, answer};
+use super::connector::{ENTRA_METADATA_PATH, KEYS_PATH, METADATA_PATH, Shared, State, answer};
 use super::loopback::{Loopback, hold};
 use super::signing::SigningKey;
 use super::token::TokenSpec;
@@ -79,6 +79,11 @@ impl Channel {
     /// Where the OpenID metadata is.
     pub fn metadata_url(&self) -> String {
         format!("{}{METADATA_PATH}", self.origin())
+    }
+
+    /// Where the key set is.
+    pub fn keys_url(&self) -> String {
+        format!("{}{KEYS_PATH}", self.origin())
     }
 
     /// A service URL that leads back here: a bot that answers there is heard by [`deliveries`](Self::deliveries).
@@ -235,6 +240,17 @@ impl Channel {
         hold(&self.shared.state).key_set = document;
     }
 
+    /// The key set as it is published, for a local file.
+    pub fn keys_document(&self) -> String {
+        let (_, document) = hold(&self.shared.state).keys_document();
+        document.to_string()
+    }
+
+    /// The key set of Entra as it is published, for a local file.
+    pub fn entra_keys_document(&self) -> String {
+        hold(&self.shared.state).entra_keys_document().to_string()
+    }
+
     /// How often the documents were asked for so far.
     pub fn fetches(&self) -> Fetches {
         *self.shared.fetches.borrow()
@@ -287,7 +303,6 @@ pub fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::demo::connector::KEYS_PATH;
     use crate::cli::demo::loopback::ask;
     use bytes::Bytes;
     use http::{Method, StatusCode};
@@ -300,22 +315,18 @@ mod tests {
         )
     }
 
-    fn keys_url(channel: &Channel) -> String {
-        format!("{}{KEYS_PATH}", channel.origin())
-    }
-
     #[tokio::test]
     async fn the_metadata_leads_to_the_keys_on_the_same_host() {
         let channel = Channel::start().await.unwrap();
         let (status, metadata) = get(&channel.metadata_url()).await;
         assert_eq!(status, 200);
         assert_eq!(metadata["issuer"], ISSUER);
-        assert_eq!(metadata["jwks_uri"], keys_url(&channel));
+        assert_eq!(metadata["jwks_uri"], channel.keys_url());
         assert_eq!(
             metadata["id_token_signing_alg_values_supported"],
             json!(["RS256"])
         );
-        let (_, keys) = get(&keys_url(&channel)).await;
+        let (_, keys) = get(&channel.keys_url()).await;
         assert_eq!(keys["keys"][0]["endorsements"], json!(ENDORSED));
         assert_eq!(
             channel.fetches(),
@@ -334,7 +345,7 @@ mod tests {
         channel.publish(&second.named("third"), Some(&["slack"]));
         channel.withdraw(channel.first_key().kid());
         channel.publish_raw(json!({ "kty": "RSA", "use": "enc" }));
-        let (_, set) = get(&keys_url(&channel)).await;
+        let (_, set) = get(&channel.keys_url()).await;
         assert_eq!(set["keys"].as_array().unwrap().len(), 3);
         assert_eq!(set["keys"][0]["kid"], "second");
         assert_eq!(set["keys"][0].get("endorsements"), None);
@@ -346,34 +357,44 @@ mod tests {
     async fn documents_can_fail_in_every_way() {
         let channel = Channel::start().await.unwrap();
         channel.serve_keys(Document::status(StatusCode::BAD_GATEWAY));
-        assert_eq!(get(&keys_url(&channel)).await.0, 502);
+        assert_eq!(get(&channel.keys_url()).await.0, 502);
         channel.serve_keys(Document::json("{"));
         assert_eq!(
-            get(&keys_url(&channel)).await,
+            get(&channel.keys_url()).await,
             (StatusCode::OK, Value::Null)
         );
         channel.serve_keys(Document::Redirect("http://127.0.0.1:1/".to_owned()));
-        assert_eq!(get(&keys_url(&channel)).await.0, 302);
+        assert_eq!(get(&channel.keys_url()).await.0, 302);
+        let faithful = channel.keys_document().len();
+        channel.serve_keys(Document::Padded(9 << 20));
+        let (status, padded) = get(&channel.keys_url()).await;
+        assert_eq!((status, padded["keys"].is_array()), (StatusCode::OK, true));
+        channel.serve_keys(Document::Half);
+        let half = ask(Method::GET, &channel.keys_url(), Bytes::new()).await;
+        assert_eq!(half.unwrap().body().len(), faithful / 2);
+        channel.serve_keys(Document::BrokenOff);
+        let broken = ask(Method::GET, &channel.keys_url(), Bytes::new()).await;
+        assert!(broken.is_err());
         channel.serve_keys(Document::Hang);
         let hanging = tokio::spawn({
-            let url = keys_url(&channel);
+            let url = channel.keys_url();
             async move { ask(Method::GET, &url, Bytes::new()).await }
         });
         assert!(
             channel
-                .wait_for_key_fetches(4, Duration::from_secs(10))
+                .wait_for_key_fetches(7, Duration::from_secs(10))
                 .await
         );
         channel.close().await;
         assert!(hanging.await.unwrap().is_err(), "closing ends what hangs");
         assert!(
-            ask(Method::GET, &keys_url(&channel), Bytes::new())
+            ask(Method::GET, &channel.keys_url(), Bytes::new())
                 .await
                 .is_err()
         );
         channel.serve_keys(Document::Faithful);
         channel.reopen().await.unwrap();
-        assert_eq!(get(&keys_url(&channel)).await.0, 200);
+        assert_eq!(get(&channel.keys_url()).await.0, 200);
     }
 
     #[tokio::test]

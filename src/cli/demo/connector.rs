@@ -4,10 +4,17 @@ use super::loopback::{Body, Outcome, hold, read, whole};
 use super::signing::SigningKey;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::{Sleep, sleep};
 
 pub(super) const METADATA_PATH: &str = "/v1/.well-known/openidconfiguration";
 pub(super) const KEYS_PATH: &str = "/v1/.well-known/keys";
@@ -28,6 +35,14 @@ pub enum Document {
     Hang,
     /// As it should be, and as it was when it was asked for, but only once there is a permit; each answer takes one.
     Held(Arc<Semaphore>),
+    /// Its first half, as if that were all.
+    Half,
+    /// Its first half, then the connection ends before what was announced has come.
+    BrokenOff,
+    /// As it should be, but byte by byte, so that it takes minutes.
+    Drip,
+    /// As it should be, with this many spaces before it.
+    Padded(usize),
 }
 
 impl Document {
@@ -169,7 +184,7 @@ fn tenant_of(path: &str) -> Option<&str> {
 }
 
 impl State {
-    fn entra_keys_document(&self) -> Value {
+    pub(super) fn entra_keys_document(&self) -> Value {
         let entry = |(key, issuer): &(SigningKey, Option<String>)| {
             let mut entry = key.jwk();
             if let Some(issuer) = issuer {
@@ -192,7 +207,7 @@ impl State {
         (self.metadata.clone(), body)
     }
 
-    fn keys_document(&self) -> (Document, Value) {
+    pub(super) fn keys_document(&self) -> (Document, Value) {
         let published = self.keys.iter().map(|(key, endorsements)| {
             let mut entry = key.jwk();
             if let Some(endorsements) = endorsements {
@@ -206,12 +221,16 @@ impl State {
 }
 
 async fn serve(document: Document, faithful: Value) -> Outcome {
+    const JSON: &str = "application/json; charset=utf-8";
+    let faithful = faithful.to_string();
+    let half = || {
+        let (half, _) = faithful
+            .split_at_checked(faithful.len() / 2)
+            .unwrap_or_default();
+        half.to_owned()
+    };
     Outcome::Answer(match document {
-        Document::Faithful => respond(
-            StatusCode::OK,
-            "application/json; charset=utf-8",
-            faithful.to_string(),
-        ),
+        Document::Faithful => respond(StatusCode::OK, JSON, faithful),
         Document::Other(status, content_type, body) => respond(status, content_type, body),
         Document::Redirect(url) => {
             let mut response = respond(StatusCode::FOUND, "text/plain", Bytes::new());
@@ -226,13 +245,63 @@ async fn serve(document: Document, faithful: Value) -> Outcome {
             if let Ok(permit) = permits.acquire().await {
                 permit.forget();
             }
-            respond(
-                StatusCode::OK,
-                "application/json; charset=utf-8",
-                faithful.to_string(),
-            )
+            respond(StatusCode::OK, JSON, faithful)
         }
+        Document::Half => respond(StatusCode::OK, JSON, half()),
+        Document::BrokenOff => {
+            let announced = faithful.len();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: {JSON}\r\nContent-Length: {announced}\r\n\r\n"
+            );
+            return Outcome::Raw((head + &half()).into());
+        }
+        Document::Drip => {
+            let mut response = respond(StatusCode::OK, JSON, Bytes::new());
+            *response.body_mut() = Drip::of(faithful.into()).boxed_unsync();
+            response
+        }
+        Document::Padded(spaces) => respond(StatusCode::OK, JSON, " ".repeat(spaces) + &faithful),
     })
+}
+
+/// A body that comes byte by byte.
+struct Drip {
+    rest: Bytes,
+    pause: Pin<Box<Sleep>>,
+}
+
+impl Drip {
+    /// Less than any deadline for one read, and minutes for a whole document.
+    const PAUSE: Duration = Duration::from_millis(200);
+
+    fn of(bytes: Bytes) -> Self {
+        Self {
+            rest: bytes,
+            pause: Box::pin(sleep(Self::PAUSE)),
+        }
+    }
+}
+
+impl http_body::Body for Drip {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let this = self.get_mut();
+        if this.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        ready!(this.pause.as_mut().poll(context));
+        this.pause = Box::pin(sleep(Self::PAUSE));
+        Poll::Ready(Some(Ok(Frame::data(this.rest.split_to(1)))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(u64::try_from(self.rest.len()).unwrap_or(u64::MAX))
+    }
 }
 
 async fn take_delivery(shared: &Shared, request: Request<Incoming>) -> Outcome {
