@@ -50,6 +50,11 @@ impl Running {
         parsed.filter(|line| line["event"] == event).collect()
     }
 
+    /// Whether it has ended, as far as this machine knows by now.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
     /// Fails if it has ended.
     pub(crate) fn assert_runs(&self) {
         if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {

@@ -1,9 +1,7 @@
 //! A stand-in for those services of Microsoft that a bot and a gateway talk to, behind one TLS socket on port 443.
 
-use crate::certificates::Authority;
-use crate::world::{APP_ID, APP_PASSWORD, TENANT};
-use botgate::cli::demo::channel::{ENDORSED, ISSUER};
-use botgate::cli::demo::signing::SigningKey;
+use super::certificates::Authority;
+use botgate::cli::demo::channel::ISSUER;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +15,11 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+/// The bot's registration, as its environment and the gateway's configuration have it.
+pub(crate) const APP_ID: &str = "0b7c1d9e-54a2-4c7c-8a44-3f0d2f6f7a10";
+pub(crate) const APP_PASSWORD: &str = "a-made-up-client-secret~";
+pub(crate) const TENANT: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
+
 /// Names that are Microsoft's. All of them lead to the stand-in, so that a call to one it does not play is noticed.
 pub(crate) const HOSTS: &[&str] = &[
     "login.botframework.com",
@@ -29,7 +32,23 @@ pub(crate) const HOSTS: &[&str] = &[
     "directline.botframework.com",
     "webchat.botframework.com",
     "graph.microsoft.com",
+    "login.botframework.azure.us",
+    THIEF,
 ];
+
+/// A host that is not Microsoft's. The stand-in answers for it too, to see what a bot would send to a stranger.
+pub(crate) const THIEF: &str = "thief.example";
+
+/// The key sets that are published, each a list of JWKs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeySets {
+    /// The Connector's.
+    pub(crate) channel: Vec<Value>,
+    /// The Connector's of the US Government's cloud.
+    pub(crate) gov: Vec<Value>,
+    /// Entra's.
+    pub(crate) entra: Vec<Value>,
+}
 
 /// What the bot sent to the Connector.
 #[derive(Clone, Debug)]
@@ -48,7 +67,7 @@ pub(crate) struct Reply {
 
 /// The stand-in. It runs until the runtime ends.
 pub(crate) struct Microsoft {
-    channel_key: SigningKey,
+    key_sets: KeySets,
     given_tokens: Mutex<Vec<String>>,
     replies: Mutex<Vec<Reply>>,
     asked: Mutex<Vec<String>>,
@@ -57,7 +76,7 @@ pub(crate) struct Microsoft {
 
 impl Microsoft {
     /// Listens on 127.0.0.1:443 with a certificate for all of [`HOSTS`].
-    pub(crate) async fn start(authority: &Authority, channel_key: &SigningKey) -> Arc<Self> {
+    pub(crate) async fn start(authority: &Authority, key_sets: KeySets) -> Arc<Self> {
         let (certificate, key) = authority.issue(HOSTS);
         let tls = rustls::ServerConfig::builder()
             .with_no_client_auth()
@@ -65,7 +84,7 @@ impl Microsoft {
         let acceptor = TlsAcceptor::from(Arc::new(tls.unwrap()));
         let listener = TcpListener::bind(("127.0.0.1", 443)).await.unwrap();
         let microsoft = Arc::new(Self {
-            channel_key: channel_key.clone(),
+            key_sets,
             given_tokens: Mutex::default(),
             replies: Mutex::default(),
             asked: Mutex::default(),
@@ -89,6 +108,11 @@ impl Microsoft {
             }
         });
         microsoft
+    }
+
+    /// Everything the Connector received, and the stranger.
+    pub(crate) fn replies(&self) -> Vec<Reply> {
+        self.replies.lock().unwrap().clone()
     }
 
     /// Everything the Connector received in `conversation`.
@@ -139,6 +163,9 @@ impl Microsoft {
             (&Method::GET, "login.botframework.com", ["v1", ".well-known", document]) => {
                 self.channel_document(document)
             }
+            (&Method::GET, "login.botframework.azure.us", ["v1", ".well-known", "keys"]) => {
+                Some((StatusCode::OK, json!({ "keys": self.key_sets.gov })))
+            }
             (&Method::GET, "login.microsoftonline.com", ["common", "discovery", "instance"]) => {
                 Some(instance_discovery())
             }
@@ -147,12 +174,18 @@ impl Microsoft {
                 "login.microsoftonline.com",
                 [tenant, "v2.0", ".well-known", "openid-configuration"],
             ) => Some(entra_metadata(tenant)),
+            (&Method::GET, "login.microsoftonline.com", [_, "discovery", "v2.0", "keys"]) => {
+                Some((StatusCode::OK, json!({ "keys": self.key_sets.entra })))
+            }
             (&Method::POST, "login.microsoftonline.com", [tenant, "oauth2", "v2.0", "token"]) => {
                 self.give_token(tenant, &body)
             }
             (
                 &Method::POST,
-                "smba.trafficmanager.net" | "directline.botframework.com",
+                "smba.trafficmanager.net"
+                | "directline.botframework.com"
+                | "webchat.botframework.com"
+                | THIEF,
                 [
                     service @ ..,
                     "v3",
@@ -169,6 +202,9 @@ impl Microsoft {
                         .map(|part| format!("{part}/"))
                         .collect::<String>()
                 );
+                if host == THIEF {
+                    self.note_unexpected(line.clone());
+                }
                 self.record_reply([&service_url, conversation, reply_to], authorization, &body)
             }
             _ => None,
@@ -196,11 +232,7 @@ impl Microsoft {
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             }),
-            "keys" => {
-                let mut key = self.channel_key.jwk();
-                key.insert("endorsements".into(), json!(ENDORSED));
-                json!({ "keys": [key] })
-            }
+            "keys" => json!({ "keys": self.key_sets.channel }),
             _ => return None,
         };
         Some((StatusCode::OK, json))
