@@ -55,6 +55,13 @@ impl Running {
         self.child.lock().unwrap().try_wait().unwrap().is_some()
     }
 
+    /// Ends it, if it has not ended.
+    pub(crate) async fn end(&self) {
+        // It may end by itself meanwhile, which is as good.
+        let _ = self.child.lock().unwrap().start_kill();
+        until("a killed process to end", || self.has_ended().then_some(())).await;
+    }
+
     /// Fails if it has ended.
     pub(crate) fn assert_runs(&self) {
         if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {

@@ -5,12 +5,14 @@
 const { AgentApplication, MemoryStorage } = require('@microsoft/agents-hosting');
 const { startServer } = require('@microsoft/agents-hosting-express');
 
-const agent = new AgentApplication({ storage: new MemoryStorage() });
+class EchoAgent extends AgentApplication {
+    async run(context) {
+        console.log(JSON.stringify({ event: 'turn', id: context.activity.id }));
+        await super.run(context);
+    }
+}
 
-agent.onTurn('beforeTurn', async (context) => {
-    console.log(JSON.stringify({ event: 'turn', id: context.activity.id }));
-    return true;
-});
+const agent = new EchoAgent({ storage: new MemoryStorage() });
 
 agent.onActivity('message', async (context) => {
     await context.sendActivity(`Echo: ${ context.activity.text }`);

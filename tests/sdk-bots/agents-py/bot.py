@@ -28,15 +28,16 @@ CONNECTION_MANAGER = MsalConnectionManager(**CONFIG)
 ADAPTER = CloudAdapter(connection_manager=CONNECTION_MANAGER)
 AUTHORIZATION = Authorization(STORAGE, CONNECTION_MANAGER, **CONFIG)
 
-AGENT = AgentApplication[TurnState](
+
+class EchoAgent(AgentApplication[TurnState]):
+    async def on_turn(self, context: TurnContext):
+        print(json.dumps({"event": "turn", "id": context.activity.id}), flush=True)
+        await super().on_turn(context)
+
+
+AGENT = EchoAgent(
     storage=STORAGE, adapter=ADAPTER, authorization=AUTHORIZATION, **CONFIG
 )
-
-
-@AGENT.before_turn
-async def on_turn(context: TurnContext, _state: TurnState) -> bool:
-    print(json.dumps({"event": "turn", "id": context.activity.id}), flush=True)
-    return True
 
 
 @AGENT.activity("message")
