@@ -51,7 +51,9 @@ impl Bot {
 
     /// Whether it still answers: a bot that a request ended does not, once it has looked at its next event.
     pub(crate) async fn lives(&self) -> bool {
-        let request = Request::get("/is-it-there").body(Full::<Bytes>::default());
+        let request = Request::get("/is-it-there")
+            .header("host", "localhost")
+            .body(Full::<Bytes>::default());
         let Ok(socket) = TcpStream::connect(self.address()).await else {
             return false;
         };

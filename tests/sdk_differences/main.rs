@@ -6,7 +6,8 @@
 //! ([`exceptions`] lists the rest), or if `docs/sdk-differences.md` does not say what was seen.
 //!
 //! Bots, gateway and stand-in for Microsoft run in the namespaces of `tests/stage`, so that every SDK is unmodified, with
-//! production defaults and Microsoft's own addresses. `BOTGATE_WRITE=1` writes the document instead of comparing it.
+//! production defaults and Microsoft's own addresses. `BOTGATE_WRITE=1` writes the document instead of comparing it. For a closer
+//! look, `BOTGATE_ONLY=text` takes only the cases with this text in their name, and fails; `BOTGATE_VERBOSE=1` prints all that was said.
 
 #![allow(
     clippy::disallowed_methods,

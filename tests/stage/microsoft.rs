@@ -20,6 +20,11 @@ pub(crate) const APP_ID: &str = "0b7c1d9e-54a2-4c7c-8a44-3f0d2f6f7a10";
 pub(crate) const APP_PASSWORD: &str = "a-made-up-client-secret~";
 pub(crate) const TENANT: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
 
+/// Other apps that the bot's tenant knows, so that it gives tokens for them.
+pub(crate) const KNOWN_APP: &str = "b2a1c0d9-8e7f-4a6b-9c5d-4e3f2a1b0c9d";
+/// The platform that calls agents (AUTHENTICATION.md 1.1.5), known to every tenant.
+pub(crate) const AGENT_PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
+
 /// Names that are Microsoft's. All of them lead to the stand-in, so that a call to one it does not play is noticed.
 pub(crate) const HOSTS: &[&str] = &[
     "login.botframework.com",
@@ -33,6 +38,15 @@ pub(crate) const HOSTS: &[&str] = &[
     "webchat.botframework.com",
     "graph.microsoft.com",
     "login.botframework.azure.us",
+    THIEF,
+];
+
+/// Those of them that take in what bots send.
+const CONNECTORS: &[&str] = &[
+    "smba.trafficmanager.net",
+    "directline.botframework.com",
+    "webchat.botframework.com",
+    "api.botframework.com",
     THIEF,
 ];
 
@@ -57,7 +71,7 @@ pub(crate) struct Reply {
     pub(crate) service_url: String,
     /// From the path, decoded.
     pub(crate) conversation: String,
-    /// The id of the activity it replies to, from the path.
+    /// The id of the activity it replies to, from the path if it is there.
     pub(crate) reply_to: String,
     /// Whether it carried a token that this stand-in had given to the bot.
     pub(crate) with_given_token: bool,
@@ -180,32 +194,11 @@ impl Microsoft {
             (&Method::POST, "login.microsoftonline.com", [tenant, "oauth2", "v2.0", "token"]) => {
                 self.give_token(tenant, &body)
             }
-            (
-                &Method::POST,
-                "smba.trafficmanager.net"
-                | "directline.botframework.com"
-                | "webchat.botframework.com"
-                | THIEF,
-                [
-                    service @ ..,
-                    "v3",
-                    "conversations",
-                    conversation,
-                    "activities",
-                    reply_to,
-                ],
-            ) => {
-                let service_url = format!(
-                    "https://{host}/{}",
-                    service
-                        .iter()
-                        .map(|part| format!("{part}/"))
-                        .collect::<String>()
-                );
+            (&Method::POST, host, path) if CONNECTORS.contains(&host) => {
                 if host == THIEF {
                     self.note_unexpected(line.clone());
                 }
-                self.record_reply([&service_url, conversation, reply_to], authorization, &body)
+                self.record_reply(host, path, authorization, &body)
             }
             _ => None,
         };
@@ -238,20 +231,34 @@ impl Microsoft {
         Some((StatusCode::OK, json))
     }
 
-    /// Entra's token endpoint, for the bot's own credentials only.
+    /// Entra's token endpoint, for the bot's own credentials only. It gives tokens for the Connector, and for apps that the tenant knows.
     fn give_token(&self, tenant: &str, form: &[u8]) -> Option<Answer> {
         let form: HashMap<_, _> = url::form_urlencoded::parse(form).into_owned().collect();
         let expected = [
             ("grant_type", "client_credentials"),
             ("client_id", APP_ID),
             ("client_secret", APP_PASSWORD),
-            ("scope", "https://api.botframework.com/.default"),
         ];
         let is_ours = expected
             .iter()
             .all(|(name, value)| form.get(*name).is_some_and(|sent| sent == value));
         if tenant != TENANT || !is_ours {
             return None;
+        }
+        let known = [
+            "https://api.botframework.com",
+            APP_ID,
+            KNOWN_APP,
+            AGENT_PLATFORM,
+        ];
+        let resource = form.get("scope")?.strip_suffix("/.default")?;
+        if !known.contains(&resource) {
+            let unknown = json!({
+                "error": "invalid_resource",
+                "error_description": format!("AADSTS500011: The resource principal named {resource} was not found in the tenant."),
+                "error_codes": [500_011],
+            });
+            return Some((StatusCode::BAD_REQUEST, unknown));
         }
         let token = format!("given-to-the-bot-{}", uuid::Uuid::new_v4());
         self.given_tokens.lock().unwrap().push(token.clone());
@@ -264,11 +271,26 @@ impl Microsoft {
     /// The Connector: a reply is recorded whatever its token, but refused without a good one.
     fn record_reply(
         &self,
-        path: [&str; 3],
+        host: &str,
+        path: &[&str],
         authorization: Option<&str>,
         body: &[u8],
     ) -> Option<Answer> {
-        let activity = serde_json::from_slice(body).ok()?;
+        let activity: Value = serde_json::from_slice(body).ok()?;
+        let at = path
+            .windows(2)
+            .position(|two| two == ["v3", "conversations"])?;
+        let (service, method) = path.split_at(at);
+        let (conversation, reply_to) = match method {
+            [_, _, conversation, "activities", reply_to] => (*conversation, *reply_to),
+            [_, _, conversation, "activities"] => (
+                *conversation,
+                activity["replyToId"].as_str().unwrap_or_default(),
+            ),
+            _ => return None,
+        };
+        let service: String = service.iter().map(|part| format!("{part}/")).collect();
+        let service_url = format!("https://{host}/{service}");
         let token = authorization
             .and_then(|value| value.strip_prefix("Bearer "))
             .unwrap_or_default();
@@ -278,7 +300,7 @@ impl Microsoft {
             .unwrap()
             .iter()
             .any(|given| given == token);
-        let [service_url, conversation, reply_to] = path.map(str::to_owned);
+        let [conversation, reply_to] = [conversation, reply_to].map(str::to_owned);
         self.replies.lock().unwrap().push(Reply {
             service_url,
             conversation,

@@ -4,16 +4,15 @@ use super::Right::Refuse;
 use super::{Case, Class, case};
 use crate::keys::Keys;
 use crate::post::Post;
-use crate::stage::microsoft::{APP_ID, TENANT};
+use crate::stage::microsoft::{AGENT_PLATFORM, APP_ID, KNOWN_APP, TENANT};
 use botgate::judge::Reason;
 use serde_json::json;
 
 /// The tenant of Microsoft in which multi-tenant bots get their tokens (AUTHENTICATION.md 1.1.4).
 const BOT_FRAMEWORK: &str = "d6d49420-f39b-4df7-a1dc-d59a935871db";
 const FOREIGN: &str = "8c1f2e3d-4b5a-4968-8776-5a4b3c2d1e0f";
-const ANOTHER_APP: &str = "b2a1c0d9-8e7f-4a6b-9c5d-4e3f2a1b0c9d";
-/// The platform that calls agents (AUTHENTICATION.md 1.1.5).
-const AGENT_PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
+/// An app that the bot's tenant does not know.
+const FOREIGN_APP: &str = "c3b2a1d0-7f6e-4b5a-8d4c-3e2f1a0b9c8d";
 
 pub(super) fn cases(keys: &Keys) -> Vec<Case> {
     let refused = Refuse(Reason::TokenKindNotAccepted);
@@ -31,7 +30,7 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
     let agentic = |post: Post| {
         post.with("/recipient/role", "agenticUser")
             .with("/recipient/tenantId", TENANT)
-            .with("/recipient/agenticAppId", ANOTHER_APP)
+            .with("/recipient/agenticAppId", KNOWN_APP)
     };
     let thief = "https://thief.example/";
     let cases = [
@@ -63,7 +62,7 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
         ),
         (
             "a user's access token for the bot, of the bot's tenant",
-            v2(TENANT, ANOTHER_APP)
+            v2(TENANT, KNOWN_APP)
                 .claim("scp", "access_as_user")
                 .claim("idtyp", "user"),
             &[],
@@ -80,28 +79,44 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
             &[],
         ),
         (
+            "a user's id token for the bot, of any tenant",
+            of_entra(
+                keys,
+                &format!("https://login.microsoftonline.com/{FOREIGN}/v2.0"),
+                FOREIGN,
+            )
+            .claim("ver", "2.0")
+            .claim("name", "Ada Example"),
+            &[20],
+        ),
+        (
             "an app's token for the bot, of any tenant, v1",
-            v1(FOREIGN, ANOTHER_APP),
+            v1(FOREIGN, KNOWN_APP),
             &[20],
         ),
         (
             "an app's token for the bot, of any tenant, v2",
-            v2(FOREIGN, ANOTHER_APP),
+            v2(FOREIGN, KNOWN_APP),
+            &[20],
+        ),
+        (
+            "a token of any tenant, of an app that the bot's tenant does not know",
+            v2(FOREIGN, FOREIGN_APP),
             &[20],
         ),
         (
             "an app's token of any tenant, with a service URL of the caller's choice",
-            v2(FOREIGN, ANOTHER_APP).with("/serviceUrl", thief),
+            v2(FOREIGN, KNOWN_APP).with("/serviceUrl", thief),
             &[20],
         ),
         (
             "a skill's token, where no callers are allowed",
-            v2(TENANT, ANOTHER_APP),
+            v2(TENANT, KNOWN_APP),
             &[22],
         ),
         (
             "a skill's token of Microsoft's tenant",
-            v1(BOT_FRAMEWORK, ANOTHER_APP),
+            v1(BOT_FRAMEWORK, KNOWN_APP),
             &[22],
         ),
         (
@@ -148,7 +163,7 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
         ),
         (
             "an Entra token of another client",
-            v1(BOT_FRAMEWORK, ANOTHER_APP).claim("aud", ANOTHER_APP),
+            v1(BOT_FRAMEWORK, KNOWN_APP).claim("aud", KNOWN_APP),
             &[],
         ),
         (

@@ -9,6 +9,7 @@ mod service_url;
 mod tenant;
 mod token;
 
+use crate::exceptions;
 use crate::keys::Keys;
 use crate::post::Post;
 use botgate::judge::Reason;
@@ -108,6 +109,12 @@ pub(crate) fn all(keys: &Keys) -> Vec<Case> {
             names.insert(&case.name),
             "two cases have the name {:?}",
             case.name
+        );
+    }
+    for name in exceptions::ALL.iter().flat_map(|exception| exception.cases) {
+        assert!(
+            cases.iter().any(|case| case.name == *name),
+            "an exception is about {name:?}, which no case is"
         );
     }
     for row in 1..=ROWS {

@@ -202,7 +202,12 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
             "relatesTo a stranger's host",
             teams().with(
                 "/relatesTo",
-                json!({"serviceUrl": "https://thief.example/"}),
+                json!({
+                    "serviceUrl": "https://thief.example/",
+                    "channelId": "msteams",
+                    "conversation": {"id": "a:1QwErTyUiOpAsDfGh-made-up"},
+                    "bot": {"id": "28:made-up"},
+                }),
             ),
             not_allowed,
         ),
