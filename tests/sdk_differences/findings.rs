@@ -34,18 +34,18 @@ pub(crate) struct Findings<'a> {
     /// By SDK, then by case.
     by_sdk: Vec<Vec<Finding>>,
     /// Ids of the activities whose answer, with the bot's own token, went to a stranger's host.
-    tokens_given_away: HashSet<String>,
+    tokens_sent_away: HashSet<String>,
 }
 
 impl<'a> Findings<'a> {
     pub(crate) fn new(cases: &'a [Case], by_sdk: Vec<Vec<Finding>>, replies: &[Reply]) -> Self {
-        let stolen = replies
+        let sent_away = replies
             .iter()
             .filter(|reply| reply.with_given_token && reply.service_url.contains(THIEF));
         Self {
             cases,
             by_sdk,
-            tokens_given_away: stolen.map(|reply| reply.reply_to.clone()).collect(),
+            tokens_sent_away: sent_away.map(|reply| reply.reply_to.clone()).collect(),
         }
     }
 
@@ -62,8 +62,8 @@ impl<'a> Findings<'a> {
     }
 
     /// Whether the bot, asked itself, sent its token to a stranger's host.
-    pub(crate) fn gave_its_token_away(&self, finding: &Finding) -> bool {
-        self.tokens_given_away.contains(&finding.direct_id)
+    pub(crate) fn sent_its_token_away(&self, finding: &Finding) -> bool {
+        self.tokens_sent_away.contains(&finding.direct_id)
     }
 
     pub(crate) fn print_summary(&self) {
@@ -108,7 +108,7 @@ impl<'a> Findings<'a> {
                 let about = format!("{}: {}", sdk.name, case.name);
                 let said = wrong_verdict(case, finding)
                     .into_iter()
-                    .chain(got_through(finding))
+                    .chain(got_through(finding).map(str::to_owned))
                     .chain(lost_on_the_way(finding));
                 failures.extend(said.map(|what| format!("{about}: {what}")));
                 let difference = finding.direct.difference(case.right);
@@ -152,10 +152,15 @@ fn wrong_verdict(case: &Case, finding: &Finding) -> Option<String> {
     })
 }
 
-fn got_through(finding: &Finding) -> Option<String> {
-    let got_through = finding.reached_the_bot || finding.through.ran;
-    (got_through && finding.gateway != Passed::Forwarded)
-        .then(|| "it reached the bot although it is refused".to_owned())
+fn got_through(finding: &Finding) -> Option<&'static str> {
+    let reached = finding.reached_the_bot || finding.through.ran;
+    match (&finding.gateway, reached) {
+        (Passed::Forwarded, true) | (Passed::Refused { .. } | Passed::Unknown(_), false) => None,
+        (Passed::Forwarded, false) => Some("it did not reach the bot although it is forwarded"),
+        (Passed::Refused { .. } | Passed::Unknown(_), true) => {
+            Some("it reached the bot although it is refused")
+        }
+    }
 }
 
 /// The gateway changes nothing: what it forwards ends as it does without it.

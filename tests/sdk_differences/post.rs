@@ -99,7 +99,7 @@ impl Post {
         }
     }
 
-    pub(crate) const fn to_one_tenant(mut self) -> Self {
+    pub(crate) const fn for_one_tenant(mut self) -> Self {
         self.door = Door::OneTenant;
         self
     }

@@ -14,6 +14,8 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
     cases
 }
 
+type Rewrite = fn(String) -> String;
+
 fn form(keys: &Keys) -> Vec<Case> {
     let teams = || Post::teams(keys);
     let class = Class::BodyForm;
@@ -78,7 +80,7 @@ fn form(keys: &Keys) -> Vec<Case> {
             malformed,
         ),
     ];
-    let texts: [(&str, fn(String) -> String); 14] = [
+    let texts: [(&str, Rewrite); 14] = [
         ("a byte-order mark", |t| format!("\u{feff}{t}")),
         ("a NUL behind the body", |t| t + "\0"),
         ("a letter behind the body", |t| t + "x"),

@@ -112,7 +112,7 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
                 .with("/channelId", "msteams")
                 .with("/channelData/tenant/id", TENANT)
                 .with("/conversation/tenantId", TENANT)
-                .to_one_tenant(),
+                .for_one_tenant(),
             not_endorsed,
         )
         .rows(&[2]),

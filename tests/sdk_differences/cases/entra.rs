@@ -27,11 +27,6 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
             .claim("ver", "2.0")
             .claim("azp", app)
     };
-    let agentic = |post: Post| {
-        post.with("/recipient/role", "agenticUser")
-            .with("/recipient/tenantId", TENANT)
-            .with("/recipient/agenticAppId", KNOWN_APP)
-    };
     let thief = "https://thief.example/";
     let cases = [
         (
@@ -129,19 +124,15 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
             v2(BOT_FRAMEWORK, APP_ID).without_claim("tid"),
             &[28],
         ),
-        (
-            "an agent platform's token",
-            agentic(v2(TENANT, AGENT_PLATFORM)),
-            &[],
-        ),
+        ("an agent platform's token", v2(TENANT, AGENT_PLATFORM), &[]),
         (
             "an agent platform's token of any tenant",
-            agentic(v2(FOREIGN, AGENT_PLATFORM)),
+            v2(FOREIGN, AGENT_PLATFORM),
             &[],
         ),
         (
             "an agent platform's token for api://{app id}",
-            agentic(v2(TENANT, AGENT_PLATFORM)).claim("aud", format!("api://{APP_ID}")),
+            v2(TENANT, AGENT_PLATFORM).claim("aud", format!("api://{APP_ID}")),
             &[17],
         ),
         (

@@ -12,7 +12,7 @@ const FOREIGN: &str = "8c1f2e3d-4b5a-4968-8776-5a4b3c2d1e0f";
 
 pub(super) fn cases(keys: &Keys) -> Vec<Case> {
     let foreign = Refuse(Reason::TenantNotAllowed);
-    let teams = || Post::teams(keys).to_one_tenant();
+    let teams = || Post::teams(keys).for_one_tenant();
     let of =
         |name: &str, post: Post, right: Right| case(Class::Tenant, name, post, right).rows(&[31]);
     let in_url = |tenant: &str| {
@@ -74,7 +74,7 @@ pub(super) fn cases(keys: &Keys) -> Vec<Case> {
         of(
             "Direct Line, whose client writes a foreign tenant into channelData",
             Post::direct_line(keys)
-                .to_one_tenant()
+                .for_one_tenant()
                 .with("/channelData", json!({"tenant": {"id": FOREIGN}})),
             Accept,
         ),
