@@ -1,6 +1,7 @@
 //! A stand-in for those services of Microsoft that a bot and a gateway talk to, behind one TLS socket on port 443.
 
 use super::certificates::Authority;
+use super::entra;
 use botgate::cli::demo::channel::ISSUER;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -181,13 +182,13 @@ impl Microsoft {
                 Some((StatusCode::OK, json!({ "keys": self.key_sets.gov })))
             }
             (&Method::GET, "login.microsoftonline.com", ["common", "discovery", "instance"]) => {
-                Some(instance_discovery())
+                Some((StatusCode::OK, entra::instance_discovery()))
             }
             (
                 &Method::GET,
                 "login.microsoftonline.com",
                 [tenant, "v2.0", ".well-known", "openid-configuration"],
-            ) => Some(entra_metadata(tenant)),
+            ) => Some((StatusCode::OK, entra::metadata(tenant))),
             (&Method::GET, "login.microsoftonline.com", [_, "discovery", "v2.0", "keys"]) => {
                 Some((StatusCode::OK, json!({ "keys": self.key_sets.entra })))
             }
@@ -327,32 +328,6 @@ impl Microsoft {
 }
 
 type Answer = (StatusCode, Value);
-
-/// What MSAL asks to make sure that an authority is Microsoft's.
-fn instance_discovery() -> Answer {
-    let json = json!({
-        "tenant_discovery_endpoint": format!("https://login.microsoftonline.com/{TENANT}/v2.0/.well-known/openid-configuration"),
-        "api-version": "1.1",
-        "metadata": [{
-            "preferred_network": "login.microsoftonline.com",
-            "preferred_cache": "login.windows.net",
-            "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
-        }],
-    });
-    (StatusCode::OK, json)
-}
-
-fn entra_metadata(tenant: &str) -> Answer {
-    let base = format!("https://login.microsoftonline.com/{tenant}");
-    let json = json!({
-        "issuer": format!("{base}/v2.0"),
-        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
-        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-        "end_session_endpoint": format!("{base}/oauth2/v2.0/logout"),
-    });
-    (StatusCode::OK, json)
-}
 
 /// One segment of a path: conversation ids hold `:`, `@` and `=`, which clients may escape.
 fn decoded(segment: &str) -> String {

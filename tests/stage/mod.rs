@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod certificates;
+mod entra;
 pub(crate) mod microsoft;
 pub(crate) mod namespace;
 pub(crate) mod process;

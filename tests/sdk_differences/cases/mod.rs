@@ -1,4 +1,13 @@
 //! The table of requests: what each is, what is right, and where that is written.
+//!
+//! What AUTHENTICATION.md section 10 asks for and no case here does:
+//!
+//! | item | why not here |
+//! | --- | --- |
+//! | gov and China, two app ids | one registration in the public cloud is what all four bots have; `tests/scenarios` has them |
+//! | boundaries to the second | two bots and a gateway have to be asked first; `tests/scenarios` has them |
+//! | metadata down, refresh, `jwks_uri` elsewhere, endorsement change | key sets that change; some SDKs look once an hour |
+//! | 429, upstream statuses, event streams, `x-botgate-*`, tokens in logs | nothing that an SDK decides |
 
 mod activity;
 mod channel;
