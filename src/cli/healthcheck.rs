@@ -22,7 +22,8 @@ pub(super) fn run(url: &Uri) -> Exit {
     };
     let outcome = runtime.block_on(async {
         let fetcher = Fetcher::new(None, WITHIN).map_err(|e| e.to_string())?;
-        fetcher.get(url, 64 * 1024).await
+        let page = fetcher.get(url, 64 * 1024).await;
+        page.map_err(|why| why.to_string())
     });
     match outcome {
         Ok(_) => {

@@ -33,6 +33,9 @@ struct RunOptions {
     /// Use a self-signed certificate although the gateway is reachable from other machines.
     #[arg(long)]
     allow_self_signed: bool,
+    /// Accept emulator tokens although other machines can connect: whoever holds any Entra token of the bot can then command it.
+    #[arg(long)]
+    danger_accept_emulator_in_public: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let flags = |options: &RunOptions| StartFlags {
         allow_self_signed: options.allow_self_signed,
+        danger_accept_emulator_in_public: options.danger_accept_emulator_in_public,
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(options) => run::run(&options.config, flags(&options)),

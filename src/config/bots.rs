@@ -3,9 +3,10 @@
 use super::clouds::is_built_in;
 use super::file::Section;
 use super::identity::{self, Identity};
+use super::roots::{self, KeySources};
 use super::server::{Guests, MOMENT, hours, seconds};
-use super::{Bot, RateLimits, backend, policy, values};
-use crate::judge::{Cloud, Expect, Mode, Root, TenantId, TokenKind};
+use super::{Bot, KeySource, RateLimits, backend, policy, values};
+use crate::judge::{Cloud, Expect, Mode, TenantId};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub(super) struct Bots {
     pub(super) bots: Vec<Arc<Bot>>,
     pub(super) clouds: Vec<Arc<Cloud>>,
+    pub(super) key_sources: Vec<Arc<KeySource>>,
 }
 
 /// What the rest of the file means for a bot.
@@ -21,6 +23,15 @@ pub(super) struct Surroundings<'a> {
     pub(super) clouds: &'a [Cloud],
     pub(super) listen: &'a [SocketAddr],
     pub(super) clock_skew: Duration,
+    /// `--danger-accept-emulator-in-public`.
+    pub(super) allow_emulator: bool,
+}
+
+/// What the bots read so far have in common.
+#[derive(Default)]
+struct Shared {
+    clouds: Vec<Arc<Cloud>>,
+    key_sources: KeySources,
 }
 
 impl Bots {
@@ -48,13 +59,13 @@ pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots 
             "describe your bot: [[bots]], then name, app_id and backend",
         );
     }
-    let mut clouds = Vec::new();
+    let mut shared = Shared::default();
     let mut bots = Vec::new();
     let mut identities = Vec::new();
     for section in &sections {
         let identity = identity::read(section);
         bots.extend(
-            bot(section, &identity, surroundings, &mut clouds).map(|bot| {
+            bot(section, &identity, surroundings, &mut shared).map(|bot| {
                 Arc::new(Bot {
                     index: bots.len(),
                     ..bot
@@ -64,47 +75,52 @@ pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots 
         identities.push(identity);
     }
     identity::refuse_twins(&sections, &identities);
-    Bots { bots, clouds }
+    Bots {
+        bots,
+        clouds: shared.clouds,
+        key_sources: shared.key_sources.0,
+    }
 }
 
 fn bot(
     section: &Section<'_>,
     identity: &Identity,
     around: &Surroundings<'_>,
-    used: &mut Vec<Arc<Cloud>>,
+    shared: &mut Shared,
 ) -> Option<Bot> {
     let mode = policy::mode(section, Mode::Enforce);
     let cloud = cloud(section, around.clouds);
-    let policy = policy::read(section, mode, cloud);
+    let kinds = roots::kinds(section);
+    let policy = policy::read(section, mode, cloud, &kinds);
     let rate_limits = rate_limits(&section.table("rate_limits"), mode);
-    let kinds = kinds(section);
+    let tenants = &policy.tenants.allow;
+    roots::check(
+        section,
+        &kinds,
+        around.listen,
+        around.allow_emulator,
+        tenants,
+    );
     let app_id = app_id(section);
     let backend = backend::read(section, around.listen);
     refuse_later(section);
     let cloud = cloud?;
-    let position = used
-        .iter()
-        .position(|known| known.name == cloud.name)
-        .unwrap_or_else(|| {
-            used.push(Arc::new(cloud.clone()));
-            used.len().saturating_sub(1)
-        });
-    let root = |kind: TokenKind| match kind {
-        TokenKind::Channel => Root {
-            kind,
-            issuer: cloud.channel_issuer.clone(),
-            cloud: position,
-        },
-    };
+    let sources = &mut shared.key_sources;
+    let (channel, entra) = roots::read(section, &kinds, cloud, tenants, sources);
+    if !shared.clouds.iter().any(|known| known.name == cloud.name) {
+        shared.clouds.push(Arc::new(cloud.clone()));
+    }
     Some(Bot {
         index: 0,
         name: identity.name.clone()?,
+        cloud: cloud.name.clone(),
         route: identity.route.clone(),
         backend: backend?,
         expect: Expect {
             app_id: app_id?,
-            roots: kinds.into_iter().map(root).collect(),
             clock_skew: around.clock_skew.as_secs(),
+            channel,
+            entra,
         },
         policy,
         rate_limits,
@@ -153,44 +169,6 @@ fn cloud<'c>(section: &Section<'_>, clouds: &'c [Cloud]) -> Option<&'c Cloud> {
     cloud
 }
 
-/// `accept`: the kinds of token.
-fn kinds(section: &Section<'_>) -> Vec<TokenKind> {
-    const LATER: [&str; 3] = ["emulator", "skill", "agent"];
-    if !section.has("accept") {
-        return vec![TokenKind::Channel];
-    }
-    let texts = section.list("accept");
-    let mut kinds = Vec::new();
-    for text in &texts {
-        let word = text.value.as_str();
-        if word == TokenKind::Channel.word() {
-            kinds = vec![TokenKind::Channel];
-        } else if LATER.contains(&word) {
-            text.not_yet(
-                &format!("tokens of kind \"{word}\""),
-                "remove it; accept = [\"channel\"] takes what Azure Bot Service sends",
-            );
-        } else {
-            let hint = match values::probably(text.written, LATER.into_iter().chain(["channel"])) {
-                Some(kind) => format!("did you mean \"{kind}\"?"),
-                None => "write accept = [\"channel\"]".to_owned(),
-            };
-            text.error(
-                format!("is {}, which is no kind of token", text.shown()),
-                hint,
-            );
-        }
-    }
-    if texts.is_empty() && section.is_list("accept") {
-        section.error(
-            "accept",
-            "is empty, so no token would be accepted",
-            "write accept = [\"channel\"]",
-        );
-    }
-    kinds
-}
-
 fn rate_limits(section: &Section<'_>, default: Mode) -> RateLimits {
     RateLimits {
         mode: policy::mode(section, default),
@@ -215,22 +193,6 @@ fn refuse_later(bot: &Section<'_>) {
             "path",
             "health checks of the bot",
             "remove it, or set it to \"\"",
-        );
-    }
-    let callers = bot.table("callers");
-    if callers.one_of(
-        "mode",
-        Mode::Enforce,
-        &[("enforce", Mode::Enforce), ("report", Mode::Report)],
-    ) == Mode::Report
-    {
-        callers.no_effect_yet("mode", "bots as callers");
-    }
-    if !callers.list("allow").is_empty() {
-        callers.not_yet(
-            "allow",
-            "bots as callers",
-            "remove it, or set it to []; only channels can call",
         );
     }
     if bot

@@ -1,8 +1,9 @@
 //! `[clouds.*]`: who signs, where its keys are, which hosts it answers from.
 
 use super::file::Section;
-use super::text::Text;
-use crate::judge::{BUILT_IN, Cloud, HostList};
+use super::roots::LOCAL;
+use super::text::{Text, read_file};
+use crate::judge::{AGENT_PLATFORM, BUILT_IN, Cloud, EntraIssuer, HostList, TenantId};
 use url::{Host, Url};
 
 /// Every cloud a bot can name: the built-in ones, then those of the file.
@@ -43,6 +44,9 @@ pub(super) fn is_name(name: &str) -> bool {
         && name.bytes().any(|b| b != b'.')
 }
 
+/// As much as is fetched (AUTHENTICATION 2.4; the live set is about 1 MB).
+const MAX_KEY_SET_BYTES: u64 = 8 * 1024 * 1024;
+
 /// What a name may be made of.
 pub(super) const NAME_HINT: &str = "use 1 to 64 letters, digits, \"_\", \"-\" or \".\"";
 
@@ -63,45 +67,96 @@ pub(super) fn hosts<'t>(entries: &'t [Text<'_>]) -> Vec<&'t str> {
 }
 
 fn cloud(name: &str, section: &Section<'_>) -> Cloud {
+    let empty = Cloud {
+        name: name.to_owned(),
+        channel_metadata: String::new(),
+        channel_issuer: String::new(),
+        entra_metadata: String::new(),
+        entra_key_hosts: Vec::new(),
+        entra_login: String::new(),
+        entra_issuers: Vec::new(),
+        agent_platforms: vec![AGENT_PLATFORM.to_owned()],
+        service_url_hosts: Vec::new(),
+    };
     if !section.is_written() {
         // Not a table, which is noted; the name stays known, so that bots of this cloud are not blamed for it.
-        let empty = String::new;
-        let (entra_issuers, service_url_hosts) = (Vec::new(), Vec::new());
-        return Cloud {
-            name: name.to_owned(),
-            channel_metadata: empty(),
-            channel_issuer: empty(),
-            entra_metadata: empty(),
-            entra_issuers,
-            service_url_hosts,
-        };
+        return empty;
     }
     let value = |text: Option<Text<'_>>| text.map(|text| text.value).unwrap_or_default();
-    let metadata = "write the URL of the OpenID metadata document that names the Connector's keys";
-    let channel_metadata = section.required("channel_metadata", metadata);
+    let channel_metadata = section.required_address(
+        "channel_metadata",
+        "write the URL of the OpenID metadata document that names the Connector's keys, or \"file:\" and the name of a key set on this machine",
+    );
     let entra_metadata = section
-        .text("entra_metadata")
+        .address("entra_metadata")
         .filter(|text| !text.value.is_empty());
-    for url in channel_metadata.iter().chain(&entra_metadata) {
-        check_metadata(url);
-    }
     let issuer =
         "write the iss claim of the Connector's tokens, such as \"https://api.botframework.com\"";
+    let entra_metadata = entra_metadata.map(|text| metadata(section, &text));
     Cloud {
-        name: name.to_owned(),
-        channel_metadata: value(channel_metadata),
+        channel_metadata: channel_metadata
+            .map(|text| metadata(section, &text))
+            .unwrap_or_default(),
         channel_issuer: value(section.required("channel_issuer", issuer)),
-        entra_metadata: value(entra_metadata),
+        entra_login: entra_metadata.as_deref().map(login).unwrap_or_default(),
+        entra_metadata: entra_metadata.unwrap_or_default(),
         entra_issuers: section
             .list("entra_issuers")
             .into_iter()
+            .filter(is_issuer)
             .map(|text| text.value)
             .collect(),
         service_url_hosts: hosts(&section.list("service_url_hosts"))
             .into_iter()
             .map(str::to_owned)
             .collect(),
+        ..empty
     }
+}
+
+/// What precedes a tenant in Entra's addresses: `https://login.example` of
+/// `https://login.example/common/v2.0/.well-known/openid-configuration`.
+fn login(metadata: &str) -> String {
+    let before = |marker: &str| metadata.split_once(marker).map(|(before, _)| before);
+    let document = before("/v2.0/").or_else(|| before("/.well-known/"));
+    let base = document.unwrap_or(metadata).trim_end_matches('/');
+    let is_tenant = |segment: &str| {
+        matches!(segment, "common" | "organizations" | "consumers")
+            || TenantId::parse(segment).is_some()
+    };
+    match base.rsplit_once('/') {
+        Some((login, segment)) if is_tenant(segment) => login.to_owned(),
+        Some(_) | None => base.to_owned(),
+    }
+}
+
+fn is_issuer(text: &Text<'_>) -> bool {
+    let is_issuer = EntraIssuer::parse(&text.value).is_some();
+    if !is_issuer {
+        text.error(
+            format!("is {}, which says nothing of a tenant", text.shown()),
+            "write \"{tenant}\" where the tenant id stands, such as \"https://sts.windows.net/{tenant}/\"",
+        );
+    }
+    is_issuer
+}
+
+/// A metadata address as written, or `file:` and the full name of a key set on this machine.
+fn metadata(section: &Section<'_>, text: &Text<'_>) -> String {
+    let Some(name) = text.value.strip_prefix(LOCAL) else {
+        check_metadata(text);
+        return text.value.clone();
+    };
+    // Both "file:keys.json" and the URL "file:///etc/keys.json".
+    let name = name.strip_prefix("//").unwrap_or(name);
+    let path = section.reading.dir.join(name);
+    if let Err(error) = read_file(&path, MAX_KEY_SET_BYTES) {
+        text.error(
+            format!("is {}, which cannot be read: {error}", text.shown()),
+            "put a key set (JWKS) there; relative names start from the directory of this configuration file",
+        );
+    }
+    format!("{LOCAL}{}", path.display())
 }
 
 /// Keys that came over plain http could be anyone's; on this very machine nobody stands between.

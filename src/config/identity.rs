@@ -40,8 +40,27 @@ pub(super) fn refuse_twins(sections: &[Section<'_>], bots: &[Identity]) {
                 .hosts
                 .iter()
                 .find(|host| other.route.hosts.contains(host));
-            if bot.route.path == other.route.path && (any_host || same_host.is_some()) {
-                let host = same_host.map_or("any host", String::as_str);
+            let is_shared = any_host || same_host.is_some();
+            let host = same_host.map_or("any host", String::as_str);
+            if bot.route.callback.is_some()
+                && bot.route.callback == other.route.callback
+                && is_shared
+            {
+                let what = format!(
+                    "is served at {host} and the same path as that of {} (line {})",
+                    other_section.at(),
+                    other_section
+                        .table("callers")
+                        .line("callback_path")
+                        .unwrap_or_default()
+                );
+                section.table("callers").error(
+                    "callback_path",
+                    what,
+                    "give each bot its own path, or hosts of its own",
+                );
+            }
+            if bot.route.path == other.route.path && is_shared {
                 let what = format!(
                     "is served at {host} and the same path as {} (line {})",
                     other_section.at(),
@@ -82,7 +101,20 @@ fn route(section: &Section<'_>) -> Route {
         .text("path")
         .filter(is_path)
         .map_or_else(|| "/api/messages".to_owned(), |text| text.value);
-    Route { hosts, path }
+    let callback = section
+        .table("callers")
+        .text("callback_path")
+        .filter(|text| !text.value.is_empty())
+        .filter(is_path)
+        .map(|text| {
+            let prefix = text.value.strip_suffix('/').unwrap_or(&text.value);
+            prefix.to_owned()
+        });
+    Route {
+        hosts,
+        path,
+        callback,
+    }
 }
 
 /// The form in which requests name it: lower case, no port, IPv6 in brackets.

@@ -169,7 +169,10 @@ const BOT: Fields = &[
             ("extra_hosts", Value),
         ]),
     ),
-    ("callers", Table(&[("mode", Value), ("allow", Value)])),
+    (
+        "callers",
+        Table(&[("mode", Value), ("allow", Value), ("callback_path", Value)]),
+    ),
     (
         "direct_line",
         Table(&[

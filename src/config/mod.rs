@@ -11,6 +11,7 @@ mod keys;
 mod policy;
 mod problem;
 mod resolve;
+mod roots;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -43,8 +44,51 @@ pub struct Settings {
     pub keys: Keys,
     /// The clouds that at least one bot uses, each once.
     pub clouds: Vec<Arc<Cloud>>,
+    /// The key sets that the bots' trust roots need, each once; [`KeySourceId`](crate::judge::KeySourceId) is the position here.
+    pub key_sources: Vec<Arc<KeySource>>,
     /// `[[bots]]`, in the order written; [`Bot::index`] is the position here.
     pub bots: Vec<Arc<Bot>>,
+}
+
+/// Where one set of signing keys comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeySource {
+    /// Unique; names the file in `keys.cache_dir`: `public`, `public+entra`, `public+TENANT`.
+    pub name: String,
+    /// Whose keys: log field and metric label, unique too.
+    pub issuer: String,
+    /// Where they are.
+    pub origin: KeyOrigin,
+}
+
+/// Where keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyOrigin {
+    /// Where the Connector's OpenID metadata says, on its own host.
+    Connector {
+        /// URL of the metadata.
+        metadata: String,
+        /// What it must say its issuer is.
+        issuer: String,
+    },
+    /// Where Entra's OpenID metadata says.
+    Entra {
+        /// URL of the metadata.
+        metadata: String,
+        /// Hosts the keys may be on, beside the metadata's own.
+        key_hosts: Vec<String>,
+    },
+    /// At an address made from a tenant's id.
+    EntraTenant {
+        /// URL of the key set.
+        keys: String,
+        /// URL of the metadata to turn to where that address is not there (404), as in clouds made for tests.
+        metadata: String,
+        /// Hosts the metadata's keys may be on, beside its own.
+        key_hosts: Vec<String>,
+    },
+    /// A key set on disk.
+    File(PathBuf),
 }
 
 /// `[server]`.
@@ -183,6 +227,8 @@ pub struct Keys {
     pub fetch_timeout: Duration,
     /// Extra trusted certificate authorities for metadata hosts.
     pub ca_file: Option<PathBuf>,
+    /// `http://` or `https://` proxy for fetching keys; `None` leaves it to the environment's `HTTPS_PROXY`.
+    pub proxy: Option<Secret<Url>>,
     /// Tolerance for `exp`, `nbf` and `iat`, seconds.
     pub clock_skew: Duration,
 }
@@ -194,6 +240,8 @@ pub struct Bot {
     pub index: usize,
     /// `name`: log field and metric label.
     pub name: String,
+    /// The name of its cloud, one of [`Settings::clouds`].
+    pub cloud: String,
     /// Hosts and path.
     pub route: Route,
     /// Where admitted activities go.

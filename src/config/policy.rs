@@ -5,19 +5,88 @@ use super::file::Section;
 use super::text::Text;
 use super::values;
 use crate::judge::{
-    ActivityPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList, Mode, OnReject, Policy,
-    ServiceUrlPolicy, TenantId, TenantPolicy,
+    ActivityPolicy, AllowedCallers, CallerPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList,
+    Mode, OnReject, Policy, ServiceUrlPolicy, TenantId, TenantPolicy, TokenKind,
 };
 use std::collections::HashSet;
 
 /// All policies of one bot; `mode` is the bot's own, for those that name none.
-pub(super) fn read(bot: &Section<'_>, mode: Mode, cloud: Option<&Cloud>) -> Policy {
+pub(super) fn read(
+    bot: &Section<'_>,
+    mode: Mode,
+    cloud: Option<&Cloud>,
+    kinds: &[TokenKind],
+) -> Policy {
     Policy {
         channels: channels(&bot.table("channels"), mode),
-        service_urls: service_urls(&bot.table("service_urls"), mode, cloud),
+        service_urls: service_urls(&bot.table("service_urls"), mode, cloud, kinds),
         tenants: tenants(&bot.table("tenants"), mode),
         activities: activities(&bot.table("activities"), mode),
         direct_line: direct_line(&bot.table("direct_line"), mode),
+        callers: callers(&bot.table("callers"), mode, cloud, kinds),
+    }
+}
+
+fn callers(
+    section: &Section<'_>,
+    default: Mode,
+    cloud: Option<&Cloud>,
+    kinds: &[TokenKind],
+) -> CallerPolicy {
+    let texts = section.list("allow");
+    let takes_skills = kinds.contains(&TokenKind::Skill);
+    let mut listed = HashSet::new();
+    let mut any = false;
+    for text in &texts {
+        if text.value == "*" {
+            any = true;
+            text.warn(
+                "is \"*\": every application of every tenant that Entra knows may call this bot",
+                "list the app ids of the bots that call it",
+            );
+        } else if TenantId::parse(&text.value).is_some() {
+            // Application ids are GUIDs in the same form as tenant ids.
+            listed.insert(text.value.to_ascii_lowercase());
+        } else {
+            text.error(
+                format!("is {}, which is not an app id", text.shown()),
+                "write the Microsoft App ID (a GUID) of a bot that calls this one",
+            );
+        }
+    }
+    if takes_skills && texts.is_empty() {
+        section.warn(
+            "allow",
+            "is empty while \"skill\" tokens are accepted: no application may call",
+            "list the app ids of the bots that call this one: allow = [\"xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx\"]",
+        );
+    }
+    if !takes_skills && !texts.is_empty() {
+        section.warn(
+            "allow",
+            "has no effect: bots.accept does not name \"skill\"",
+            "add \"skill\" to bots.accept, or remove this list",
+        );
+    }
+    if !takes_skills
+        && section
+            .text("callback_path")
+            .is_some_and(|text| !text.value.is_empty())
+    {
+        section.warn(
+            "callback_path",
+            "has no effect: bots.accept does not name \"skill\", and only skills call back",
+            "add \"skill\" to bots.accept, or remove it",
+        );
+    }
+    CallerPolicy {
+        mode: mode(section, default),
+        allow: if any {
+            AllowedCallers::Any
+        } else {
+            AllowedCallers::Listed(listed)
+        },
+        agent_platforms: cloud.map_or_else(Vec::new, |cloud| cloud.agent_platforms.clone()),
     }
 }
 
@@ -144,16 +213,22 @@ fn warn_if_misspelt(text: &Text<'_>, kind: &str, known: &[&'static str]) {
     }
 }
 
-fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> ServiceUrlPolicy {
+fn service_urls(
+    section: &Section<'_>,
+    default: Mode,
+    cloud: Option<&Cloud>,
+    kinds: &[TokenKind],
+) -> ServiceUrlPolicy {
     let mode = mode(section, default);
     let extra = section.list("extra_hosts");
-    let mut names = hosts(&extra);
     let listed = if section.is_list("allow_hosts") {
         section.list("allow_hosts")
     } else {
         Vec::new()
     };
-    names.extend(hosts(&listed));
+    // What the operator wrote, host by host.
+    let mut named = hosts(&extra);
+    named.extend(hosts(&listed));
     for text in listed
         .iter()
         .filter(|text| matches!(text.value.as_str(), "cloud" | "any"))
@@ -163,36 +238,37 @@ fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> 
             "write it without brackets; what is to be added goes into extra_hosts",
         );
     }
+    let mut any = false;
+    let mut names = named.clone();
     if !section.is_list("allow_hosts") {
+        names.extend(
+            cloud
+                .into_iter()
+                .flat_map(|cloud| &cloud.service_url_hosts)
+                .map(String::as_str),
+        );
         match section.text("allow_hosts") {
             Some(text) if text.value == "any" => {
-                section.warn(
-                    "allow_hosts",
+                any = true;
+                text.warn(
                     "is \"any\": the bot will send its answers, and its own access token, to whatever host a signed token names",
                     "use \"cloud\", with extra_hosts for what it lacks",
                 );
-                return ServiceUrlPolicy {
-                    mode,
-                    hosts: HostList::any(),
-                };
+                if kinds.iter().any(|kind| !kind.is_channel()) {
+                    text.warn(
+                        "is \"any\", which is not so for emulator, skill and agent tokens: they name no service URL, so the list is all there is",
+                        "add the hosts that such callers are answered at to extra_hosts",
+                    );
+                }
             }
             Some(text) if text.value != "cloud" => {
                 let hint = "write \"cloud\", \"any\", or a list such as [\"smba.trafficmanager.net\", \"*.botframework.com\"]";
                 text.error(format!("is {}", text.shown()), hint);
-                return ServiceUrlPolicy {
-                    mode,
-                    hosts: HostList::default(),
-                };
             }
-            Some(_) | None => names.extend(
-                cloud
-                    .into_iter()
-                    .flat_map(|cloud| &cloud.service_url_hosts)
-                    .map(String::as_str),
-            ),
+            Some(_) | None => {}
         }
     }
-    if names.is_empty() && listed.is_empty() && extra.is_empty() && cloud.is_some() {
+    if names.is_empty() && !any && listed.is_empty() && extra.is_empty() && cloud.is_some() {
         let what = "names no host, so every activity would be refused";
         section.warn(
             "allow_hosts",
@@ -200,9 +276,17 @@ fn service_urls(section: &Section<'_>, default: Mode, cloud: Option<&Cloud>) -> 
             "name the hosts of the channels, here or as service_url_hosts of the cloud",
         );
     }
+    let unbound = HostList::parse(names).unwrap_or_default();
+    let on_this_machine = ["localhost", "127.0.0.1", "[::1]"];
     ServiceUrlPolicy {
         mode,
-        hosts: HostList::parse(names).unwrap_or_default(),
+        hosts: if any {
+            HostList::any()
+        } else {
+            unbound.clone()
+        },
+        unbound,
+        emulator: HostList::parse(on_this_machine.into_iter().chain(named)).unwrap_or_default(),
     }
 }
 

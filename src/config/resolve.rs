@@ -7,16 +7,20 @@ use super::text::read_file;
 use super::{
     Identifiers, Keys, Log, LogFormat, Problem, Settings, Severity, backend, clouds, keys,
 };
+use crate::secret::Secret;
 use std::path::Path;
 use std::time::Duration;
 use toml::de::DeTable;
 use tracing::level_filters::LevelFilter;
+use url::Url;
 
 /// What the command line adds to the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StartFlags {
     /// `--allow-self-signed`.
     pub allow_self_signed: bool,
+    /// `--danger-accept-emulator-in-public`.
+    pub danger_accept_emulator_in_public: bool,
 }
 
 /// Settings and the warnings that came with them.
@@ -128,6 +132,7 @@ fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
         clouds: &clouds::read(root),
         listen: &listen,
         clock_skew: keys.clock_skew,
+        allow_emulator: flags.danger_accept_emulator_in_public,
     };
     let bots = bots::read(root, &surroundings);
     let server = server::read(&server, listen.clone(), &bots.as_guests(), flags);
@@ -138,6 +143,7 @@ fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
         log: log(&root.table("log")),
         keys,
         clouds: bots.clouds,
+        key_sources: bots.key_sources,
         bots: bots.bots,
     }
 }
@@ -183,16 +189,7 @@ fn log(section: &Section<'_>) -> Log {
 }
 
 fn keys_of(section: &Section<'_>) -> Keys {
-    if section
-        .text("proxy")
-        .is_some_and(|text| !text.value.is_empty())
-    {
-        section.not_yet(
-            "proxy",
-            "fetching keys through a proxy",
-            "remove it, or set it to \"\"",
-        );
-    }
+    let proxy = proxy(section);
     backend::pem(section, "ca_file", "CERTIFICATE-----");
     let cache_dir = if section.has("cache_dir") {
         section.path("cache_dir")
@@ -220,8 +217,26 @@ fn keys_of(section: &Section<'_>) -> Keys {
         cache_dir,
         fetch_timeout: section.duration("fetch_timeout", seconds(10), MOMENT..=hours(1)),
         ca_file: section.path("ca_file"),
+        proxy,
         clock_skew: section.duration("clock_skew", seconds(300), Duration::ZERO..=seconds(600)),
     }
+}
+
+/// `keys.proxy`. May hold a password, so it is never shown.
+fn proxy(section: &Section<'_>) -> Option<Secret<Url>> {
+    let text = section
+        .text("proxy")
+        .filter(|text| !text.value.is_empty())?;
+    let url = Url::parse(&text.value)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if url.is_none() {
+        text.error(
+            "is not the address of a proxy",
+            "write keys.proxy = \"http://proxy.example:3128\"; a user name and password can stand in it, best as \"${NAME}\"",
+        );
+    }
+    url.map(Secret::new)
 }
 
 /// What the file as a whole can ask for only in a later version.

@@ -55,16 +55,35 @@ impl<'a> Section<'a> {
 
     /// As [`text`](Self::text), for a key that must be there and not be empty.
     pub(super) fn required(&self, key: &str, hint: &str) -> Option<Text<'a>> {
+        self.must_be_there(key, hint, |section| section.text(key))
+    }
+
+    fn must_be_there(
+        &self,
+        key: &str,
+        hint: &str,
+        read: impl Fn(&Self) -> Option<Text<'a>>,
+    ) -> Option<Text<'a>> {
         if !self.has(key) {
             self.error(key, "is missing", hint);
             return None;
         }
-        let text = self.text(key)?;
+        let text = read(self)?;
         if text.value.is_empty() {
             text.error("is empty", hint);
             return None;
         }
         Some(text)
+    }
+
+    /// As [`text`](Self::text), for an address in front of which `file:` has a meaning of its own.
+    pub(super) fn address(&self, key: &str) -> Option<Text<'a>> {
+        self.string(key, "a string", "\"...\"")?.with_variables()
+    }
+
+    /// As [`address`](Self::address), for a key that must be there and not be empty.
+    pub(super) fn required_address(&self, key: &str, hint: &str) -> Option<Text<'a>> {
+        self.must_be_there(key, hint, |section| section.address(key))
     }
 
     /// One of a few words.

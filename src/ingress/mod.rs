@@ -5,7 +5,9 @@ mod watched;
 
 use crate::config::{Bot, Settings};
 use crate::judge::token::UnixSeconds;
-use crate::judge::{self, Activity, Admitted, Bearer, Reason, Rejection, Routes};
+use crate::judge::{
+    self, Activity, Admitted, Bearer, Callback, Caller, Place, Reason, Rejection, Routes,
+};
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::body::{self, ReadError};
@@ -14,6 +16,7 @@ use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
 use crate::upstream::{Answer, Upstreams};
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
@@ -126,34 +129,36 @@ impl Ingress {
                 .into());
         }
         judge::check_size(head, limits.header_bytes, limits.headers)?;
-        let bot = self.bot_of(head)?;
+        let (bot, place) = self.bot_of(head)?;
         watch.set_bot(bot.index);
-        judge::check_head(head)?;
+        match place {
+            Place::Messages => judge::check_head(head)?,
+            Place::Callback => judge::check_callback_head(head)?,
+        }
         body::check_announced(body, limits.body_bytes)?;
 
         let now = clock::now();
         let bearer = Bearer::from_headers(&head.headers)?;
         note_token(watch.line_mut(), &bearer);
         let screened = bot.expect.screen(bearer, now)?;
-        watch.line_mut().token_kind = Some(screened.root().kind);
+        watch.line_mut().token_kind = Some(screened.kind());
+        place.check_kind(screened.kind())?;
         let key = self.keyring.key_for(&screened).await?;
-        let caller = screened.verify(&key)?;
+        let caller = self.keyring.verify(screened, &key)?;
         progress.audience = Audience::Proven;
         self.note_clock(caller.claims(), now);
 
         let bytes = body::read(body, limits.body_bytes, limits.body_timeout).await?;
         watch.line_mut().bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let activity = Activity::parse(bytes, limits.json)?;
-        note_activity(watch.line_mut(), caller.claims(), &activity);
-        let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
-        let mut admitted = bot
-            .policy
-            .admit(caller, activity)
-            .inspect_err(|rejection| {
-                self.note_refusal(rejection, watch.line());
-                progress.swallow =
-                    swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
-            })?;
+        let mut admitted = match place {
+            Place::Messages => self.admit_activity(bot, caller, bytes, watch, progress)?,
+            Place::Callback => {
+                let path = head.uri.path();
+                let callback = Callback::parse(&head.method, path, bytes, limits.json)?;
+                note_callback(watch.line_mut(), caller.claims(), &callback);
+                bot.policy.admit_callback(caller, callback)?
+            }
+        };
         self.limiter.take(bot, &mut admitted)?;
 
         progress.would_reject = admitted.would_reject().cloned();
@@ -178,13 +183,30 @@ impl Ingress {
         Ok(answer?)
     }
 
-    fn bot_of(&self, head: &Parts) -> Result<&Bot, Rejection> {
+    fn admit_activity(
+        &self,
+        bot: &Bot,
+        caller: Caller,
+        bytes: Bytes,
+        watch: &mut Watch,
+        progress: &mut Progress,
+    ) -> Result<Admitted, Rejection> {
+        let activity = Activity::parse(bytes, self.settings.server.limits.json)?;
+        note_activity(watch.line_mut(), caller.claims(), &activity);
+        let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
+        bot.policy.admit(caller, activity).inspect_err(|rejection| {
+            self.note_refusal(rejection, watch.line());
+            progress.swallow = swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
+        })
+    }
+
+    fn bot_of(&self, head: &Parts) -> Result<(&Bot, Place), Rejection> {
         let host = judge::host_of(head)?;
-        let position = self.routes.find(&host, head.uri.path())?;
+        let (position, place) = self.routes.find(&host, head.uri.path())?;
         self.settings
             .bots
             .get(position)
-            .map(AsRef::as_ref)
+            .map(|bot| (bot.as_ref(), place))
             .ok_or_else(|| Reason::PathNotFound.into())
     }
 
@@ -225,10 +247,9 @@ impl Ingress {
                 HeaderName::from_static("x-botgate-app-id"),
                 &bot.expect.app_id,
             );
-            say(
-                HeaderName::from_static("x-botgate-channel"),
-                admitted.activity().base_channel(),
-            );
+            if let Some(channel) = admitted.base_channel() {
+                say(HeaderName::from_static("x-botgate-channel"), channel);
+            }
             if let Some(tenant) = admitted.tenant() {
                 say(
                     HeaderName::from_static("x-botgate-tenant"),
@@ -343,8 +364,15 @@ fn refuse(
 /// What a token claims is written down before it is proven: an operator needs to see what was refused.
 fn note_token(line: &mut RequestLine, bearer: &Bearer) {
     line.token_issuer = bearer.claimed().issuer.clone();
-    line.caller_app_id = bearer.claimed().caller_app_id.clone();
+    line.caller_app_id = bearer.claimed().caller_app_id().map(str::to_owned);
     line.key_id = Some(bearer.key_id().to_owned());
+}
+
+fn note_callback(line: &mut RequestLine, claims: &judge::Claims, callback: &Callback) {
+    line.channel = callback.channel.clone();
+    line.activity_type = callback.kind.clone();
+    line.tenant = claims.tenant_id();
+    line.conversation = callback.conversation.clone();
 }
 
 fn note_activity(line: &mut RequestLine, claims: &judge::Claims, activity: &Activity) {

@@ -26,6 +26,8 @@ pub struct Activity {
     pub conversation: String,
     /// `from.id`.
     pub user: Option<String>,
+    /// `recipient.role`.
+    pub recipient_role: Option<String>,
     /// Tenants by the place that names them.
     pub tenants: NamedTenants,
     raw: Bytes,
@@ -77,7 +79,7 @@ static RELATES_TO: Shape = Shape {
     keep: &[("serviceUrl", Keep::Leaf)],
     names: Names::Guarded,
 };
-static ROOT: Shape = Shape {
+pub(super) static ENVELOPE: Shape = Shape {
     keep: &[
         ("type", Keep::Leaf),
         ("channelId", Keep::Leaf),
@@ -108,11 +110,7 @@ impl Activity {
     /// [`Reason::ActivityMalformed`], [`Reason::ActivityAmbiguous`], [`Reason::ActivityTooComplex`],
     /// [`Reason::ActivityFieldInvalid`].
     pub fn parse(raw: Bytes, limits: StrictLimits) -> Result<Self, Rejection> {
-        let root = strict_json::read(&raw, &ROOT, limits).map_err(|refusal| match refusal {
-            Refusal::Malformed(what) => Rejection::from(Reason::ActivityMalformed).noting(what),
-            Refusal::Ambiguous(what) => Rejection::from(Reason::ActivityAmbiguous).noting(what),
-            Refusal::TooComplex(what) => Rejection::from(Reason::ActivityTooComplex).noting(what),
-        })?;
+        let root = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
         let kind = required("type", text("type", root.get("type"))?, MAX_TYPE_BYTES)?;
         let channel = required(
             "channelId",
@@ -136,7 +134,6 @@ impl Activity {
         let data_tenant = object("channelData.tenant", member(channel_data, "tenant"))?;
         let name = text("name", root.get("name"))?;
         text("from.role", member(from, "role"))?;
-        text("recipient.role", member(recipient, "role"))?;
         text("id", root.get("id"))?;
         let user = text("from.id", member(from, "id"))?;
         if matches!(kind.as_str(), "message" | "invoke")
@@ -159,6 +156,7 @@ impl Activity {
                 from: text("from.tenantId", member(from, "tenantId"))?,
                 recipient: text("recipient.tenantId", member(recipient, "tenantId"))?,
             },
+            recipient_role: text("recipient.role", member(recipient, "role"))?,
             delivery_mode: text("deliveryMode", root.get("deliveryMode"))?,
             kind,
             channel,
@@ -199,16 +197,25 @@ fn is_invoke_like(kind: &str) -> bool {
     kind == "invoke" || kind.starts_with("invoke/")
 }
 
+/// How a body that cannot be read is refused.
+pub(super) fn refused(refusal: Refusal) -> Rejection {
+    match refusal {
+        Refusal::Malformed(what) => Rejection::from(Reason::ActivityMalformed).noting(what),
+        Refusal::Ambiguous(what) => Rejection::from(Reason::ActivityAmbiguous).noting(what),
+        Refusal::TooComplex(what) => Rejection::from(Reason::ActivityTooComplex).noting(what),
+    }
+}
+
 fn invalid(what: impl Into<String>) -> Rejection {
     Rejection::from(Reason::ActivityFieldInvalid).noting(what)
 }
 
-fn member<'v, 'a>(object: Option<&'v Members<'a>>, name: &str) -> Option<&'v Value<'a>> {
+pub(super) fn member<'v, 'a>(object: Option<&'v Members<'a>>, name: &str) -> Option<&'v Value<'a>> {
     object.and_then(|members| members.get(name))
 }
 
 /// An object, or nothing where the member is absent or null.
-fn object<'v, 'a>(
+pub(super) fn object<'v, 'a>(
     place: &str,
     value: Option<&'v Value<'a>>,
 ) -> Result<Option<&'v Members<'a>>, Rejection> {
@@ -222,7 +229,7 @@ fn object<'v, 'a>(
 }
 
 /// A string without control characters, or nothing where the member is absent or null.
-fn text(place: &str, value: Option<&Value<'_>>) -> Result<Option<String>, Rejection> {
+pub(super) fn text(place: &str, value: Option<&Value<'_>>) -> Result<Option<String>, Rejection> {
     match value {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Text(text)) if text.chars().any(char::is_control) => {

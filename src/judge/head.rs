@@ -1,6 +1,6 @@
 //! What a request head must say before anything else is looked at (AUTHENTICATION 0.1 rule 1).
 
-use super::{Reason, Rejection};
+use super::{Reason, Rejection, callback};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
@@ -22,11 +22,30 @@ pub fn check_head(head: &Parts) -> Result<(), Rejection> {
         return Err(Reason::UpgradeRefused.into());
     }
     if head.method != Method::POST {
-        return Err(Rejection::from(Reason::MethodNotAllowed));
+        return Err(Rejection::from(Reason::MethodNotAllowed).allowing("POST"));
     }
     check_transfer_encoding(&head.headers)?;
     check_content_type(&head.headers)?;
     check_content_encoding(&head.headers)
+}
+
+/// The request is one that the Connector API has: POST or PUT of plain JSON, GET or DELETE, and no upgrade.
+///
+/// # Errors
+/// As [`check_head`].
+pub fn check_callback_head(head: &Parts) -> Result<(), Rejection> {
+    if is_upgrade(head) {
+        return Err(Reason::UpgradeRefused.into());
+    }
+    check_transfer_encoding(&head.headers)?;
+    check_content_encoding(&head.headers)?;
+    if callback::has_body(&head.method) {
+        return check_content_type(&head.headers);
+    }
+    if head.method == Method::GET || head.method == Method::DELETE {
+        return Ok(());
+    }
+    Err(Rejection::from(Reason::MethodNotAllowed).allowing("GET, POST, PUT, DELETE"))
 }
 
 /// The head has no more bytes and fields than allowed, counted as HTTP/1 would write it.

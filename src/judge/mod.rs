@@ -6,6 +6,7 @@
 )]
 
 mod activity;
+mod callback;
 mod cloud;
 mod head;
 mod policy;
@@ -16,34 +17,46 @@ mod tenant_id;
 pub mod token;
 
 pub use activity::{Activity, NamedTenants};
-pub use cloud::{BUILT_IN, BuiltIn, Cloud};
-pub use head::{check_head, check_size};
+pub use callback::{Callback, Place};
+pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
+pub use head::{check_callback_head, check_head, check_size};
 pub use policy::{
-    ActivityPolicy, ChannelPolicy, DirectLinePolicy, Evidence, HostList, Mode, OnReject, Policy,
-    RULES, Rule, ServiceUrlPolicy, TenantPolicy,
+    ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
+    Evidence, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,
 };
 pub use reason::{Fault, Reason, Rejection};
 pub use route::{Route, Routes, host_of};
 pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use tenant_id::TenantId;
 pub use token::{
-    Bearer, Caller, Claims, Expect, Key, KeySet, Root, Screened, TokenKind, UnixSeconds,
+    AgentRoot, Bearer, Caller, ChannelRoot, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,
+    Jws, Key, KeySet, KeySourceId, Proof, Screened, TokenKind, UnixSeconds,
 };
 
 /// A request that passed every check.
 ///
-/// Only [`Policy::admit`] can make one, so holding it is the proof, and `upstream` forwards nothing else.
+/// Only [`Policy::admit`] and [`Policy::admit_callback`] can make one, so holding it is the proof, and `upstream` forwards
+/// nothing else.
 ///
 /// ```compile_fail,E0451
-/// fn forge(caller: botgate::judge::Caller, activity: botgate::judge::Activity) {
-///     let _ = botgate::judge::Admitted { caller, activity, would_reject: None };
+/// fn forge(caller: botgate::judge::Caller, content: botgate::judge::Content) {
+///     let _ = botgate::judge::Admitted { caller, content, would_reject: None };
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Admitted {
     caller: Caller,
-    activity: Activity,
+    content: Content,
     would_reject: Option<Rejection>,
+}
+
+/// What was admitted.
+#[derive(Debug)]
+pub enum Content {
+    /// An activity for the messaging endpoint.
+    Activity(Box<Activity>),
+    /// A skill's callback.
+    Callback(Callback),
 }
 
 impl Admitted {
@@ -53,8 +66,16 @@ impl Admitted {
     }
 
     /// What was sent.
-    pub const fn activity(&self) -> &Activity {
-        &self.activity
+    pub const fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The body, byte for byte as it was judged.
+    pub const fn body(&self) -> &bytes::Bytes {
+        match &self.content {
+            Content::Activity(activity) => activity.raw(),
+            Content::Callback(callback) => callback.raw(),
+        }
     }
 
     /// What a policy in report mode would have refused it for.
@@ -67,9 +88,36 @@ impl Admitted {
         self.would_reject.get_or_insert(rejection);
     }
 
+    /// The base channel; a callback comes from none.
+    pub fn base_channel(&self) -> Option<&str> {
+        match &self.content {
+            Content::Activity(activity) => Some(activity.base_channel()),
+            Content::Callback(_) => None,
+        }
+    }
+
+    /// The conversation to count by.
+    pub fn conversation(&self) -> Option<&str> {
+        match &self.content {
+            Content::Activity(activity) => Some(&activity.conversation),
+            Content::Callback(callback) => callback.conversation.as_deref(),
+        }
+    }
+
+    /// The user to count by.
+    pub fn user(&self) -> Option<&str> {
+        match &self.content {
+            Content::Activity(activity) => activity.user.as_deref(),
+            Content::Callback(_) => None,
+        }
+    }
+
     /// The tenant to write down and to count by.
     pub fn tenant(&self) -> Option<TenantId> {
-        tenant_of(self.caller.claims(), &self.activity)
+        match &self.content {
+            Content::Activity(activity) => tenant_of(self.caller.claims(), activity),
+            Content::Callback(_) => self.caller.claims().tenant_id(),
+        }
     }
 }
 

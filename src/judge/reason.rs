@@ -166,6 +166,7 @@ pub struct Rejection {
     reason: Reason,
     note: Option<String>,
     retry_after: Option<std::time::Duration>,
+    allow: Option<&'static str>,
 }
 
 impl Rejection {
@@ -181,6 +182,18 @@ impl Rejection {
     pub const fn retry_after(mut self, wait: std::time::Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// Says which methods there are instead; becomes `Allow` (RFC 9110 10.2.1).
+    #[must_use]
+    pub const fn allowing(mut self, methods: &'static str) -> Self {
+        self.allow = Some(methods);
+        self
+    }
+
+    /// The methods there are instead, if that is why.
+    pub const fn allow(&self) -> Option<&'static str> {
+        self.allow
     }
 
     /// The reason.
@@ -209,6 +222,7 @@ impl From<Reason> for Rejection {
             reason,
             note: None,
             retry_after: None,
+            allow: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which bot a host and path belong to.
 
-use super::{Reason, Rejection};
+use super::{Place, Reason, Rejection, callback};
 use http::request::Parts;
 use http::uri::Authority;
 use std::collections::HashMap;
@@ -10,15 +10,49 @@ use std::collections::HashMap;
 pub struct Route {
     /// Lower-case host names without port; empty serves any host.
     pub hosts: Vec<String>,
-    /// The exact path.
+    /// The exact path of the messaging endpoint.
     pub path: String,
+    /// What precedes `/v3/conversations` where skills call back, without a trailing slash.
+    pub callback: Option<String>,
 }
 
 /// All routes of a gateway. Lookups cost the same for one bot and for a thousand.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    by_host: HashMap<String, HashMap<String, usize>>,
-    any_host: HashMap<String, usize>,
+    by_host: HashMap<String, Paths>,
+    any_host: Paths,
+}
+
+/// The paths of one host: exact ones, and what precedes `/v3/conversations`.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    exact: HashMap<String, usize>,
+    callback: HashMap<String, usize>,
+}
+
+impl Paths {
+    fn add(&mut self, route: &Route, bot: usize) {
+        self.exact.entry(route.path.clone()).or_insert(bot);
+        if let Some(prefix) = &route.callback {
+            self.callback.entry(prefix.clone()).or_insert(bot);
+        }
+    }
+
+    fn find(&self, path: &str) -> Option<(usize, Place)> {
+        if let Some(bot) = self.exact.get(path) {
+            return Some((*bot, Place::Messages));
+        }
+        if self.callback.is_empty() {
+            return None;
+        }
+        let (prefix, _) = callback::split(path)?;
+        let bot = self.callback.get(prefix)?;
+        Some((*bot, Place::Callback))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty()
+    }
 }
 
 impl Routes {
@@ -27,31 +61,30 @@ impl Routes {
         let mut table = Self::default();
         for (bot, route) in routes.into_iter().enumerate() {
             if route.hosts.is_empty() {
-                table.any_host.entry(route.path.clone()).or_insert(bot);
+                table.any_host.add(route, bot);
             }
             for host in &route.hosts {
                 table
                     .by_host
                     .entry(host.clone())
                     .or_default()
-                    .entry(route.path.clone())
-                    .or_insert(bot);
+                    .add(route, bot);
             }
         }
         table
     }
 
-    /// The bot of a request. A bot that names the host wins over one that serves any.
+    /// The bot of a request, and where on it. A bot that names the host wins over one that serves any.
     ///
     /// # Errors
     /// [`Reason::HostNotServed`], [`Reason::PathNotFound`].
-    pub fn find(&self, host: &str, path: &str) -> Result<usize, Rejection> {
+    pub fn find(&self, host: &str, path: &str) -> Result<(usize, Place), Rejection> {
         let named = self.by_host.get(host);
-        if let Some(bot) = named
-            .and_then(|paths| paths.get(path))
-            .or_else(|| self.any_host.get(path))
+        if let Some(found) = named
+            .and_then(|paths| paths.find(path))
+            .or_else(|| self.any_host.find(path))
         {
-            return Ok(*bot);
+            return Ok(found);
         }
         if named.is_none() && self.any_host.is_empty() {
             return Err(Reason::HostNotServed.into());
@@ -121,7 +154,38 @@ mod tests {
         Route {
             hosts: hosts.iter().map(|h| (*h).to_owned()).collect(),
             path: path.to_owned(),
+            callback: None,
         }
+    }
+
+    fn at(bot: usize) -> Option<(usize, Place)> {
+        Some((bot, Place::Messages))
+    }
+
+    #[test]
+    fn callbacks_are_found_by_what_precedes_the_api() {
+        let mut first = route(&["a.example"], "/api/messages");
+        first.callback = Some("/api/skills".to_owned());
+        let mut any = route(&[], "/api/messages");
+        any.callback = Some(String::new());
+        let table = Routes::new(&[first, any]);
+        let found = |host, path| table.find(host, path).ok();
+        let of = |bot| Some((bot, Place::Callback));
+        assert_eq!(
+            found("a.example", "/api/skills/v3/conversations/x/activities"),
+            of(0)
+        );
+        assert_eq!(found("a.example", "/v3/conversations"), of(1));
+        assert_eq!(found("b.example", "/v3/conversations/x"), of(1));
+        for path in [
+            "/api/skills/v3/conversations/x",
+            "/api/skills",
+            "/v3/conversations/x/",
+            "/v3/conversations/../x",
+        ] {
+            assert_eq!(found("b.example", path), None, "{path}");
+        }
+        assert_eq!(found("a.example", "/api/messages"), at(0));
     }
 
     #[test]
@@ -131,9 +195,9 @@ mod tests {
             route(&["b.example", "c.example"], "/api/messages"),
             route(&["a.example"], "/other"),
         ]);
-        assert_eq!(table.find("a.example", "/api/messages").ok(), Some(0));
-        assert_eq!(table.find("c.example", "/api/messages").ok(), Some(1));
-        assert_eq!(table.find("a.example", "/other").ok(), Some(2));
+        assert_eq!(table.find("a.example", "/api/messages").ok(), at(0));
+        assert_eq!(table.find("c.example", "/api/messages").ok(), at(1));
+        assert_eq!(table.find("a.example", "/other").ok(), at(2));
         for path in [
             "/api/messages/",
             "/API/messages",
@@ -170,8 +234,8 @@ mod tests {
             route(&[], "/api/messages"),
             route(&["a.example"], "/api/messages"),
         ]);
-        assert_eq!(table.find("a.example", "/api/messages").ok(), Some(1));
-        assert_eq!(table.find("x.example", "/api/messages").ok(), Some(0));
+        assert_eq!(table.find("a.example", "/api/messages").ok(), at(1));
+        assert_eq!(table.find("x.example", "/api/messages").ok(), at(0));
         assert_eq!(
             table.find("x.example", "/x").unwrap_err().reason(),
             Reason::PathNotFound

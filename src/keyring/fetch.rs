@@ -1,7 +1,8 @@
 //! Fetches OpenID metadata, then keys.
 
-use crate::judge::{Cloud, KeySet};
-use crate::net::client::Fetcher;
+use crate::config::KeyOrigin;
+use crate::judge::KeySet;
+use crate::net::client::{FetchProblem, Fetcher};
 use bytes::Bytes;
 use http::Uri;
 use serde::Deserialize;
@@ -18,44 +19,106 @@ pub(super) struct Documents {
     pub(super) key_document: Bytes,
 }
 
-/// OpenID Connect Discovery 1.0 section 3; the Connector's document has these two members of interest.
+/// OpenID Connect Discovery 1.0 section 3; these two members are of interest. Entra's `common` document names no one issuer.
 #[derive(Deserialize)]
 struct Metadata {
-    issuer: String,
+    issuer: Option<String>,
     jwks_uri: String,
 }
 
-/// Fetches and checks both documents.
+/// Whose metadata it is: which issuer it must name, and where else than on its own host the keys may be.
+struct Publisher<'a> {
+    metadata: &'a str,
+    issuer: Option<&'a str>,
+    key_hosts: &'a [String],
+}
+
+/// Fetches and checks the documents of a source.
 ///
 /// # Errors
 /// A sentence for the log. The caller keeps the old keys.
-pub(super) async fn documents(fetcher: &Fetcher, cloud: &Cloud) -> Result<Documents, String> {
-    let at: Uri = cloud
-        .channel_metadata
-        .parse()
-        .map_err(|e| format!("metadata address: {e}"))?;
+pub(super) async fn documents(fetcher: &Fetcher, origin: &KeyOrigin) -> Result<Documents, String> {
+    match origin {
+        KeyOrigin::Connector { metadata, issuer } => {
+            by_metadata(
+                fetcher,
+                &Publisher {
+                    metadata,
+                    issuer: Some(issuer),
+                    key_hosts: &[],
+                },
+            )
+            .await
+        }
+        KeyOrigin::Entra {
+            metadata,
+            key_hosts,
+        } => by_metadata(fetcher, &of_entra(metadata, key_hosts)).await,
+        KeyOrigin::EntraTenant {
+            keys,
+            metadata,
+            key_hosts,
+        } => {
+            let at = address(keys)?;
+            match fetcher.get(&at, MAX_KEYS_BYTES).await {
+                Err(problem) if problem.is_not_found() => {
+                    by_metadata(fetcher, &of_entra(metadata, key_hosts)).await
+                }
+                outcome => read(&at, outcome),
+            }
+        }
+        KeyOrigin::File(path) => {
+            let document = tokio::fs::read(path).await;
+            let document = document.map_err(|e| format!("{}: {e}", path.display()))?;
+            parse(&path.display().to_string(), document.into())
+        }
+    }
+}
+
+fn of_entra<'a>(metadata: &'a str, key_hosts: &'a [String]) -> Publisher<'a> {
+    Publisher {
+        metadata,
+        issuer: None,
+        key_hosts,
+    }
+}
+
+async fn by_metadata(fetcher: &Fetcher, publisher: &Publisher<'_>) -> Result<Documents, String> {
+    let at = address(publisher.metadata)?;
     let document = fetcher
         .get(&at, MAX_METADATA_BYTES)
         .await
         .map_err(|why| format!("{at}: {why}"))?;
     let metadata: Metadata =
         serde_json::from_slice(&document).map_err(|e| format!("{at}: not OpenID metadata: {e}"))?;
-    let keys_at = keys_address(&at, &metadata, cloud)?;
-    let key_document = fetcher
-        .get(&keys_at, MAX_KEYS_BYTES)
-        .await
-        .map_err(|why| format!("{keys_at}: {why}"))?;
-    let keys = KeySet::parse(&key_document).map_err(|why| format!("{keys_at}: {why}"))?;
+    let keys_at = keys_address(&at, &metadata, publisher)?;
+    let outcome = fetcher.get(&keys_at, MAX_KEYS_BYTES).await;
+    read(&keys_at, outcome)
+}
+
+fn address(url: &str) -> Result<Uri, String> {
+    url.parse().map_err(|e| format!("{url}: {e}"))
+}
+
+fn read(at: &Uri, outcome: Result<Bytes, FetchProblem>) -> Result<Documents, String> {
+    let document = outcome.map_err(|why| format!("{at}: {why}"))?;
+    parse(&at.to_string(), document)
+}
+
+fn parse(at: &str, key_document: Bytes) -> Result<Documents, String> {
+    let keys = KeySet::parse(&key_document).map_err(|why| format!("{at}: {why}"))?;
     Ok(Documents { keys, key_document })
 }
 
-/// Where the keys are: on the metadata's own scheme, host and port, or nowhere (AUTHENTICATION 2.4 rule 7).
-fn keys_address(at: &Uri, metadata: &Metadata, cloud: &Cloud) -> Result<Uri, String> {
-    if metadata.issuer != cloud.channel_issuer {
+/// Where the keys are: on the metadata's own scheme, host and port, on a host that is known for it, or nowhere
+/// (AUTHENTICATION 2.4 rule 7).
+fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Result<Uri, String> {
+    if let Some(wanted) = publisher.issuer
+        && metadata.issuer.as_deref() != Some(wanted)
+    {
         return Err(format!(
-            "{at}: issuer is {:?}, not {:?}",
-            short(&metadata.issuer),
-            cloud.channel_issuer
+            "{at}: issuer is {:?}, not {wanted:?}",
+            short(metadata.issuer.as_deref().unwrap_or_default()),
         ));
     }
     let keys_at: Uri = metadata.jwks_uri.parse().map_err(|_| {
@@ -64,16 +127,22 @@ fn keys_address(at: &Uri, metadata: &Metadata, cloud: &Cloud) -> Result<Uri, Str
             short(&metadata.jwks_uri)
         )
     })?;
+    let is_known_host = keys_at.scheme_str() == Some("https")
+        && keys_at.port_u16().is_none_or(|port| port == 443)
+        && keys_at.host().is_some_and(|host| {
+            let known = |known: &String| known.eq_ignore_ascii_case(host);
+            publisher.key_hosts.iter().any(known)
+        });
     let same_place = keys_at.scheme() == at.scheme()
         && keys_at
             .host()
             .zip(at.host())
             .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
-        && keys_at.port_u16() == at.port_u16()
-        && keys_at
-            .authority()
-            .is_some_and(|authority| !authority.as_str().contains('@'));
-    if !same_place {
+        && keys_at.port_u16() == at.port_u16();
+    let is_bare = keys_at
+        .authority()
+        .is_some_and(|authority| !authority.as_str().contains('@'));
+    if !is_bare || !(same_place || is_known_host) {
         return Err(format!(
             "{at}: jwks_uri {:?} is on another host; keys are taken from the metadata's host only",
             short(&metadata.jwks_uri)
@@ -91,19 +160,34 @@ mod tests {
     use super::*;
     use crate::judge::BUILT_IN;
 
-    fn address(issuer: &str, jwks_uri: &str) -> Result<Uri, String> {
+    fn keys_at(issuer: &str, jwks_uri: &str) -> Result<Uri, String> {
         let cloud = BUILT_IN[0].to_cloud();
         let metadata = Metadata {
-            issuer: issuer.to_owned(),
+            issuer: Some(issuer.to_owned()),
             jwks_uri: jwks_uri.to_owned(),
         };
-        keys_address(&cloud.channel_metadata.parse().unwrap(), &metadata, &cloud)
+        let publisher = Publisher {
+            metadata: &cloud.channel_metadata,
+            issuer: Some(&cloud.channel_issuer),
+            key_hosts: &["keys.example".to_owned()],
+        };
+        keys_address(
+            &cloud.channel_metadata.parse().unwrap(),
+            &metadata,
+            &publisher,
+        )
     }
 
     #[test]
     fn keys_come_from_the_metadatas_host_and_issuer_only() {
         let issuer = "https://api.botframework.com";
-        assert!(address(issuer, "https://login.botframework.com/v1/.well-known/keys").is_ok());
+        for good in [
+            "https://login.botframework.com/v1/.well-known/keys",
+            "https://keys.example/any",
+            "https://KEYS.example:443/any",
+        ] {
+            assert!(keys_at(issuer, good).is_ok(), "{good}");
+        }
         for (issuer, uri) in [
             (
                 "https://api.botframework.us",
@@ -115,10 +199,13 @@ mod tests {
             (issuer, "https://login.botframework.com.evil.example/keys"),
             (issuer, "https://login.botframework.com@evil.example/keys"),
             (issuer, "https://user@login.botframework.com/keys"),
+            (issuer, "http://keys.example/any"),
+            (issuer, "https://keys.example:8443/any"),
+            (issuer, "https://user@keys.example/any"),
             (issuer, "/v1/.well-known/keys"),
             (issuer, "not a url"),
         ] {
-            assert!(address(issuer, uri).is_err(), "{issuer} {uri}");
+            assert!(keys_at(issuer, uri).is_err(), "{issuer} {uri}");
         }
     }
 }

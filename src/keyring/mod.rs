@@ -1,26 +1,29 @@
 //! Hands out the key that signed a token, and keeps each issuer's keys fresh (AUTHENTICATION 2.4).
 //!
-//! One background task per cloud does all fetching, so that refreshes are single flight by construction. Requests only read the
+//! One background task per key source does all fetching, so that refreshes are single flight by construction. Requests only read the
 //! current set, or wait a little for that task. This room must not judge tokens; it is asked only about screened ones.
 
-mod cloud_keys;
 mod fetch;
 mod schedule;
+mod source;
 mod store;
+mod verified;
 
-use crate::config::Settings;
-use crate::judge::{Cloud, Key, Reason, Rejection, Screened};
+use crate::config::{KeySource, Settings};
+use crate::judge::{Caller, Key, Reason, Rejection, Screened};
 use crate::net::client::{ClientProblem, Fetcher};
 use crate::net::clock;
 use crate::observe::Observer;
-use cloud_keys::CloudKeys;
+use source::Source;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use verified::Verified;
 
-/// The keys of every cloud in use.
+/// The keys of every issuer that a bot accepts, and the tokens that were verified with them.
 #[derive(Debug)]
 pub struct Keyring {
-    clouds: Vec<Arc<CloudKeys>>,
+    sources: Vec<Arc<Source>>,
+    verified: Arc<Verified>,
 }
 
 impl Keyring {
@@ -37,27 +40,30 @@ impl Keyring {
             ),
         };
         let fetcher = Fetcher::new(extra_ca.as_deref(), settings.keys.fetch_timeout)?;
-        let cloud = |cloud: &Arc<Cloud>| {
-            Arc::new(CloudKeys::new(
-                cloud,
+        let verified = Arc::new(Verified::default());
+        let source = |source: &Arc<KeySource>| {
+            Arc::new(Source::new(
+                source,
                 &settings.keys,
                 fetcher.clone(),
                 observer,
+                &verified,
             ))
         };
         Ok(Self {
-            clouds: settings.clouds.iter().map(cloud).collect(),
+            sources: settings.key_sources.iter().map(source).collect(),
+            verified,
         })
     }
 
-    /// One future per cloud that keeps its keys fresh until `stop`.
+    /// One future per source that keeps its keys fresh until `stop`.
     pub fn refreshers(
         &self,
         stop: &CancellationToken,
     ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
-        self.clouds
+        self.sources
             .iter()
-            .map(move |cloud| Arc::clone(cloud).keep_fresh(stop.clone()))
+            .map(move |source| Arc::clone(source).keep_fresh(stop.clone()))
     }
 
     /// The key that a screened token names.
@@ -66,8 +72,8 @@ impl Keyring {
     /// [`Reason::TokenKeyUnknown`] when the keys are fresh and none has this id; [`Reason::KeysUnavailable`] when that cannot
     /// be told: no usable set, or the refresh that would tell fails.
     pub async fn key_for(&self, token: &Screened<'_>) -> Result<Arc<Key>, Rejection> {
-        match self.clouds.get(token.root().cloud) {
-            Some(cloud) => cloud.key(token.key_id()).await,
+        match self.sources.get(token.keys().0) {
+            Some(source) => source.key(token.key_id()).await,
             None => {
                 Err(Rejection::from(Reason::KeysUnavailable)
                     .noting("no keys are kept for this issuer"))
@@ -75,13 +81,21 @@ impl Keyring {
         }
     }
 
-    /// The clouds that have no usable keys, for readiness.
+    /// Proves a token's signature with that key, or recalls that it was proven before.
+    ///
+    /// # Errors
+    /// As [`Screened::verify`].
+    pub fn verify(&self, token: Screened<'_>, key: &Key) -> Result<Caller, Rejection> {
+        self.verified.verify(token, key)
+    }
+
+    /// The sources that have no usable keys, for readiness.
     pub fn missing(&self) -> Vec<String> {
         let now = clock::now();
-        self.clouds
+        self.sources
             .iter()
-            .filter(|cloud| cloud.usable(now).is_none())
-            .map(|cloud| cloud.name().to_owned())
+            .filter(|source| source.usable(now).is_none())
+            .map(|source| source.name().to_owned())
             .collect()
     }
 
@@ -89,7 +103,7 @@ impl Keyring {
     pub fn ages(&self) -> Vec<(String, u64)> {
         let now = clock::now();
         let age =
-            |cloud: &Arc<CloudKeys>| Some((cloud.issuer().to_owned(), cloud.age_seconds(now)?));
-        self.clouds.iter().filter_map(age).collect()
+            |source: &Arc<Source>| Some((source.issuer().to_owned(), source.age_seconds(now)?));
+        self.sources.iter().filter_map(age).collect()
     }
 }

@@ -4,7 +4,8 @@
 //! carries a checksum against torn writes, and counts no longer than keys in memory would.
 
 use super::fetch::Documents;
-use crate::judge::{Cloud, KeySet, UnixSeconds};
+use crate::config::{KeyOrigin, KeySource};
+use crate::judge::{KeySet, UnixSeconds};
 use aws_lc_rs::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
@@ -30,21 +31,28 @@ struct Saved {
 const FORMAT: u32 = 1;
 
 impl Store {
-    pub(super) fn new(dir: &Path, cloud: &Cloud) -> Self {
-        let name: String = cloud
+    pub(super) fn new(dir: &Path, source: &KeySource) -> Self {
+        let name: String = source
             .name
             .chars()
             .map(|c| {
-                if c.is_ascii_alphanumeric() || c == '-' {
+                if c.is_ascii_alphanumeric() || matches!(c, '-' | '+' | '.') {
                     c
                 } else {
                     '_'
                 }
             })
             .collect();
+        let metadata = match &source.origin {
+            KeyOrigin::Connector { metadata, .. } | KeyOrigin::Entra { metadata, .. } => {
+                metadata.clone()
+            }
+            KeyOrigin::EntraTenant { keys, .. } => keys.clone(),
+            KeyOrigin::File(path) => path.display().to_string(),
+        };
         Self {
             file: dir.join(format!("{name}.json")),
-            metadata: cloud.channel_metadata.clone(),
+            metadata,
         }
     }
 

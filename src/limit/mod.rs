@@ -80,14 +80,13 @@ impl<C: Clock + Clone> Limiter<C> {
     /// [`Reason::RateLimitedUser`], [`Reason::RateLimitedConversation`], [`Reason::RateLimitedTenant`],
     /// [`Reason::RateLimitedBot`].
     pub fn take(&self, bot: &config::Bot, admitted: &mut Admitted) -> Result<(), Rejection> {
-        let activity = admitted.activity();
         let outcome = self.take_for(
             bot.index,
             &Sender {
-                channel: activity.base_channel(),
+                channel: admitted.base_channel().unwrap_or_default(),
                 tenant: admitted.tenant(),
-                conversation: &activity.conversation,
-                user: activity.user.as_deref().filter(|user| !user.is_empty()),
+                conversation: admitted.conversation(),
+                user: admitted.user().filter(|user| !user.is_empty()),
             },
         );
         match (outcome, bot.rate_limits.mode) {
@@ -120,7 +119,7 @@ impl<C: Clock + Clone> Limiter<C> {
             budgets
                 .conversation
                 .as_ref()
-                .map(|budget| (budget, hash.of((channel, conversation)))),
+                .and_then(|budget| Some((budget, hash.of((channel, conversation?))))),
             budgets
                 .tenant
                 .as_ref()
@@ -189,7 +188,7 @@ impl<C: Clock + Clone> BotBudgets<C> {
 struct Sender<'a> {
     channel: &'a str,
     tenant: Option<TenantId>,
-    conversation: &'a str,
+    conversation: Option<&'a str>,
     user: Option<&'a str>,
 }
 

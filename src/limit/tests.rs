@@ -24,7 +24,7 @@ fn sender<'a>(user: &'a str, conversation: &'a str) -> Sender<'a> {
     Sender {
         channel: "msteams",
         tenant: TenantId::parse("3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11"),
-        conversation,
+        conversation: Some(conversation),
         user: Some(user),
     }
 }

@@ -136,32 +136,63 @@ impl Fetcher {
     /// One document.
     ///
     /// # Errors
-    /// A sentence for the log: no connection, a status other than 200 (redirects are not followed), too large, too slow.
-    pub async fn get(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, String> {
+    /// No connection, a status other than 200 (redirects are not followed), too large, too slow.
+    pub async fn get(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, FetchProblem> {
         match tokio::time::timeout(self.within, self.get_now(url, max_bytes)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(format!("no complete answer within {:?}", self.within)),
+            Err(_) => Err(FetchProblem::Other(format!(
+                "no complete answer within {:?}",
+                self.within
+            ))),
         }
     }
 
-    async fn get_now(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, String> {
+    async fn get_now(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, FetchProblem> {
         let request = Request::get(url.clone())
             .header("accept", "application/json")
             .header("user-agent", concat!("botgate/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
-            .map_err(|e| e.to_string())?;
-        let response = self.client.request(request).await.map_err(|e| chain(&e))?;
+            .map_err(|e| FetchProblem::Other(e.to_string()))?;
+        let response = self.client.request(request).await;
+        let response = response.map_err(|e| FetchProblem::Other(chain(&e)))?;
         if response.status() != StatusCode::OK {
-            return Err(format!("status {}", response.status().as_u16()));
+            return Err(FetchProblem::Status(response.status()));
         }
         #[expect(clippy::disallowed_methods, reason = "the body is limited")]
         let body = Limited::new(response.into_body(), max_bytes)
             .collect()
             .await;
         body.map(http_body_util::Collected::to_bytes)
-            .map_err(|e| format!("the answer could not be read: {e}"))
+            .map_err(|e| FetchProblem::Other(format!("the answer could not be read: {e}")))
     }
 }
+
+/// Why a document could not be fetched.
+#[derive(Debug)]
+pub enum FetchProblem {
+    /// An answer with another status than 200.
+    Status(StatusCode),
+    /// No answer, or none that can be used: a sentence for the log.
+    Other(String),
+}
+
+impl FetchProblem {
+    /// Whether there is no such document.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status(StatusCode::NOT_FOUND))
+    }
+}
+
+impl std::fmt::Display for FetchProblem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {}", status.as_u16()),
+            Self::Other(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for FetchProblem {}
 
 /// An error with all its causes.
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -57,8 +57,8 @@ pub fn refusal(
     if let Some(seconds) = rejection.retry_after_seconds() {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if reason == Reason::MethodNotAllowed {
-        headers.insert(ALLOW, HeaderValue::from_static("POST"));
+    if let Some(methods) = rejection.allow() {
+        headers.insert(ALLOW, HeaderValue::from_static(methods));
     }
     if version < Version::HTTP_2 {
         if reason == Reason::UpgradeRefused {

@@ -1,13 +1,13 @@
 //! Sends an admitted request and streams the answer back.
 
 use super::Backend;
-use crate::judge::{Admitted, Reason, Rejection};
+use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::client::chain;
 use crate::net::{clock, headers};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Response, Uri, Version};
+use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -29,9 +29,14 @@ impl Backend {
         headers: HeaderMap,
         query: Option<&str>,
     ) -> Result<Response<Answer>, Rejection> {
-        let uri = self.target(query);
-        let body = admitted.activity().raw().clone();
-        let sending = self.send(uri, headers, body);
+        let (method, uri) = match admitted.content() {
+            Content::Activity(_) => (Method::POST, self.target(None, query)),
+            Content::Callback(callback) => (
+                callback.method.clone(),
+                self.target(Some(&callback.path), query),
+            ),
+        };
+        let sending = self.send(method, uri, headers, admitted.body().clone());
         let response = match tokio::time::timeout(self.response_timeout, sending).await {
             Ok(outcome) => outcome?,
             Err(_) => {
@@ -62,15 +67,16 @@ impl Backend {
         Ok(Response::from_parts(head, Answer::new(body, idle)))
     }
 
-    /// The backend's address, with the query of the request where the address has none of its own.
-    fn target(&self, query: Option<&str>) -> Uri {
-        let Some(query) = query.filter(|_| self.uri.query().is_none()) else {
-            return self.uri.clone();
+    /// The backend's address, or another path on the same host, with the query of the request where the address has none.
+    fn target(&self, path: Option<&str>, query: Option<&str>) -> Uri {
+        let query = query.filter(|_| path.is_some() || self.uri.query().is_none());
+        let path_and_query = match (path.unwrap_or(self.uri.path()), query) {
+            (_, None) if path.is_none() => return self.uri.clone(),
+            (path, None) => path.to_owned(),
+            (path, Some(query)) => format!("{path}?{query}"),
         };
         let mut parts = self.uri.clone().into_parts();
-        parts.path_and_query = format!("{}?{query}", self.uri.path())
-            .parse::<PathAndQuery>()
-            .ok();
+        parts.path_and_query = path_and_query.parse::<PathAndQuery>().ok();
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
@@ -78,12 +84,15 @@ impl Backend {
     /// handled although its answer was lost.
     async fn send(
         &self,
+        method: Method,
         uri: Uri,
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, Rejection> {
         let request = || {
-            let mut request = Request::post(uri.clone())
+            let mut request = Request::builder()
+                .method(method.clone())
+                .uri(uri.clone())
                 .body(Full::new(body.clone()))
                 .map_err(|e| broken(&e))?;
             *request.headers_mut() = headers.clone();

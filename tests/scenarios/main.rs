@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
+//! | `callbacks` | Skills call their parent bot back, and nobody else does. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
@@ -33,6 +34,7 @@
 
 mod activities;
 mod admin;
+mod callbacks;
 mod connections;
 mod demo;
 mod failures;

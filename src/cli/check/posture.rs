@@ -1,7 +1,7 @@
 //! What a configuration enforces, a line each.
 
 use crate::config::{Bot, Quota, Settings, TlsSource};
-use crate::judge::{HostList, Mode, OnReject, TenantId};
+use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -52,14 +52,7 @@ fn row(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
 /// What is enforced for one bot, a line each.
 fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
     let policy = &bot.policy;
-    let clouds = bot
-        .expect
-        .roots
-        .iter()
-        .filter_map(|root| settings.clouds.get(root.cloud).map(|cloud| (root, cloud)));
-    let tokens: Vec<String> = clouds
-        .map(|(root, cloud)| format!("{} tokens of cloud {}", root.kind.word(), cloud.name))
-        .collect();
+    let kinds: Vec<&str> = bot.expect.kinds().map(TokenKind::word).collect();
     let hosts = if bot.route.hosts.is_empty() {
         "any host".to_owned()
     } else {
@@ -77,10 +70,16 @@ fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
     vec![
         (
             "app id",
-            format!("{}, {}", bot.expect.app_id, tokens.join(", ")),
+            format!(
+                "{}, {} tokens of cloud {}",
+                bot.expect.app_id,
+                kinds.join(", "),
+                bot.cloud
+            ),
         ),
         ("served at", format!("{hosts} {}", bot.route.path)),
         ("backend", backend(bot)),
+        ("callers", callers(bot)),
         (
             "tenants",
             format!(
@@ -167,11 +166,10 @@ fn channels(bot: &Bot) -> String {
 
 fn service_urls(settings: &Settings, bot: &Bot) -> String {
     let hosts = &bot.policy.service_urls.hosts;
-    let of_cloud = bot
-        .expect
-        .roots
+    let of_cloud = settings
+        .clouds
         .iter()
-        .filter_map(|root| settings.clouds.get(root.cloud))
+        .filter(|cloud| cloud.name == bot.cloud)
         .find(|cloud| {
             HostList::parse(cloud.service_url_hosts.iter().map(String::as_str))
                 .is_ok_and(|list| list == *hosts)
@@ -181,6 +179,30 @@ fn service_urls(settings: &Settings, bot: &Bot) -> String {
         Some(cloud) => format!("as the token says, on hosts of cloud {}", cloud.name),
         None => "as the token says, on hosts listed in the file".to_owned(),
     }
+}
+
+/// Who may call with an Entra token.
+fn callers(bot: &Bot) -> String {
+    let policy = &bot.policy.callers;
+    let each = bot.expect.kinds().map(|kind| match kind {
+        TokenKind::Channel => "channels".to_owned(),
+        TokenKind::Emulator => "the Emulator, with this bot's own credentials".to_owned(),
+        TokenKind::Agent => "the agent platform, for listed tenants".to_owned(),
+        TokenKind::Skill => match &policy.allow {
+            AllowedCallers::Any => format!("any application{}", softened(policy.mode)),
+            AllowedCallers::Listed(listed) => {
+                let mut ids: Vec<&str> = listed.iter().map(String::as_str).collect();
+                ids.sort_unstable();
+                let ids = if ids.is_empty() {
+                    "none".to_owned()
+                } else {
+                    ids.join(" ")
+                };
+                format!("bots {ids}{}", softened(policy.mode))
+            }
+        },
+    });
+    each.collect::<Vec<_>>().join("; ")
 }
 
 fn rate_limits(bot: &Bot) -> String {

@@ -2,7 +2,7 @@
 
 pub use super::connector::{Delivery, Document, Fetches};
 
-use super::connector::{METADATA_PATH, Shared, State, answer};
+use super::connector::{ENTRA_METADATA_PATH, METADATA_PATH, Shared, State, answer};
 use super::loopback::{Loopback, hold};
 use super::signing::SigningKey;
 use super::token::TokenSpec;
@@ -23,7 +23,12 @@ pub const TEAMS_SERVICE_URL: &str = "https://smba.trafficmanager.net/emea/";
 /// The name of the key that [`Channel::start`] makes.
 pub const FIRST_KID: &str = "stand-in-channel-key-1";
 
-/// A stand-in Bot Connector on 127.0.0.1. Clones are handles to the same one, which stops with the last of them.
+/// The name of the key that Entra's tokens are signed with.
+pub const ENTRA_KID: &str = "stand-in-entra-key-1";
+/// What Entra writes for any tenant into the `issuer` of its keys.
+pub const ENTRA_KEY_ISSUER: &str = "https://login.microsoftonline.com/{tenantid}/v2.0";
+
+/// A stand-in Bot Connector on 127.0.0.1, with a stand-in Entra beside it. Clones are handles to the same one, which stops with the last of them.
 #[derive(Clone)]
 pub struct Channel {
     server: Arc<Loopback>,
@@ -61,6 +66,8 @@ impl Channel {
             first_key,
         };
         channel.publish(&channel.first_key, Some(ENDORSED));
+        // The same numbers under another name: making a pair takes long, and the key sets are apart in any case.
+        channel.publish_in_entra(&channel.first_key.named(ENTRA_KID), Some(ENTRA_KEY_ISSUER));
         Ok(channel)
     }
 
@@ -90,10 +97,7 @@ impl Channel {
         line("channel_issuer", json!(hold(&self.shared.state).issuer));
         line(
             "entra_metadata",
-            json!(format!(
-                "{}/entra/v2.0/.well-known/openid-configuration",
-                self.origin()
-            )),
+            json!(format!("{}{ENTRA_METADATA_PATH}", self.origin())),
         );
         line(
             "entra_issuers",
@@ -119,6 +123,54 @@ impl Channel {
     pub fn token(&self, audience: &str, service_url: &str) -> TokenSpec {
         let issuer = hold(&self.shared.state).issuer.clone();
         TokenSpec::new(&self.first_key, &issuer, audience, service_url, now())
+    }
+
+    /// A token of Entra, version 2, issued to the application `caller` in a tenant for `audience`.
+    pub fn entra_token(&self, audience: &str, tenant: &str, caller: &str) -> TokenSpec {
+        TokenSpec::of_entra(
+            &self.first_key.named(ENTRA_KID),
+            tenant,
+            audience,
+            caller,
+            now(),
+        )
+    }
+
+    /// Publishes a key in Entra, for all tenants, in place of one with the same `kid`.
+    pub fn publish_in_entra(&self, key: &SigningKey, issuer: Option<&str>) {
+        let entry = (key.clone(), issuer.map(str::to_owned));
+        let mut state = hold(&self.shared.state);
+        state
+            .entra_keys
+            .retain(|(other, _)| other.kid() != key.kid());
+        state.entra_keys.push(entry);
+    }
+
+    /// Stops publishing a key in Entra.
+    pub fn withdraw_from_entra(&self, kid: &str) {
+        hold(&self.shared.state)
+            .entra_keys
+            .retain(|(key, _)| key.kid() != kid);
+    }
+
+    /// Changes how Entra's metadata is served.
+    pub fn serve_entra_metadata(&self, document: Document) {
+        hold(&self.shared.state).entra_metadata = document;
+    }
+
+    /// Changes how Entra's common key set is served.
+    pub fn serve_entra_keys(&self, document: Document) {
+        hold(&self.shared.state).entra_key_set = document;
+    }
+
+    /// Changes how the key sets of single tenants are served.
+    pub fn serve_tenant_keys(&self, document: Document) {
+        hold(&self.shared.state).tenant_key_set = document;
+    }
+
+    /// The tenants whose own key sets were asked for so far, in order.
+    pub fn tenants_asked(&self) -> Vec<String> {
+        hold(&self.shared.state).tenants_asked.clone()
     }
 
     /// The key it was started with, whether still published or not.
@@ -269,7 +321,8 @@ mod tests {
             channel.fetches(),
             Fetches {
                 metadata: 1,
-                keys: 1
+                keys: 1,
+                ..Fetches::default()
             }
         );
     }

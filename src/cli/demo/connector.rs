@@ -1,4 +1,4 @@
-//! What the stand-in Connector serves: OpenID metadata, key set, and a place for the replies of bots.
+//! What the stand-in Connector serves: OpenID metadata, key set, and a place for the replies of bots. Entra's side of it too.
 
 use super::loopback::{Body, Outcome, hold, read, whole};
 use super::signing::SigningKey;
@@ -11,6 +11,8 @@ use tokio::sync::{Semaphore, watch};
 
 pub(super) const METADATA_PATH: &str = "/v1/.well-known/openidconfiguration";
 pub(super) const KEYS_PATH: &str = "/v1/.well-known/keys";
+pub(super) const ENTRA_METADATA_PATH: &str = "/entra/v2.0/.well-known/openid-configuration";
+const ENTRA_KEYS_PATH: &str = "/entra/discovery/v2.0/keys";
 
 /// How a document is served.
 #[derive(Clone, Debug, Default)]
@@ -47,6 +49,12 @@ pub struct Fetches {
     pub metadata: usize,
     /// Key set.
     pub keys: usize,
+    /// OpenID metadata of Entra.
+    pub entra_metadata: usize,
+    /// Entra's common key set.
+    pub entra_keys: usize,
+    /// Key sets of single tenants in Entra.
+    pub tenant_keys: usize,
 }
 
 /// Something a bot sent to the Connector.
@@ -77,6 +85,13 @@ pub(super) struct State {
     pub(super) raw_keys: Vec<Value>,
     pub(super) metadata: Document,
     pub(super) key_set: Document,
+    /// Each with its `issuer` member.
+    pub(super) entra_keys: Vec<(SigningKey, Option<String>)>,
+    pub(super) entra_metadata: Document,
+    pub(super) entra_key_set: Document,
+    pub(super) tenant_key_set: Document,
+    /// The tenants whose keys were asked for, in order.
+    pub(super) tenants_asked: Vec<String>,
 }
 
 pub(super) struct Shared {
@@ -108,12 +123,63 @@ pub(super) async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> O
             let (document, body) = hold(&shared.state).keys_document();
             serve(document, body).await
         }
+        ENTRA_METADATA_PATH => {
+            shared.fetches.send_modify(|fetches| {
+                fetches.entra_metadata = fetches.entra_metadata.saturating_add(1);
+            });
+            let document = hold(&shared.state).entra_metadata.clone();
+            let body = json!({
+                "issuer": "https://login.microsoftonline.com/{tenantid}/v2.0",
+                "jwks_uri": format!("{origin}{ENTRA_KEYS_PATH}"),
+                "id_token_signing_alg_values_supported": ["RS256"],
+            });
+            serve(document, body).await
+        }
+        ENTRA_KEYS_PATH => {
+            shared
+                .fetches
+                .send_modify(|fetches| fetches.entra_keys = fetches.entra_keys.saturating_add(1));
+            let (document, body) = {
+                let state = hold(&shared.state);
+                (state.entra_key_set.clone(), state.entra_keys_document())
+            };
+            serve(document, body).await
+        }
+        path if tenant_of(path).is_some() => {
+            let tenant = tenant_of(path).unwrap_or_default().to_owned();
+            let (document, body) = {
+                let mut state = hold(&shared.state);
+                state.tenants_asked.push(tenant);
+                (state.tenant_key_set.clone(), state.entra_keys_document())
+            };
+            shared
+                .fetches
+                .send_modify(|fetches| fetches.tenant_keys = fetches.tenant_keys.saturating_add(1));
+            serve(document, body).await
+        }
         path if path.starts_with("/v3/") => take_delivery(&shared, request).await,
         _ => Outcome::Answer(respond(StatusCode::NOT_FOUND, "text/plain", Bytes::new())),
     }
 }
 
+/// The tenant of `/entra/TENANT/discovery/v2.0/keys`.
+fn tenant_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/entra/")?
+        .strip_suffix("/discovery/v2.0/keys")
+}
+
 impl State {
+    fn entra_keys_document(&self) -> Value {
+        let entry = |(key, issuer): &(SigningKey, Option<String>)| {
+            let mut entry = key.jwk();
+            if let Some(issuer) = issuer {
+                entry.insert("issuer".to_owned(), json!(issuer));
+            }
+            Value::Object(entry)
+        };
+        json!({ "keys": self.entra_keys.iter().map(entry).collect::<Vec<_>>() })
+    }
+
     fn metadata_document(&self, origin: &str) -> (Document, Value) {
         let own = format!("{origin}{KEYS_PATH}");
         let body = json!({

@@ -55,6 +55,44 @@ impl TokenSpec {
         }
     }
 
+    /// A token as Entra issues it to the application `caller` (version 2, client credentials), valid from `now` for 65 minutes.
+    pub fn of_entra(
+        key: &SigningKey,
+        tenant: &str,
+        audience: &str,
+        caller: &str,
+        now: u64,
+    ) -> Self {
+        const LIFETIME_SECONDS: u64 = 3900;
+        let claims = json!({
+            "aud": audience,
+            "iss": format!("https://login.microsoftonline.com/{tenant}/v2.0"),
+            "iat": now,
+            "nbf": now,
+            "exp": now.saturating_add(LIFETIME_SECONDS),
+            "azp": caller,
+            "azpacr": "1",
+            "tid": tenant,
+            "ver": "2.0",
+        });
+        let mut spec = Self::new(key, "", audience, "", now);
+        spec.claims = object(claims);
+        spec
+    }
+
+    /// An Entra token in version 1: another issuer, and `appid` in place of `azp`.
+    #[must_use]
+    pub fn in_version_1(mut self) -> Self {
+        let tenant = self.claims.get("tid").and_then(Value::as_str);
+        let issuer = format!("https://sts.windows.net/{}/", tenant.unwrap_or_default());
+        let caller = self.claims.remove("azp").unwrap_or_default();
+        self.claims.remove("azpacr");
+        self.claim("iss", issuer)
+            .claim("appid", caller)
+            .claim("appidacr", "1")
+            .claim("ver", "1.0")
+    }
+
     /// Sets a member of the payload.
     #[must_use]
     pub fn claim(mut self, name: &str, value: impl Into<Value>) -> Self {

@@ -228,13 +228,8 @@ fn two_bots_are_told_apart() {
 
 #[test]
 fn accept_names_kinds_of_token() {
-    assert_eq!(
-        bot("accept = [\"channel\", \"channel\"]")
-            .expect
-            .roots
-            .len(),
-        1
-    );
+    let kinds = bot("accept = [\"channel\", \"channel\"]");
+    assert_eq!(kinds.expect.kinds().count(), 1);
     assert_bot_problem(
         "accept = []",
         "accept",

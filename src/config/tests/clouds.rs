@@ -1,7 +1,7 @@
 //! `[clouds.*]`, and the bots that name them.
 
 use super::*;
-use crate::judge::{BUILT_IN, TokenKind};
+use crate::judge::{BUILT_IN, KeySourceId};
 
 const LAB: &str = r#"
 [clouds.lab]
@@ -39,11 +39,12 @@ fn clouds_that_bots_use_are_kept_once_and_roots_point_to_them() {
         (0, "https://issuer.example"),
         (2, "https://api.botframework.azure.cn"),
     ]) {
-        let root = &bot.expect.roots[0];
+        let root = &bot.expect.channel;
         assert_eq!(
-            (root.kind, root.cloud, root.issuer.as_str()),
-            (TokenKind::Channel, cloud, issuer)
+            (root.keys, root.issuer.as_str()),
+            (Some(KeySourceId(cloud)), issuer)
         );
+        assert_eq!(settings.key_sources[cloud].issuer, issuer);
         assert_eq!(settings.bots[bot.index].name, bot.name);
     }
     let hosts = &settings.bots[0].policy.service_urls.hosts;

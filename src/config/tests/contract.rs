@@ -113,6 +113,7 @@ extra_hosts = []
 [bots.callers]
 mode = "enforce"
 allow = []
+callback_path = ""
 
 [bots.direct_line]
 require_dl_user_id = true

@@ -19,10 +19,6 @@ const LATER: &[(&str, &str)] = &[
         "[server.tls]\nclient_ca = \"certs/ca.pem\"",
     ),
     ("log.file", "[log]\nfile = \"botgate.log\""),
-    (
-        "keys.proxy",
-        "[keys]\nproxy = \"http://proxy.example:3128\"",
-    ),
     ("state.store", "[state]\nstore = \"redis\""),
     (
         "state.redis",
@@ -35,15 +31,11 @@ const LATER: &[(&str, &str)] = &[
 ];
 
 const LATER_OF_A_BOT: &[(&str, &str)] = &[
-    ("accept[1]", "accept = [\"channel\", \"emulator\"]"),
-    ("accept[0]", "accept = [\"skill\"]"),
-    ("accept[0]", "accept = [\"agent\"]"),
     (
         "timeouts.acknowledge_after",
         "timeouts.acknowledge_after = \"8s\"",
     ),
     ("health.path", "health.path = \"/healthz\""),
-    ("callers.allow", "callers.allow = [\"*\"]"),
     ("redelivery.window", "redelivery.window = \"10m\""),
 ];
 

@@ -222,6 +222,7 @@ fn a_self_signed_certificate_in_public_is_refused_unless_allowed() {
     );
     let allowed = StartFlags {
         allow_self_signed: true,
+        ..StartFlags::default()
     };
     assert!(parse_in(&public, directory().path(), allowed, &environment).is_ok());
     good(&public.replace("0.0.0.0", "127.0.0.1"));

@@ -2,10 +2,11 @@
 
 use super::service_url::Plain;
 use super::{Evidence, Policy};
-use crate::judge::{Reason, Rejection};
+use crate::judge::{Reason, Rejection, TokenKind};
 
 /// The magic channel id of the Direct Line App Service Extension: SDKs switch to a weaker check when a body says it.
 const APP_SERVICE_EXTENSION: &str = "AseChannel";
+const EMULATOR: &str = "emulator";
 
 /// The signing key carries the activity's base channel among its endorsements (AUTHENTICATION 0.1 rule 10, 2.4 rule 10).
 ///
@@ -20,6 +21,16 @@ pub(super) fn channel_is_endorsed(
         return no(format!(
             "{APP_SERVICE_EXTENSION} does not come through the Connector"
         ));
+    }
+    match evidence.kind {
+        TokenKind::Channel => {}
+        TokenKind::Emulator if channel != EMULATOR => {
+            return no(format!(
+                "channel {channel:?}; a token of the Emulator speaks for {EMULATOR:?} only"
+            ));
+        }
+        // Entra's keys carry no endorsements. A skill is handed activities of its caller's channels.
+        TokenKind::Emulator | TokenKind::Skill | TokenKind::Agent => return Ok(()),
     }
     if evidence
         .endorsements
@@ -48,10 +59,15 @@ pub(super) fn channel_is_endorsed(
 }
 
 /// The token's `serviceurl` claim is the activity's `serviceUrl` (AUTHENTICATION 3.3).
+///
+/// Entra's tokens carry no such claim; there the list of hosts is the only bound, and no mode softens it.
 pub(super) fn service_url_is_bound(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let no = |note: String| Err(Rejection::from(Reason::ServiceUrlMismatch).noting(note));
     let sent = evidence.activity.service_url.as_str();
     let Some(claimed) = evidence.claims.service_url.as_deref() else {
+        if !evidence.kind.is_channel() {
+            return Ok(());
+        }
         return no("the token has no serviceurl claim".to_owned());
     };
     if claimed == sent {

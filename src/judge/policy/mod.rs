@@ -1,7 +1,10 @@
 //! The rules of one bot, in the order they are asked.
 
 mod activity_type;
+mod agent;
 mod binding;
+mod callback;
+mod caller;
 mod channel;
 mod direct_line;
 mod service_url;
@@ -9,16 +12,19 @@ mod tenant;
 #[cfg(test)]
 mod tests;
 
+pub use caller::AllowedCallers;
 pub use service_url::HostList;
 pub(crate) use tenant::effective as effective_tenant;
 
-use super::{Activity, Admitted, Caller, Claims, Reason, Rejection};
+use super::{Activity, Admitted, Caller, Claims, Content, Reason, Rejection, TokenKind};
 use std::collections::HashSet;
 
 /// What the rules look at. Holds claims, not a [`Caller`], so that `explain` can ask the rules about an expired or
 /// unsigned token without any way to make an [`Admitted`].
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
+    /// The kind of token.
+    pub kind: TokenKind,
     /// What the token says.
     pub claims: &'a Claims,
     /// The channels its signing key is endorsed for.
@@ -43,7 +49,7 @@ pub struct Rule {
     /// The name in `explain` and in notes.
     pub name: &'static str,
     /// Who may soften it: `None` for what the protocol demands, else the operator's mode for this policy.
-    pub mode: fn(&Policy) -> Option<Mode>,
+    pub mode: fn(&Policy, TokenKind) -> Option<Mode>,
     /// Answers it.
     pub check: fn(&Policy, Evidence<'_>) -> Result<(), Rejection>,
 }
@@ -52,47 +58,63 @@ pub struct Rule {
 pub const RULES: &[Rule] = &[
     Rule {
         name: "channel_endorsed",
-        mode: |_| None,
+        mode: |_, _| None,
         check: binding::channel_is_endorsed,
     },
     Rule {
         name: "service_url_bound",
-        mode: |_| None,
+        mode: |_, _| None,
         check: binding::service_url_is_bound,
     },
     Rule {
         name: "service_url_secure",
-        mode: |_| None,
+        mode: |_, _| None,
         check: service_url::is_secure,
     },
     Rule {
+        name: "agent_platform",
+        mode: |_, _| None,
+        check: agent::is_platform,
+    },
+    Rule {
+        name: "agent_recipient",
+        mode: |_, _| None,
+        check: agent::is_recipient,
+    },
+    Rule {
         name: "service_url_host",
-        mode: |p| Some(p.service_urls.mode),
+        // Only the list binds the service URL of tokens that carry no serviceurl claim.
+        mode: |p, kind| kind.is_channel().then_some(p.service_urls.mode),
         check: service_url::is_allowed,
     },
     Rule {
+        name: "caller",
+        mode: |p, _| Some(p.callers.mode),
+        check: caller::is_allowed,
+    },
+    Rule {
         name: "channel",
-        mode: |p| Some(p.channels.mode),
+        mode: |p, _| Some(p.channels.mode),
         check: channel::is_allowed,
     },
     Rule {
         name: "tenant",
-        mode: |p| Some(p.tenants.mode),
+        mode: |p, _| Some(p.tenants.mode),
         check: tenant::is_allowed,
     },
     Rule {
         name: "activity_type",
-        mode: |p| Some(p.activities.mode),
+        mode: |p, _| Some(p.activities.mode),
         check: activity_type::is_allowed,
     },
     Rule {
         name: "invoke_name",
-        mode: |p| Some(p.activities.mode),
+        mode: |p, _| Some(p.activities.mode),
         check: activity_type::is_invoke_allowed,
     },
     Rule {
         name: "direct_line_user",
-        mode: |p| Some(p.direct_line.mode),
+        mode: |p, _| Some(p.direct_line.mode),
         check: direct_line::is_user_trusted,
     },
 ];
@@ -110,6 +132,19 @@ pub struct Policy {
     pub activities: ActivityPolicy,
     /// `[bots.direct_line]`.
     pub direct_line: DirectLinePolicy,
+    /// `[bots.callers]`.
+    pub callers: CallerPolicy,
+}
+
+/// Which applications may call with tokens of their own.
+#[derive(Clone, Debug, Default)]
+pub struct CallerPolicy {
+    /// Enforce or report.
+    pub mode: Mode,
+    /// Bots that may call this one as a skill, or call it back.
+    pub allow: AllowedCallers,
+    /// App ids of the platform that calls agents in the bot's cloud, lower case.
+    pub agent_platforms: Vec<String>,
 }
 
 /// Which channels may reach the bot.
@@ -128,8 +163,23 @@ pub struct ChannelPolicy {
 pub struct ServiceUrlPolicy {
     /// Enforce or report.
     pub mode: Mode,
-    /// The hosts.
+    /// For tokens of the Connector, which carry the service URL themselves.
     pub hosts: HostList,
+    /// For tokens that carry none: the same hosts, but never any host at all.
+    pub unbound: HostList,
+    /// For tokens of the Emulator: this machine, and what the operator named.
+    pub emulator: HostList,
+}
+
+impl ServiceUrlPolicy {
+    /// The hosts for one kind of token.
+    pub const fn hosts_for(&self, kind: TokenKind) -> &HostList {
+        match kind {
+            TokenKind::Channel => &self.hosts,
+            TokenKind::Skill | TokenKind::Agent => &self.unbound,
+            TokenKind::Emulator => &self.emulator,
+        }
+    }
 }
 
 /// Which Entra tenants may reach the bot.
@@ -196,6 +246,7 @@ impl Policy {
     /// The refusal of the first rule that says no.
     pub fn admit(&self, caller: Caller, activity: Activity) -> Result<Admitted, Rejection> {
         let evidence = Evidence {
+            kind: caller.kind(),
             claims: caller.claims(),
             endorsements: caller.endorsements(),
             activity: &activity,
@@ -205,23 +256,38 @@ impl Policy {
             let Err(rejection) = (rule.check)(self, evidence) else {
                 continue;
             };
-            match (rule.mode)(self) {
+            match (rule.mode)(self, evidence.kind) {
                 Some(Mode::Report) => would_reject = would_reject.or(Some(rejection)),
                 Some(Mode::Enforce) | None => return Err(rejection),
             }
         }
         Ok(Admitted {
             caller,
-            activity,
+            content: Content::Activity(Box::new(activity)),
             would_reject,
         })
     }
 
     /// Asks every rule and reports every answer. Admits nothing.
-    pub fn explain(&self, evidence: Evidence<'_>) -> Vec<(&'static str, Result<(), Rejection>)> {
+    pub fn explain(&self, evidence: Evidence<'_>) -> Vec<Answer> {
         RULES
             .iter()
-            .map(|rule| (rule.name, (rule.check)(self, evidence)))
+            .map(|rule| Answer {
+                rule: rule.name,
+                mode: (rule.mode)(self, evidence.kind),
+                outcome: (rule.check)(self, evidence),
+            })
             .collect()
     }
+}
+
+/// What one rule says.
+#[derive(Debug)]
+pub struct Answer {
+    /// The rule's name.
+    pub rule: &'static str,
+    /// Who may soften it; see [`Rule::mode`].
+    pub mode: Option<Mode>,
+    /// What it says.
+    pub outcome: Result<(), Rejection>,
 }

@@ -190,13 +190,13 @@ impl<'a> Plain<'a> {
 /// The same for `relatesTo.serviceUrl` where there is one: the token does not cover it, and a bot that continues a conversation
 /// from it sends its own token there.
 pub(super) fn is_secure(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    urls(evidence).try_for_each(
-        |(place, url)| match insecurity(&policy.service_urls.hosts, url) {
+    urls(evidence).try_for_each(|(place, url)| {
+        match insecurity(policy.service_urls.hosts_for(evidence.kind), url) {
             None => Ok(()),
             Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
                 .noting(format!("{place} {url:?} {why}"))),
-        },
-    )
+        }
+    })
 }
 
 fn insecurity(hosts: &HostList, url: &str) -> Option<&'static str> {
@@ -216,12 +216,26 @@ fn insecurity(hosts: &HostList, url: &str) -> Option<&'static str> {
 
 /// The hosts of those URLs are on the list.
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    let hosts = &policy.service_urls.hosts;
+    let hosts = policy.service_urls.hosts_for(evidence.kind);
     let is_listed = |url: &str| Plain::read(url).is_some_and(|plain| hosts.contains(&plain.host));
     match urls(evidence).find(|(_, url)| !is_listed(url)) {
         None => Ok(()),
         Some((place, url)) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
             .noting(format!("the host of {place} {url:?} is not on the list"))),
+    }
+}
+
+/// The `relatesTo.serviceUrl` of a callback, where it has one, is secure and on the list.
+pub(super) fn is_relation_allowed(hosts: &HostList, url: Option<&str>) -> Result<(), Rejection> {
+    let Some(url) = url else {
+        return Ok(());
+    };
+    let is_listed = Plain::read(url).is_some_and(|plain| hosts.contains(&plain.host));
+    let why = insecurity(hosts, url).or_else(|| (!is_listed).then_some("is not on the list"));
+    match why {
+        None => Ok(()),
+        Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
+            .noting(format!("relatesTo.serviceUrl {url:?} {why}"))),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which tenants may talk to the bot (AUTHENTICATION 4.6).
 
 use super::service_url::Plain;
-use super::{Evidence, Policy};
+use super::{Evidence, Policy, TenantPolicy};
 use crate::judge::{Activity, Claims, Reason, Rejection, TenantId};
 
 /// Channels whose `channelData.tenant` the platform writes; on all others the client does, and it counts for nothing.
@@ -14,12 +14,7 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     let mut any = false;
     for (place, tenant) in named.into_iter().flatten() {
         any = true;
-        let listed = rule.allow.is_empty() || rule.allow.contains(&tenant);
-        if rule.deny.contains(&tenant) || !listed {
-            return Err(
-                Rejection::from(Reason::TenantNotAllowed).noting(format!("{place} is {tenant}"))
-            );
-        }
+        is_listed(rule, place, tenant)?;
     }
     let list_needs_one = !rule.allow.is_empty() && evidence.activity.base_channel() == "msteams";
     if !any && (rule.required || list_needs_one) {
@@ -30,6 +25,24 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     }
     Ok(())
 }
+
+/// The tenant of the calling application is allowed, where there is no activity that could name others.
+pub(super) fn is_callers_allowed(rule: &TenantPolicy, claims: &Claims) -> Result<(), Rejection> {
+    match claims.tenant_id() {
+        Some(tenant) => is_listed(rule, TOKEN, tenant),
+        None => Err(Reason::TenantMissing.into()),
+    }
+}
+
+fn is_listed(rule: &TenantPolicy, place: &str, tenant: TenantId) -> Result<(), Rejection> {
+    let listed = rule.allow.is_empty() || rule.allow.contains(&tenant);
+    if listed && !rule.deny.contains(&tenant) {
+        return Ok(());
+    }
+    Err(Rejection::from(Reason::TenantNotAllowed).noting(format!("{place} is {tenant}")))
+}
+
+const TOKEN: &str = "token tid";
 
 /// The tenant to write down and to count by: what is signed wins over what is written in the body.
 pub(crate) fn effective(claims: &Claims, activity: &Activity) -> Option<TenantId> {
@@ -61,7 +74,7 @@ fn named(claims: &Claims, activity: &Activity) -> Result<Named, Rejection> {
         .filter(|_| platform)
         .and_then(in_service_url);
     Ok([
-        read("token tid", claims.tenant.as_ref())?,
+        read(TOKEN, claims.tenant.as_ref())?,
         signed.map(|tenant| ("the signed serviceurl", tenant)),
         read(
             "channelData.tenant.id",

@@ -77,6 +77,7 @@ impl Case {
         };
         let activity = Activity::parse(Bytes::from(self.activity.to_string()), limits).unwrap();
         let evidence = Evidence {
+            kind: TokenKind::Channel,
             claims: &self.claims,
             endorsements: &self.endorsements,
             activity: &activity,
@@ -84,7 +85,7 @@ impl Case {
         self.policy
             .explain(evidence)
             .into_iter()
-            .try_for_each(|(_, answer)| answer)
+            .try_for_each(|answer| answer.outcome)
             .map_err(|r| r.reason())
     }
 }
@@ -476,6 +477,10 @@ fn direct_line_may_tell_that_a_conversation_began_in_the_conversations_name() {
 #[test]
 fn no_mode_softens_what_the_protocol_demands() {
     let reporting = Policy {
+        callers: CallerPolicy {
+            mode: Mode::Report,
+            ..CallerPolicy::default()
+        },
         channels: ChannelPolicy {
             mode: Mode::Report,
             ..Default::default()
@@ -497,19 +502,24 @@ fn no_mode_softens_what_the_protocol_demands() {
             ..Default::default()
         },
     };
-    let hard: Vec<&str> = RULES
-        .iter()
-        .filter(|rule| (rule.mode)(&reporting).is_none())
-        .map(|rule| rule.name)
-        .collect();
-    assert_eq!(
-        hard,
-        [
-            "channel_endorsed",
-            "service_url_bound",
-            "service_url_secure"
-        ]
-    );
+    let hard = |kind: TokenKind| -> Vec<&str> {
+        RULES
+            .iter()
+            .filter(|rule| (rule.mode)(&reporting, kind).is_none())
+            .map(|rule| rule.name)
+            .collect()
+    };
+    let always = [
+        "channel_endorsed",
+        "service_url_bound",
+        "service_url_secure",
+        "agent_platform",
+        "agent_recipient",
+    ];
+    assert_eq!(hard(TokenKind::Channel), always);
+    for kind in [TokenKind::Emulator, TokenKind::Skill, TokenKind::Agent] {
+        assert_eq!(hard(kind), [&always[..], &["service_url_host"]].concat());
+    }
 }
 
 #[test]

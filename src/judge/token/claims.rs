@@ -2,7 +2,7 @@
 
 use super::UnixSeconds;
 use crate::judge::strict_json::{Keep, Members, Names, Shape, Value};
-use crate::judge::{Reason, Rejection};
+use crate::judge::{Reason, Rejection, TenantId};
 
 /// What a token says. Plain data: says nothing about whether it is true.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,11 +15,39 @@ pub struct Claims {
     pub service_url: Option<String>,
     /// `tid`.
     pub tenant: Option<String>,
-    /// `appid`, else `azp`: the calling application.
-    pub caller_app_id: Option<String>,
+    /// `appid`: the calling application, in version 1 of Entra's tokens.
+    pub app_id: TextClaim,
+    /// `azp`: the calling application, in version 2.
+    pub authorized_party: TextClaim,
+    /// `ver`.
+    pub version: TextClaim,
+    /// Whether a user stands behind the token: `scp` is there, or `idtyp` is `user`.
+    pub speaks_for_a_user: bool,
     expires: Moment,
     not_before: Moment,
     issued_at: Moment,
+}
+
+/// A claim that should be text. That it is there in another form is not the same as its absence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TextClaim {
+    /// Not there.
+    #[default]
+    Missing,
+    /// There, and not a string.
+    NotText,
+    /// There.
+    Text(String),
+}
+
+impl TextClaim {
+    /// The text, where there is one that is not blank.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) if !text.trim().is_empty() => Some(text),
+            Self::Text(_) | Self::Missing | Self::NotText => None,
+        }
+    }
 }
 
 /// A NumericDate claim (RFC 7519 2).
@@ -42,6 +70,9 @@ pub(super) static CLAIMS: Shape = Shape {
         ("tid", Keep::Leaf),
         ("appid", Keep::Leaf),
         ("azp", Keep::Leaf),
+        ("ver", Keep::Leaf),
+        ("scp", Keep::Leaf),
+        ("idtyp", Keep::Leaf),
     ],
     names: Names::Exact,
 };
@@ -53,6 +84,11 @@ pub(super) fn from_members(members: &Members<'_>) -> Claims {
     let text = |name| match members.get(name) {
         Some(Value::Text(text)) => Some(text.clone().into_owned()),
         _ => None,
+    };
+    let text_claim = |name| match members.get(name) {
+        None => TextClaim::Missing,
+        Some(Value::Text(text)) => TextClaim::Text(text.clone().into_owned()),
+        Some(_) => TextClaim::NotText,
     };
     let moment = |name| match members.get(name) {
         None => Moment::Missing,
@@ -70,7 +106,11 @@ pub(super) fn from_members(members: &Members<'_>) -> Claims {
         },
         service_url: text("serviceurl"),
         tenant: text("tid"),
-        caller_app_id: text("appid").or_else(|| text("azp")),
+        app_id: text_claim("appid"),
+        authorized_party: text_claim("azp"),
+        version: text_claim("ver"),
+        speaks_for_a_user: members.get("scp").is_some()
+            || matches!(members.get("idtyp"), Some(Value::Text(kind)) if kind == "user"),
         expires: moment("exp"),
         not_before: moment("nbf"),
         issued_at: moment("iat"),
@@ -115,6 +155,45 @@ impl Claims {
             Moment::At(issued) if issued > now + skew => early("iat", issued),
             Moment::At(_) | Moment::Missing | Moment::NotANumber => Ok(()),
         }
+    }
+
+    /// The calling application as the Bot Framework SDKs read it: `ver` is required, `appid` where it is blank or `1.0`, `azp`
+    /// where it is `2.0` (AUTHENTICATION 1.6).
+    ///
+    /// # Errors
+    /// What is wrong, for a note.
+    pub fn caller_by_version(&self) -> Result<&str, &'static str> {
+        let (claim, missing) = match &self.version {
+            TextClaim::Missing => return Err("ver is missing"),
+            TextClaim::NotText => return Err("ver is not a string"),
+            TextClaim::Text(version) => match version.trim() {
+                "" | "1.0" => (&self.app_id, "appid is missing"),
+                "2.0" => (&self.authorized_party, "azp is missing"),
+                _ => return Err("ver is neither 1.0 nor 2.0"),
+            },
+        };
+        claim.text().ok_or(missing)
+    }
+
+    /// The calling application as agents' tokens name it: `azp`, and `appid` only where there is no `azp` at all
+    /// (AUTHENTICATION 1.10).
+    pub fn caller_by_presence(&self) -> Option<&str> {
+        match &self.authorized_party {
+            TextClaim::Missing => self.app_id.text(),
+            TextClaim::NotText | TextClaim::Text(_) => self.authorized_party.text(),
+        }
+    }
+
+    /// `tid`, where it is a tenant id.
+    pub fn tenant_id(&self) -> Option<TenantId> {
+        self.tenant.as_deref().and_then(TenantId::parse)
+    }
+
+    /// The calling application, whatever names it.
+    pub fn caller_app_id(&self) -> Option<&str> {
+        self.caller_by_version()
+            .ok()
+            .or_else(|| self.caller_by_presence())
     }
 
     /// `nbf - now` in seconds: how far this clock is from the issuer's when the token is fresh.

@@ -1,6 +1,8 @@
 //! A key-set document, with the endorsements of each key.
 
-use super::Bearer;
+use super::jws::MAX_KEY_ID_BYTES;
+use super::roca;
+use super::{Digest, sha256};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -20,6 +22,8 @@ pub struct KeySet {
 pub struct Key {
     decoding: DecodingKey,
     endorsements: Arc<[String]>,
+    issuer: Option<String>,
+    fingerprint: Digest,
 }
 
 impl std::fmt::Debug for Key {
@@ -53,6 +57,8 @@ impl std::error::Error for KeySetProblem {}
 
 const MIN_MODULUS_BITS: usize = 2048;
 const MAX_MODULUS_BITS: usize = 8192;
+/// Far more than any issuer publishes: the live set is about 1 MB, and the certificate of one key takes 2 KB of it.
+const MAX_KEYS: usize = 4000;
 
 impl KeySet {
     /// Reads a JWKS (RFC 7517). A key that cannot be used is skipped and does not drop the set (AUTHENTICATION 2.1).
@@ -67,7 +73,7 @@ impl KeySet {
         let document: Document = serde_json::from_slice(document)
             .map_err(|e| KeySetProblem::NotAKeySet(e.to_string()))?;
         let mut set = Self::default();
-        for (position, jwk) in document.keys.iter().enumerate() {
+        for (position, jwk) in document.keys.iter().take(MAX_KEYS).enumerate() {
             match read_key(jwk) {
                 Err(why) => set.skipped.push(format!("key {position}: {why}")),
                 Ok((kid, _)) if set.keys.contains_key(&kid) => {
@@ -80,6 +86,11 @@ impl KeySet {
                 }
             }
         }
+        let beyond = document.keys.len().saturating_sub(MAX_KEYS);
+        if beyond > 0 {
+            let why = format!("{beyond} more keys than {MAX_KEYS}, not read");
+            set.skipped.push(why);
+        }
         if set.keys.is_empty() {
             return Err(KeySetProblem::NoUsableKey(set.skipped));
         }
@@ -89,6 +100,16 @@ impl KeySet {
     /// The key of an id.
     pub fn get(&self, kid: &str) -> Option<Arc<Key>> {
         self.keys.get(kid).map(Arc::clone)
+    }
+
+    /// The fingerprints of all keys.
+    pub fn fingerprints(&self) -> impl Iterator<Item = &Digest> {
+        self.keys.values().map(|key| key.fingerprint())
+    }
+
+    /// The ids of all keys.
+    pub fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.keys().map(String::as_str)
     }
 
     /// How many keys can be used.
@@ -113,17 +134,21 @@ impl Key {
         Arc::clone(&self.endorsements)
     }
 
-    /// RSASSA-PKCS1-v1_5 with SHA-256 over the first two segments (RFC 7515 5.2). The algorithm is ours, never the header's.
-    pub(super) fn verifies(&self, bearer: &Bearer) -> bool {
-        bearer.signed_parts().is_some_and(|(message, signature)| {
-            jsonwebtoken::crypto::verify(
-                signature,
-                message.as_bytes(),
-                &self.decoding,
-                Algorithm::RS256,
-            )
+    /// The issuer it speaks for, where the key set says so, as Entra's do; `{tenantid}` in it stands for any tenant.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
+    /// SHA-256 over its numbers: equal for equal keys, whatever else is said of them.
+    pub const fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// Whether this key made a signature, given in base64url, over a message: RSASSA-PKCS1-v1_5 with SHA-256. The algorithm is
+    /// ours, never the header's.
+    pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
+        jsonwebtoken::crypto::verify(signature, message, &self.decoding, Algorithm::RS256)
             .unwrap_or(false)
-        })
     }
 }
 
@@ -147,9 +172,15 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
             return Err("key_ops does not contain verify".to_owned());
         }
     }
+    if ["d", "p", "q", "dp", "dq", "qi"]
+        .iter()
+        .any(|name| jwk.get(name).is_some())
+    {
+        return Err("its private part is published".to_owned());
+    }
     let kid = text("kid")
-        .filter(|kid| !kid.is_empty())
-        .ok_or("kid is missing")?;
+        .filter(|kid| !kid.is_empty() && kid.len() <= MAX_KEY_ID_BYTES)
+        .ok_or("kid is missing, empty or longer than 256 bytes")?;
     let modulus = number(text("n").ok_or("n is missing")?).ok_or("n is not base64url")?;
     let exponent = number(text("e").ok_or("e is missing")?).ok_or("e is not base64url")?;
     let bits = bit_length(&modulus);
@@ -157,6 +188,12 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
         return Err(format!(
             "the modulus has {bits} bits, not {MIN_MODULUS_BITS} to {MAX_MODULUS_BITS}"
         ));
+    }
+    if let Some(factor) = roca::small_factor(&modulus) {
+        return Err(format!("the modulus is divisible by {factor}"));
+    }
+    if roca::has_fingerprint(&modulus) {
+        return Err("the modulus is that of a ROCA key (CVE-2017-15361)".to_owned());
     }
     let exponent_is_fit = exponent.last().is_some_and(|last| last & 1 == 1)
         && (2..=33).contains(&bit_length(&exponent));
@@ -171,12 +208,20 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
             .collect(),
         Some(_) => return Err("endorsements is not an array".to_owned()),
     };
+    let issuer = match jwk.get("issuer") {
+        None | Some(serde_json::Value::Null) => None,
+        Some(serde_json::Value::String(issuer)) => Some(issuer.clone()),
+        Some(_) => return Err("issuer is not a string".to_owned()),
+    };
+    let fingerprint = sha256(&[&modulus, b"/", &exponent]);
     let decoding = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
     Ok((
         kid.to_owned(),
         Key {
             decoding,
             endorsements: endorsements.into(),
+            issuer,
+            fingerprint,
         },
     ))
 }
@@ -197,3 +242,6 @@ fn bit_length(number: &[u8]) -> usize {
         number.len().saturating_mul(8).saturating_sub(unused)
     })
 }
+
+#[cfg(test)]
+mod tests;

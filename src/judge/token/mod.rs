@@ -6,72 +6,61 @@
 
 mod bearer;
 mod claims;
+mod entra;
+mod jws;
 mod keys;
+mod roca;
+mod roots;
 
 pub use bearer::Bearer;
-pub use claims::Claims;
+pub use claims::{Claims, TextClaim};
+pub use entra::EntraIssuer;
+pub use jws::Jws;
 pub use keys::{Key, KeySet, KeySetProblem};
+pub use roots::{
+    AgentRoot, ChannelRoot, EmulatorRoot, EntraRoots, Expect, KeySourceId, TokenKind, Trust,
+};
 
 use super::{Reason, Rejection};
+use aws_lc_rs::digest::{Context, SHA256};
+use std::sync::Arc;
 
 /// Seconds since the Unix epoch, UTC. Time is always an argument here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixSeconds(pub u64);
 
-/// The kinds of token a bot can accept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TokenKind {
-    /// Issued by the Bot Connector for a channel.
-    Channel,
-}
-
-impl TokenKind {
-    /// The word in `gateway.toml` and in the request line.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Channel => "channel",
-        }
-    }
-}
-
-/// One accepted trust root.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root {
-    /// Its kind of token.
-    pub kind: TokenKind,
-    /// `iss`, compared byte for byte.
-    pub issuer: String,
-    /// Which key set: the position of its cloud in the settings.
-    pub cloud: usize,
-}
-
-/// Which tokens one bot accepts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Expect {
-    /// The bot's Microsoft App ID; the token's audience, compared without ASCII case.
-    pub app_id: String,
-    /// Trust roots, chosen by `iss` alone, never by the body.
-    pub roots: Vec<Root>,
-    /// Tolerance for `exp`, `nbf` and `iat`, seconds.
-    pub clock_skew: u64,
-}
-
-/// Real Connector tokens live one hour; a day is absurd (AUTHENTICATION 0.1 rule 6).
-const MAX_LIFETIME_SECONDS: u64 = 24 * 60 * 60;
-
 /// A token whose claims are those of a request for this bot, if they are true. Not proven yet.
 #[derive(Debug)]
 pub struct Screened<'e> {
     bearer: Bearer,
-    root: &'e Root,
+    expect: &'e Expect,
+    trust: Trust,
+    digest: Digest,
 }
 
-/// A sender whose token was verified. Only [`Screened::verify`] makes one.
+/// A sender whose token was verified. Only [`Screened::verify`] makes one, and [`Screened::recognise`] from its [`Proof`].
 #[derive(Debug)]
 pub struct Caller {
     claims: Claims,
-    endorsements: std::sync::Arc<[String]>,
+    endorsements: Arc<[String]>,
     kind: TokenKind,
+}
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];
+
+/// That one token was signed with one key. Only [`Screened::verify`] makes one; it says nothing about time or audience.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proof {
+    token: Digest,
+    key: Digest,
+}
+
+impl Proof {
+    /// The fingerprint of the key that signed.
+    pub const fn key(&self) -> &Digest {
+        &self.key
+    }
 }
 
 impl Caller {
@@ -92,53 +81,35 @@ impl Caller {
 }
 
 impl Expect {
-    /// Checks everything about a token that needs no key, in the order of AUTHENTICATION 1.11.
+    /// Checks everything about a token that needs no key, in the order of AUTHENTICATION 1.11. What the kind of token must claim
+    /// comes here too: nothing is fetched for a token that could not pass.
     ///
     /// # Errors
     /// [`Reason::TokenIssuerUnknown`], [`Reason::TokenKindNotAccepted`], [`Reason::TokenLifetimeInvalid`],
-    /// [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`], [`Reason::TokenAudienceMismatch`].
+    /// [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`], [`Reason::TokenAudienceMismatch`], [`Reason::TokenClaimsInvalid`].
     pub fn screen(&self, bearer: Bearer, now: UnixSeconds) -> Result<Screened<'_>, Rejection> {
-        let root = self.root_of(bearer.claimed())?;
-        bearer
-            .claimed()
-            .check_time(now, self.clock_skew, MAX_LIFETIME_SECONDS)?;
-        self.check_audience(bearer.claimed())?;
-        Ok(Screened { bearer, root })
-    }
-
-    fn root_of(&self, claimed: &Claims) -> Result<&Root, Rejection> {
-        let issuer = claimed.issuer.as_deref().unwrap_or_default();
-        if let Some(root) = self.roots.iter().find(|root| root.issuer == issuer) {
-            return Ok(root);
-        }
-        let reason = if super::cloud::is_known_entra_issuer(issuer) {
-            Reason::TokenKindNotAccepted
-        } else {
-            Reason::TokenIssuerUnknown
-        };
-        Err(Rejection::from(reason).noting(format!("iss is {:?}", shortened(issuer))))
-    }
-
-    fn check_audience(&self, claimed: &Claims) -> Result<(), Rejection> {
-        match claimed.audience.as_deref() {
-            Some(audience) if audience.eq_ignore_ascii_case(&self.app_id) => Ok(()),
-            Some(other) => Err(
-                Rejection::from(Reason::TokenAudienceMismatch).noting(format!(
-                    "aud is {:?}, this bot is {}",
-                    shortened(other),
-                    self.app_id
-                )),
-            ),
-            None => Err(Rejection::from(Reason::TokenAudienceMismatch)
-                .noting("aud is missing, or is not one string")),
-        }
+        let trust = self.trust(bearer.claimed())?;
+        self.check_time(bearer.claimed(), now)?;
+        self.check_audience(trust.kind, bearer.claimed())?;
+        self.check_claims(trust, bearer.claimed())?;
+        Ok(Screened {
+            digest: bearer.jws().digest(),
+            bearer,
+            expect: self,
+            trust,
+        })
     }
 }
 
-impl<'e> Screened<'e> {
-    /// The root whose keys may have signed it.
-    pub const fn root(&self) -> &'e Root {
-        self.root
+impl Screened<'_> {
+    /// The kind of token it claims to be.
+    pub const fn kind(&self) -> TokenKind {
+        self.trust.kind
+    }
+
+    /// Whose keys may have signed it.
+    pub const fn keys(&self) -> KeySourceId {
+        self.trust.keys
     }
 
     /// The key id its header names.
@@ -146,20 +117,56 @@ impl<'e> Screened<'e> {
         self.bearer.key_id()
     }
 
+    /// The digest of the whole token: what a proof is remembered by.
+    pub const fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// Proves the signature with the key that the header names.
     ///
     /// # Errors
-    /// [`Reason::TokenSignatureInvalid`].
-    pub fn verify(self, key: &Key) -> Result<Caller, Rejection> {
-        if !key.verifies(&self.bearer) {
+    /// [`Reason::TokenSignatureInvalid`]; [`Reason::TokenClaimsInvalid`] when the key speaks for another issuer.
+    pub fn verify(self, key: &Key) -> Result<(Caller, Proof), Rejection> {
+        if !self.bearer.jws().is_signed_by(key) {
             return Err(Reason::TokenSignatureInvalid.into());
         }
-        Ok(Caller {
+        self.expect.check_key(self.trust, key)?;
+        let proof = Proof {
+            token: self.digest,
+            key: *key.fingerprint(),
+        };
+        Ok((self.into_caller(key), proof))
+    }
+
+    /// What [`verify`](Self::verify) would say, where it said so before of this very token and key; else the token back.
+    ///
+    /// # Errors
+    /// The token itself, unproven as it was: the proof is about another token or another key.
+    pub fn recognise(self, key: &Key, proof: &Proof) -> Result<Caller, Box<Self>> {
+        let is_same = proof.token == self.digest && proof.key == *key.fingerprint();
+        if !is_same || self.expect.check_key(self.trust, key).is_err() {
+            return Err(Box::new(self));
+        }
+        Ok(self.into_caller(key))
+    }
+
+    fn into_caller(self, key: &Key) -> Caller {
+        Caller {
             claims: self.bearer.into_claims(),
             endorsements: key.endorsements(),
-            kind: self.root.kind,
-        })
+            kind: self.trust.kind,
+        }
     }
+}
+
+fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = Digest::default();
+    out.copy_from_slice(context.finish().as_ref());
+    out
 }
 
 /// At most 128 characters of something a stranger sent, for a note.

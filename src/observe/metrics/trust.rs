@@ -7,9 +7,9 @@ use prometheus::{Gauge, GaugeVec, IntCounterVec};
 
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// `botgate_keys_age_seconds{issuer}`: since the keys in use were fetched. issuer: `iss` of the clouds in the settings.
+    /// `botgate_keys_age_seconds{issuer}`: since the keys in use were fetched. issuer: of the key sources in the settings.
     keys_age: GaugeVec,
-    /// `botgate_key_fetches_total{issuer,result}`. issuer: `iss` of the clouds in the settings; result: ok, failed.
+    /// `botgate_key_fetches_total{issuer,result}`. issuer: of the key sources in the settings; result: ok, failed.
     key_fetches: IntCounterVec,
     /// `botgate_token_clock_offset_seconds`: `nbf` of the last proven token minus our clock.
     clock_offset: Gauge,
@@ -44,10 +44,10 @@ impl Trust {
                 "Proven tokens whose key is not endorsed for the activity's channel.",
             )?,
         };
-        for cloud in &settings.clouds {
+        for source in &settings.key_sources {
             for result in ["ok", "failed"] {
                 this.key_fetches
-                    .with_label_values(&[cloud.channel_issuer.as_str(), result]);
+                    .with_label_values(&[source.issuer.as_str(), result]);
             }
         }
         Ok(this)

@@ -1,9 +1,10 @@
-//! The keys of one cloud: the current set, the task that renews it, and what to say of a key it does not have.
+//! The keys of one issuer: the current set, the task that renews it, and what to say of a key it does not have.
 
 use super::schedule::Schedule;
+use super::verified::Verified;
 use super::{fetch, store};
-use crate::config::Keys;
-use crate::judge::{Cloud, Key, KeySet, Reason, Rejection, UnixSeconds};
+use crate::config::{KeySource, Keys};
+use crate::judge::{Key, KeySet, Reason, Rejection, UnixSeconds};
 use crate::net::client::Fetcher;
 use crate::net::clock;
 use crate::observe::Observer;
@@ -25,12 +26,13 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 const MAX_UNKNOWN: usize = 1024;
 
 #[derive(Debug)]
-pub(super) struct CloudKeys {
-    cloud: Arc<Cloud>,
+pub(super) struct Source {
+    source: Arc<KeySource>,
     schedule: Schedule,
     fetcher: Fetcher,
     store: Option<store::Store>,
     observer: Arc<Observer>,
+    verified: Arc<Verified>,
     state: ArcSwap<State>,
     early: Early,
     /// Counts finished fetches; a change wakes the requests that wait for one.
@@ -60,17 +62,18 @@ struct DatedSet {
     fetched_at: UnixSeconds,
 }
 
-impl CloudKeys {
+impl Source {
     pub(super) fn new(
-        cloud: &Arc<Cloud>,
+        source: &Arc<KeySource>,
         keys: &Keys,
         fetcher: Fetcher,
         observer: &Arc<Observer>,
+        verified: &Arc<Verified>,
     ) -> Self {
         let store = keys
             .cache_dir
             .as_deref()
-            .map(|dir| store::Store::new(dir, cloud));
+            .map(|dir| store::Store::new(dir, source));
         let schedule = Schedule::new(keys);
         let cached = store
             .as_ref()
@@ -81,11 +84,12 @@ impl CloudKeys {
         });
         let quota = schedule.early_refresh_quota();
         Self {
-            cloud: Arc::clone(cloud),
+            source: Arc::clone(source),
             schedule,
             fetcher,
             store,
             observer: Arc::clone(observer),
+            verified: Arc::clone(verified),
             state: ArcSwap::from_pointee(State {
                 set,
                 ..State::default()
@@ -100,11 +104,11 @@ impl CloudKeys {
     }
 
     pub(super) fn name(&self) -> &str {
-        &self.cloud.name
+        &self.source.name
     }
 
     pub(super) fn issuer(&self) -> &str {
-        &self.cloud.channel_issuer
+        &self.source.issuer
     }
 
     /// How old the keys are, if there are any.
@@ -146,7 +150,7 @@ impl CloudKeys {
             Some(keys) => keys.get(kid).ok_or_else(|| unknown(kid)),
             None => Err(unavailable(format!(
                 "no usable keys of {}",
-                self.cloud.channel_issuer
+                self.source.issuer
             ))),
         }
     }
@@ -227,7 +231,7 @@ impl CloudKeys {
             let outcome = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                outcome = fetch::documents(&self.fetcher, &self.cloud) => outcome,
+                outcome = fetch::documents(&self.fetcher, &self.source.origin) => outcome,
             };
             failures = if outcome.is_ok() {
                 0
@@ -240,7 +244,7 @@ impl CloudKeys {
     }
 
     fn publish(&self, outcome: Result<fetch::Documents, String>) {
-        let issuer = &self.cloud.channel_issuer;
+        let issuer = &self.source.issuer;
         let before = self.state.load().set.clone();
         let succeeded = outcome.is_ok();
         match outcome {
@@ -264,6 +268,9 @@ impl CloudKeys {
                     && let Err(error) = store.save(&documents, fetched_at)
                 {
                     tracing::warn!(event = "key_cache_failed", issuer, %error, "the keys could not be kept on disk");
+                }
+                if let Some(before) = &before {
+                    self.verified.forget_removed(&before.keys, &documents.keys);
                 }
                 let set = Some(DatedSet {
                     keys: Arc::new(documents.keys),

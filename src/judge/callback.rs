@@ -1,0 +1,220 @@
+//! A skill's call to the Connector API of the bot that called it: `/v3/conversations/...` below the bot's callback path.
+//!
+//! The paths and methods are those of the Bot Framework's Connector REST API v3, which a parent bot serves to its skills
+//! (`ChannelServiceController` and `SkillHandler` of the SDKs). What the bodies mean is the bot's business; that all readers
+//! read them alike is ours.
+
+use super::activity::{ENVELOPE, member, object, refused, text};
+use super::strict_json::{self, StrictLimits};
+use super::{Reason, Rejection, TokenKind};
+use bytes::Bytes;
+use http::Method;
+
+/// What follows a callback path.
+pub(super) const API: &str = "/v3/conversations";
+
+/// Where on a bot a request is addressed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The messaging endpoint.
+    Messages,
+    /// The Connector API that skills call back.
+    Callback,
+}
+
+impl Place {
+    /// Whether tokens of a kind have business there: only skills call back.
+    ///
+    /// # Errors
+    /// [`Reason::TokenKindNotAccepted`].
+    pub fn check_kind(self, kind: TokenKind) -> Result<(), Rejection> {
+        match (self, kind) {
+            (Self::Messages, _) | (Self::Callback, TokenKind::Skill) => Ok(()),
+            (Self::Callback, TokenKind::Channel | TokenKind::Emulator | TokenKind::Agent) => Err(
+                Rejection::from(Reason::TokenKindNotAccepted).noting(format!(
+                    "a token of kind {:?} on a callback path; only skills call back",
+                    kind.word()
+                )),
+            ),
+        }
+    }
+}
+
+/// A callback, read strictly. Its bytes are kept as received.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    /// GET, POST, PUT or DELETE.
+    pub method: Method,
+    /// The path, as received.
+    pub path: String,
+    /// The conversation that the path names, as it is spelled there.
+    pub conversation: Option<String>,
+    /// `type` of the body, where it is a string.
+    pub kind: Option<String>,
+    /// `channelId` of the body, where it is a string.
+    pub channel: Option<String>,
+    /// `relatesTo.serviceUrl` of the body, which a bot may continue a conversation at.
+    pub relates_to_service_url: Option<String>,
+    raw: Bytes,
+}
+
+impl Callback {
+    /// Reads the body of a callback; one without a body is a GET or DELETE.
+    ///
+    /// # Errors
+    /// [`Reason::RequestMalformed`], [`Reason::ActivityMalformed`], [`Reason::ActivityAmbiguous`],
+    /// [`Reason::ActivityTooComplex`], [`Reason::ActivityFieldInvalid`].
+    pub fn parse(
+        method: &Method,
+        path: &str,
+        raw: Bytes,
+        limits: StrictLimits,
+    ) -> Result<Self, Rejection> {
+        let mut callback = Self {
+            method: method.clone(),
+            path: path.to_owned(),
+            conversation: conversation_of(path),
+            kind: None,
+            channel: None,
+            relates_to_service_url: None,
+            raw,
+        };
+        if !has_body(method) {
+            if !callback.raw.is_empty() {
+                return Err(Rejection::from(Reason::RequestMalformed)
+                    .noting(format!("{method} with a body")));
+            }
+            return Ok(callback);
+        }
+        let raw = callback.raw.clone();
+        let root = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
+        callback.kind = text("type", root.get("type"))?;
+        callback.channel = text("channelId", root.get("channelId"))?;
+        let relates_to = object("relatesTo", root.get("relatesTo"))?;
+        callback.relates_to_service_url =
+            text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
+        Ok(callback)
+    }
+
+    /// The body as received.
+    pub const fn raw(&self) -> &Bytes {
+        &self.raw
+    }
+}
+
+/// Whether a method of the API carries a body.
+pub(super) fn has_body(method: &Method) -> bool {
+    *method == Method::POST || *method == Method::PUT
+}
+
+/// Splits a path into what precedes the API and the rest; nothing where it is no path of the API, or one that a server behind
+/// could resolve to another (dot segments, encoded slashes, empty segments).
+pub(super) fn split(path: &str) -> Option<(&str, &str)> {
+    let at = path.find(API)?;
+    let (prefix, rest) = path.split_at(at);
+    let below = rest.strip_prefix(API)?;
+    let is_api = below.is_empty() || below.starts_with('/');
+    let lower = below.to_ascii_lowercase();
+    let is_plain = !below.ends_with('/')
+        && !["//", "%2e", "%2f", "%5c", "%00", "%25", "\\", ";"]
+            .iter()
+            .any(|odd| lower.contains(odd))
+        && !below
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".."));
+    (is_api && is_plain).then_some((prefix, rest))
+}
+
+fn conversation_of(path: &str) -> Option<String> {
+    let (_, rest) = split(path)?;
+    let id = rest.strip_prefix(API)?.split('/').nth(1)?;
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: StrictLimits = StrictLimits {
+        depth: 16,
+        members: 100,
+    };
+
+    fn parse(method: &Method, body: &str) -> Result<Callback, Reason> {
+        let path = "/api/skills/v3/conversations/a%3A1/activities/7";
+        Callback::parse(method, path, Bytes::from(body.to_owned()), LIMITS)
+            .map_err(|rejection| rejection.reason())
+    }
+
+    #[test]
+    fn paths_of_the_api_are_told_from_those_that_only_look_so() {
+        for (path, prefix) in [
+            ("/api/skills/v3/conversations", "/api/skills"),
+            (
+                "/api/skills/v3/conversations/a%3A1/activities",
+                "/api/skills",
+            ),
+            ("/v3/conversations/19:x@thread.tacv2", ""),
+        ] {
+            assert_eq!(
+                split(path).map(|(prefix, _)| prefix),
+                Some(prefix),
+                "{path}"
+            );
+        }
+        for path in [
+            "/api/messages",
+            "/api/skills/v3/conversationsx",
+            "/api/skills/v3/conversations/",
+            "/api/skills/v3/conversations/../../admin",
+            "/api/skills/v3/conversations/%2e%2E/admin",
+            "/api/skills/v3/conversations/a%2Fb",
+            "/api/skills/v3/conversations/a%5cb",
+            "/api/skills/v3/conversations/a%252fb",
+            "/api/skills/v3/conversations//a",
+            "/api/skills/v3/conversations/a;x=1/activities",
+            "/api/skills/V3/conversations/a",
+        ] {
+            assert_eq!(split(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_read_in_one_way_or_refused() {
+        let activity = r#"{"type":"message","channelId":"msteams","relatesTo":{"serviceUrl":"https://a.example"}}"#;
+        let callback = parse(&Method::PUT, activity).unwrap();
+        assert_eq!(callback.conversation.as_deref(), Some("a%3A1"));
+        assert_eq!(callback.kind.as_deref(), Some("message"));
+        assert_eq!(
+            callback.relates_to_service_url.as_deref(),
+            Some("https://a.example")
+        );
+        assert_eq!(callback.raw(), activity);
+        assert!(parse(&Method::POST, r#"{"activities":[]}"#).is_ok());
+        assert!(parse(&Method::GET, "").is_ok() && parse(&Method::DELETE, "").is_ok());
+        for (method, body, reason) in [
+            (&Method::DELETE, "{}", Reason::RequestMalformed),
+            (&Method::GET, "x", Reason::RequestMalformed),
+            (&Method::POST, "", Reason::ActivityMalformed),
+            (&Method::POST, "[]", Reason::ActivityMalformed),
+            (&Method::PUT, r#"{"type":1}"#, Reason::ActivityFieldInvalid),
+            (
+                &Method::POST,
+                r#"{"serviceUrl":"a","service_url":"b"}"#,
+                Reason::ActivityAmbiguous,
+            ),
+        ] {
+            assert_eq!(parse(method, body).unwrap_err(), reason, "{body}");
+        }
+    }
+
+    #[test]
+    fn only_skills_callback() {
+        assert!(Place::Callback.check_kind(TokenKind::Skill).is_ok());
+        for kind in [TokenKind::Channel, TokenKind::Emulator, TokenKind::Agent] {
+            let refused = Place::Callback.check_kind(kind).unwrap_err();
+            assert_eq!(refused.reason(), Reason::TokenKindNotAccepted);
+            assert!(Place::Messages.check_kind(kind).is_ok());
+        }
+    }
+}

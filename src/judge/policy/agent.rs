@@ -1,0 +1,60 @@
+//! What ties an agent's token to the activity it came with (AUTHENTICATION 1.10). No mode softens these.
+
+use super::{Evidence, Policy};
+use crate::judge::{Reason, Rejection, TenantId, TokenKind};
+
+/// The roles of a recipient that is an agent.
+const AGENT_ROLES: &[&str] = &["agenticAppInstance", "agenticUser"];
+
+/// The calling application is the platform that calls agents in this cloud.
+pub(super) fn is_platform(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
+    if evidence.kind != TokenKind::Agent {
+        return Ok(());
+    }
+    let caller = evidence.claims.caller_by_presence().unwrap_or_default();
+    let platforms = &policy.callers.agent_platforms;
+    if platforms
+        .iter()
+        .any(|platform| platform.eq_ignore_ascii_case(caller))
+    {
+        return Ok(());
+    }
+    let caller: String = caller.chars().take(64).collect();
+    Err(Rejection::from(Reason::CallerNotAllowed).noting(format!(
+        "application {caller:?} calls; agents of this cloud are called by {}",
+        platforms.join(" or ")
+    )))
+}
+
+/// The activity is addressed to an agent, of the tenant that the token proves.
+pub(super) fn is_recipient(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
+    if evidence.kind != TokenKind::Agent {
+        return Ok(());
+    }
+    let activity = evidence.activity;
+    match activity.recipient_role.as_deref() {
+        None => {
+            return Err(Rejection::from(Reason::ActivityFieldInvalid)
+                .noting("recipient.role is missing; an agent's token needs one"));
+        }
+        Some(role) if !AGENT_ROLES.contains(&role) => {
+            let role: String = role.chars().take(64).collect();
+            return Err(Rejection::from(Reason::CallerNotAllowed).noting(format!(
+                "recipient.role is {role:?}; an agent's token is for {}",
+                AGENT_ROLES.join(" or ")
+            )));
+        }
+        Some(_) => {}
+    }
+    let proven = evidence.claims.tenant.as_deref().and_then(TenantId::parse);
+    match activity.tenants.recipient.as_deref() {
+        Some(named) if TenantId::parse(named) != proven => {
+            let named: String = named.chars().take(64).collect();
+            Err(Rejection::from(Reason::TenantNotAllowed).noting(format!(
+                "recipient.tenantId is {named:?}, the token is of tenant {}",
+                evidence.claims.tenant.as_deref().unwrap_or_default()
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
