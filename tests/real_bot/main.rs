@@ -10,7 +10,7 @@
 //!     '---- signs with -- [stand-in for Microsoft, 127.0.0.1:443] ----'
 //! ```
 //!
-//! The bot is the npm project in `tests/real-bot`. Needs `node`, `npm`, `unshare`, `mount` and `ip`: without them the
+//! The bot is the npm project in `tests/sdk-bots/botbuilder-js`. Needs `node`, `npm`, `unshare`, `mount` and `ip`: without them the
 //! test fails in CI and is skipped, saying so, elsewhere.
 
 #![allow(
@@ -27,13 +27,12 @@
     reason = "a test stops at the first surprise, and talks"
 )]
 
-mod certificates;
-mod microsoft;
-mod namespace;
-mod process;
 mod promises;
+#[path = "../stage/mod.rs"]
+mod stage;
 mod world;
 
+use stage::namespace::{self, Stage};
 use std::time::Duration;
 
 /// The one test. Its promises stand in [`promises`]; they share one bot, one gateway and one Microsoft, because starting those is
@@ -44,7 +43,16 @@ fn an_unmodified_sdk_bot_works_behind_the_gateway() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(promises::keep_all(&dir, DEADLINE));
     } else {
-        namespace::run_inside("an_unmodified_sdk_bot_works_behind_the_gateway", DEADLINE);
+        let stage = Stage {
+            projects: &[world::PROJECT],
+            // Another loopback address, so that the gateway has a port 443 too.
+            loopback: &[(world::GATEWAY_HOST, "127.0.0.2")],
+        };
+        namespace::run_inside(
+            "an_unmodified_sdk_bot_works_behind_the_gateway",
+            DEADLINE,
+            &stage,
+        );
     }
 }
 

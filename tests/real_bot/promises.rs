@@ -1,7 +1,8 @@
 //! What must be true of a real bot behind the gateway, one function each.
 
-use crate::process::until;
-use crate::world::{APP_ID, BOT, TENANT, World};
+use crate::stage::microsoft::{APP_ID, TENANT};
+use crate::stage::process::until;
+use crate::world::{BOT, World};
 use botgate::cli::demo::signing::SigningKey;
 use bytes::Bytes;
 use http::{Response, StatusCode};

@@ -1,10 +1,10 @@
 //! Everything one run consists of: Microsoft, the bot, the gateway, and the channel that sends to it.
 
-use crate::certificates::Authority;
-use crate::microsoft::Microsoft;
-use crate::namespace;
-use crate::process::{PATIENCE, Running};
-use botgate::cli::demo::channel::{ISSUER, now};
+use crate::stage::certificates::Authority;
+use crate::stage::microsoft::{APP_ID, APP_PASSWORD, KeySets, Microsoft, TENANT};
+use crate::stage::process::{PATIENCE, Running};
+use crate::stage::projects::Project;
+use botgate::cli::demo::channel::{ENDORSED, ISSUER, now};
 use botgate::cli::demo::signing::SigningKey;
 use botgate::cli::demo::token::TokenSpec;
 use bytes::Bytes;
@@ -14,16 +14,14 @@ use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// The bot's registration, as its environment and the gateway's configuration have it.
-pub(crate) const APP_ID: &str = "0b7c1d9e-54a2-4c7c-8a44-3f0d2f6f7a10";
-pub(crate) const APP_PASSWORD: &str = "a-made-up-client-secret~";
-pub(crate) const TENANT: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
+/// The bot's project.
+pub(crate) const PROJECT: Project = Project::Npm("botbuilder-js");
 
 /// Where the channel finds the bot: the gateway, on port 443.
 pub(crate) const GATEWAY_HOST: &str = "bot.example.com";
@@ -53,8 +51,14 @@ impl World {
             &dir.join("gateway.key"),
         );
         let channel = SigningKey::generate("real-bot-test-key").unwrap();
+        let mut endorsed = channel.jwk();
+        endorsed.insert("endorsements".into(), json!(ENDORSED));
+        let key_sets = KeySets {
+            channel: vec![endorsed.into()],
+            ..KeySets::default()
+        };
         Self {
-            microsoft: Microsoft::start(&authority, &channel).await,
+            microsoft: Microsoft::start(&authority, key_sets).await,
             channel,
             bot: start_bot(&authority_file),
             gateway: start_gateway(dir, &authority_file),
@@ -160,7 +164,7 @@ impl World {
 fn start_bot(authority_file: &Path) -> Running {
     let mut node = Command::new("node");
     node.args(["-r", "./count.js", "bot.js"])
-        .current_dir(namespace::project());
+        .current_dir(PROJECT.directory());
     node.env_clear()
         .env("MicrosoftAppId", APP_ID)
         .env("MicrosoftAppPassword", APP_PASSWORD)

@@ -1,7 +1,8 @@
 'use strict';
 // An echo bot on Microsoft's own SDK, set up the way the SDK's samples set one up and knowing nothing of any
 // gateway or test: credentials come from the environment, authentication is on, the endpoint is /api/messages.
-// How it is observed from outside stands in count.js, so that this file stays what a bot owner would run.
+// It says each turn in one line, as bots do. What else is observed from outside stands in count.js, so that this file stays what a
+// bot owner would run.
 
 const express = require('express');
 const {
@@ -14,6 +15,10 @@ const {
 class EchoBot extends ActivityHandler {
     constructor() {
         super();
+        this.onTurn(async (context, next) => {
+            console.log(JSON.stringify({ event: 'turn', id: context.activity.id }));
+            await next();
+        });
         this.onMessage(async (context, next) => {
             const text = `Echo: ${ context.activity.text }`;
             await context.sendActivity(MessageFactory.text(text, text));
@@ -53,4 +58,11 @@ server.post('/api/messages', async (req, res) => {
 });
 
 const port = process.env.PORT || 3978;
-server.listen(port, () => console.log(`The bot listens on port ${ port }`));
+const listening = server.listen(port, () => console.log(`The bot listens on port ${ port }`));
+
+// Streaming, as the samples have it: each such connection has an adapter of its own.
+listening.on('upgrade', async (req, socket, head) => {
+    const streaming = new CloudAdapter(new ConfigurationBotFrameworkAuthentication(process.env));
+    streaming.onTurnError = adapter.onTurnError;
+    await streaming.process(req, socket, head, (context) => bot.run(context));
+});

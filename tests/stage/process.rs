@@ -50,6 +50,18 @@ impl Running {
         parsed.filter(|line| line["event"] == event).collect()
     }
 
+    /// Whether it has ended, as far as this machine knows by now.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Ends it, if it has not ended.
+    pub(crate) async fn end(&self) {
+        // It may end by itself meanwhile, which is as good.
+        let _ = self.child.lock().unwrap().start_kill();
+        until("a killed process to end", || self.has_ended().then_some(())).await;
+    }
+
     /// Fails if it has ended.
     pub(crate) fn assert_runs(&self) {
         if let Some(status) = self.child.lock().unwrap().try_wait().unwrap() {

@@ -1,12 +1,19 @@
 //! Runs this test binary again in user, mount and network namespaces of its own, once everything it needs is there.
 
-use crate::microsoft;
-use crate::world::GATEWAY_HOST;
-use serde_json::{Map, Value};
+use super::microsoft;
+use super::projects::{Project, succeeds};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+/// What a test finds inside.
+pub(crate) struct Stage<'a> {
+    /// The bots that run there.
+    pub(crate) projects: &'a [Project],
+    /// Names beside Microsoft's, and the loopback address of each. Microsoft's are 127.0.0.1.
+    pub(crate) loopback: &'a [(&'a str, &'a str)],
+}
 
 /// The scratch directory, if this process is the one inside the namespaces.
 pub(crate) fn entered() -> Option<PathBuf> {
@@ -14,9 +21,9 @@ pub(crate) fn entered() -> Option<PathBuf> {
 }
 
 /// Runs `test` inside and fails with all it said if it fails; fails or skips if something needed is missing.
-pub(crate) fn run_inside(test: &str, deadline: Duration) {
+pub(crate) fn run_inside(test: &str, deadline: Duration, stage: &Stage<'_>) {
     let scratch = tempfile::tempdir().unwrap();
-    if let Err(missing) = prepare(scratch.path()) {
+    if let Err(missing) = prepare(scratch.path(), stage) {
         assert!(!in_ci(), "CI must run this test, and {missing}");
         // Not eprintln: the harness swallows what a passing test prints with it, and a skip must be seen.
         let mut uncaptured = std::io::stderr();
@@ -48,19 +55,14 @@ pub(crate) fn run_inside(test: &str, deadline: Duration) {
     print!("{}", said[0]);
 }
 
-/// The directory of the npm project.
-pub(crate) fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/real-bot")
-}
-
 /// Checks and completes what the test needs.
 ///
 /// # Errors
 /// What is missing, and what to run.
-fn prepare(scratch: &Path) -> Result<(), String> {
-    write_name_service(scratch);
+fn prepare(scratch: &Path, stage: &Stage) -> Result<(), String> {
+    write_name_service(scratch, stage.loopback);
     succeeds(Command::new("node").arg("--version")).map_err(|why| {
-        format!("node does not run ({why}): install Node.js 18 or newer, with npm")
+        format!("node does not run ({why}): install Node.js 20 or newer, with npm")
     })?;
     succeeds(unshared(scratch, Duration::from_secs(30)).arg("true")).map_err(|why| {
         format!(
@@ -68,49 +70,10 @@ fn prepare(scratch: &Path) -> Result<(), String> {
              and be root or allow unprivileged user namespaces"
         )
     })?;
-    if !is_installed() {
-        // Install scripts are other people's code with this machine's rights; no package here needs one.
-        let install = [
-            "--signal=KILL",
-            "300",
-            "npm",
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-        ];
-        succeeds(Command::new("timeout").args(install).current_dir(project()))
-            .map_err(|why| format!("the bot's packages are missing ({why}): run `{INSTALL}`"))?;
-        if !is_installed() {
-            return Err(format!(
-                "node_modules differs from package-lock.json: run `{INSTALL}`"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether `node_modules` holds what the lock file asks for.
-///
-/// npm writes the list of what it installed last of all, so a half-done install has none.
-fn is_installed() -> bool {
-    let packages = |file: &str| -> Option<Map<String, Value>> {
-        let lock = std::fs::read(project().join(file)).ok()?;
-        let mut lock: Value = serde_json::from_slice(&lock).ok()?;
-        serde_json::from_value(lock["packages"].take()).ok()
-    };
-    let wanted = packages("package-lock.json").expect("tests/real-bot/package-lock.json");
-    let Some(there) = packages("node_modules/.package-lock.json") else {
-        return false;
-    };
-    let mut required = wanted
+    stage
+        .projects
         .iter()
-        .filter(|(path, package)| !path.is_empty() && package["optional"] != true);
-    required.all(|(path, package)| {
-        there
-            .get(path)
-            .is_some_and(|found| found["version"] == package["version"])
-    })
+        .try_for_each(|project| project.prepare())
 }
 
 /// A command that enters the namespaces and there runs the arguments added to it, ended with all its group after `limit`.
@@ -133,32 +96,16 @@ fn unshared(scratch: &Path, limit: Duration) -> Command {
 }
 
 /// Writes the files that are laid over those of `/etc`.
-fn write_name_service(scratch: &Path) {
+fn write_name_service(scratch: &Path, others: &[(&str, &str)]) {
     let mut hosts = String::from("127.0.0.1 localhost\n::1 localhost\n");
     for name in microsoft::HOSTS {
         hosts.push_str(&format!("127.0.0.1 {name}\n"));
     }
-    // Another loopback address, so that the gateway has a port 443 too.
-    hosts.push_str(&format!("127.0.0.2 {GATEWAY_HOST}\n"));
+    for (name, address) in others {
+        hosts.push_str(&format!("{address} {name}\n"));
+    }
     std::fs::write(scratch.join("hosts"), hosts).unwrap();
     std::fs::write(scratch.join("nsswitch.conf"), "hosts: files\n").unwrap();
-}
-
-/// Runs `command` to its end; the error is one line for a person.
-fn succeeds(command: &mut Command) -> Result<(), String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    match command.output() {
-        Err(error) => Err(format!("{program}: {error}")),
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said
-                .lines()
-                .rfind(|line| !line.trim().is_empty())
-                .unwrap_or_default();
-            Err(format!("{program}: {}: {last}", output.status))
-        }
-    }
 }
 
 fn in_ci() -> bool {
@@ -167,9 +114,7 @@ fn in_ci() -> bool {
 }
 
 /// Set inside the namespaces, to the scratch directory.
-const INSIDE: &str = "BOTGATE_REAL_BOT_INSIDE";
-
-const INSTALL: &str = "npm ci --ignore-scripts --prefix tests/real-bot";
+const INSIDE: &str = "BOTGATE_TEST_INSIDE";
 
 /// Lays our name service over the machine's; `$0` is the scratch directory. A caching daemon would answer
 /// through its socket in the file system, which a network namespace does not cut off: hence the hidden nscd, and an

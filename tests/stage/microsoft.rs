@@ -1,9 +1,8 @@
 //! A stand-in for those services of Microsoft that a bot and a gateway talk to, behind one TLS socket on port 443.
 
-use crate::certificates::Authority;
-use crate::world::{APP_ID, APP_PASSWORD, TENANT};
-use botgate::cli::demo::channel::{ENDORSED, ISSUER};
-use botgate::cli::demo::signing::SigningKey;
+use super::certificates::Authority;
+use super::entra;
+use botgate::cli::demo::channel::ISSUER;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +16,16 @@ use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+/// The bot's registration, as its environment and the gateway's configuration have it.
+pub(crate) const APP_ID: &str = "0b7c1d9e-54a2-4c7c-8a44-3f0d2f6f7a10";
+pub(crate) const APP_PASSWORD: &str = "a-made-up-client-secret~";
+pub(crate) const TENANT: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
+
+/// Other apps that the bot's tenant knows, so that it gives tokens for them.
+pub(crate) const KNOWN_APP: &str = "b2a1c0d9-8e7f-4a6b-9c5d-4e3f2a1b0c9d";
+/// The platform that calls agents (AUTHENTICATION.md 1.1.5), known to every tenant.
+pub(crate) const AGENT_PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
+
 /// Names that are Microsoft's. All of them lead to the stand-in, so that a call to one it does not play is noticed.
 pub(crate) const HOSTS: &[&str] = &[
     "login.botframework.com",
@@ -29,7 +38,32 @@ pub(crate) const HOSTS: &[&str] = &[
     "directline.botframework.com",
     "webchat.botframework.com",
     "graph.microsoft.com",
+    "login.botframework.azure.us",
+    THIEF,
 ];
+
+/// Those of them that take in what bots send.
+const CONNECTORS: &[&str] = &[
+    "smba.trafficmanager.net",
+    "directline.botframework.com",
+    "webchat.botframework.com",
+    "api.botframework.com",
+    THIEF,
+];
+
+/// A host that is not Microsoft's. The stand-in answers for it too, to see what a bot would send to a stranger.
+pub(crate) const THIEF: &str = "thief.example";
+
+/// The key sets that are published, each a list of JWKs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KeySets {
+    /// The Connector's.
+    pub(crate) channel: Vec<Value>,
+    /// The Connector's of the US Government's cloud.
+    pub(crate) gov: Vec<Value>,
+    /// Entra's.
+    pub(crate) entra: Vec<Value>,
+}
 
 /// What the bot sent to the Connector.
 #[derive(Clone, Debug)]
@@ -38,7 +72,7 @@ pub(crate) struct Reply {
     pub(crate) service_url: String,
     /// From the path, decoded.
     pub(crate) conversation: String,
-    /// The id of the activity it replies to, from the path.
+    /// The id of the activity it replies to, from the path if it is there.
     pub(crate) reply_to: String,
     /// Whether it carried a token that this stand-in had given to the bot.
     pub(crate) with_given_token: bool,
@@ -48,7 +82,7 @@ pub(crate) struct Reply {
 
 /// The stand-in. It runs until the runtime ends.
 pub(crate) struct Microsoft {
-    channel_key: SigningKey,
+    key_sets: KeySets,
     given_tokens: Mutex<Vec<String>>,
     replies: Mutex<Vec<Reply>>,
     asked: Mutex<Vec<String>>,
@@ -57,7 +91,7 @@ pub(crate) struct Microsoft {
 
 impl Microsoft {
     /// Listens on 127.0.0.1:443 with a certificate for all of [`HOSTS`].
-    pub(crate) async fn start(authority: &Authority, channel_key: &SigningKey) -> Arc<Self> {
+    pub(crate) async fn start(authority: &Authority, key_sets: KeySets) -> Arc<Self> {
         let (certificate, key) = authority.issue(HOSTS);
         let tls = rustls::ServerConfig::builder()
             .with_no_client_auth()
@@ -65,7 +99,7 @@ impl Microsoft {
         let acceptor = TlsAcceptor::from(Arc::new(tls.unwrap()));
         let listener = TcpListener::bind(("127.0.0.1", 443)).await.unwrap();
         let microsoft = Arc::new(Self {
-            channel_key: channel_key.clone(),
+            key_sets,
             given_tokens: Mutex::default(),
             replies: Mutex::default(),
             asked: Mutex::default(),
@@ -89,6 +123,11 @@ impl Microsoft {
             }
         });
         microsoft
+    }
+
+    /// Everything the Connector received, and the stranger.
+    pub(crate) fn replies(&self) -> Vec<Reply> {
+        self.replies.lock().unwrap().clone()
     }
 
     /// Everything the Connector received in `conversation`.
@@ -139,37 +178,28 @@ impl Microsoft {
             (&Method::GET, "login.botframework.com", ["v1", ".well-known", document]) => {
                 self.channel_document(document)
             }
+            (&Method::GET, "login.botframework.azure.us", ["v1", ".well-known", "keys"]) => {
+                Some((StatusCode::OK, json!({ "keys": self.key_sets.gov })))
+            }
             (&Method::GET, "login.microsoftonline.com", ["common", "discovery", "instance"]) => {
-                Some(instance_discovery())
+                Some((StatusCode::OK, entra::instance_discovery()))
             }
             (
                 &Method::GET,
                 "login.microsoftonline.com",
                 [tenant, "v2.0", ".well-known", "openid-configuration"],
-            ) => Some(entra_metadata(tenant)),
+            ) => Some((StatusCode::OK, entra::metadata(tenant))),
+            (&Method::GET, "login.microsoftonline.com", [_, "discovery", "v2.0", "keys"]) => {
+                Some((StatusCode::OK, json!({ "keys": self.key_sets.entra })))
+            }
             (&Method::POST, "login.microsoftonline.com", [tenant, "oauth2", "v2.0", "token"]) => {
                 self.give_token(tenant, &body)
             }
-            (
-                &Method::POST,
-                "smba.trafficmanager.net" | "directline.botframework.com",
-                [
-                    service @ ..,
-                    "v3",
-                    "conversations",
-                    conversation,
-                    "activities",
-                    reply_to,
-                ],
-            ) => {
-                let service_url = format!(
-                    "https://{host}/{}",
-                    service
-                        .iter()
-                        .map(|part| format!("{part}/"))
-                        .collect::<String>()
-                );
-                self.record_reply([&service_url, conversation, reply_to], authorization, &body)
+            (&Method::POST, host, path) if CONNECTORS.contains(&host) => {
+                if host == THIEF {
+                    self.note_unexpected(line.clone());
+                }
+                self.record_reply(host, path, authorization, &body)
             }
             _ => None,
         };
@@ -196,30 +226,40 @@ impl Microsoft {
                 "id_token_signing_alg_values_supported": ["RS256"],
                 "token_endpoint_auth_methods_supported": ["private_key_jwt"],
             }),
-            "keys" => {
-                let mut key = self.channel_key.jwk();
-                key.insert("endorsements".into(), json!(ENDORSED));
-                json!({ "keys": [key] })
-            }
+            "keys" => json!({ "keys": self.key_sets.channel }),
             _ => return None,
         };
         Some((StatusCode::OK, json))
     }
 
-    /// Entra's token endpoint, for the bot's own credentials only.
+    /// Entra's token endpoint, for the bot's own credentials only. It gives tokens for the Connector, and for apps that the tenant knows.
     fn give_token(&self, tenant: &str, form: &[u8]) -> Option<Answer> {
         let form: HashMap<_, _> = url::form_urlencoded::parse(form).into_owned().collect();
         let expected = [
             ("grant_type", "client_credentials"),
             ("client_id", APP_ID),
             ("client_secret", APP_PASSWORD),
-            ("scope", "https://api.botframework.com/.default"),
         ];
         let is_ours = expected
             .iter()
             .all(|(name, value)| form.get(*name).is_some_and(|sent| sent == value));
         if tenant != TENANT || !is_ours {
             return None;
+        }
+        let known = [
+            "https://api.botframework.com",
+            APP_ID,
+            KNOWN_APP,
+            AGENT_PLATFORM,
+        ];
+        let resource = form.get("scope")?.strip_suffix("/.default")?;
+        if !known.contains(&resource) {
+            let unknown = json!({
+                "error": "invalid_resource",
+                "error_description": format!("AADSTS500011: The resource principal named {resource} was not found in the tenant."),
+                "error_codes": [500_011],
+            });
+            return Some((StatusCode::BAD_REQUEST, unknown));
         }
         let token = format!("given-to-the-bot-{}", uuid::Uuid::new_v4());
         self.given_tokens.lock().unwrap().push(token.clone());
@@ -232,11 +272,26 @@ impl Microsoft {
     /// The Connector: a reply is recorded whatever its token, but refused without a good one.
     fn record_reply(
         &self,
-        path: [&str; 3],
+        host: &str,
+        path: &[&str],
         authorization: Option<&str>,
         body: &[u8],
     ) -> Option<Answer> {
-        let activity = serde_json::from_slice(body).ok()?;
+        let activity: Value = serde_json::from_slice(body).ok()?;
+        let at = path
+            .windows(2)
+            .position(|two| two == ["v3", "conversations"])?;
+        let (service, method) = path.split_at(at);
+        let (conversation, reply_to) = match method {
+            [_, _, conversation, "activities", reply_to] => (*conversation, *reply_to),
+            [_, _, conversation, "activities"] => (
+                *conversation,
+                activity["replyToId"].as_str().unwrap_or_default(),
+            ),
+            _ => return None,
+        };
+        let service: String = service.iter().map(|part| format!("{part}/")).collect();
+        let service_url = format!("https://{host}/{service}");
         let token = authorization
             .and_then(|value| value.strip_prefix("Bearer "))
             .unwrap_or_default();
@@ -246,7 +301,7 @@ impl Microsoft {
             .unwrap()
             .iter()
             .any(|given| given == token);
-        let [service_url, conversation, reply_to] = path.map(str::to_owned);
+        let [conversation, reply_to] = [conversation, reply_to].map(str::to_owned);
         self.replies.lock().unwrap().push(Reply {
             service_url,
             conversation,
@@ -273,32 +328,6 @@ impl Microsoft {
 }
 
 type Answer = (StatusCode, Value);
-
-/// What MSAL asks to make sure that an authority is Microsoft's.
-fn instance_discovery() -> Answer {
-    let json = json!({
-        "tenant_discovery_endpoint": format!("https://login.microsoftonline.com/{TENANT}/v2.0/.well-known/openid-configuration"),
-        "api-version": "1.1",
-        "metadata": [{
-            "preferred_network": "login.microsoftonline.com",
-            "preferred_cache": "login.windows.net",
-            "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
-        }],
-    });
-    (StatusCode::OK, json)
-}
-
-fn entra_metadata(tenant: &str) -> Answer {
-    let base = format!("https://login.microsoftonline.com/{tenant}");
-    let json = json!({
-        "issuer": format!("{base}/v2.0"),
-        "authorization_endpoint": format!("{base}/oauth2/v2.0/authorize"),
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
-        "jwks_uri": format!("{base}/discovery/v2.0/keys"),
-        "end_session_endpoint": format!("{base}/oauth2/v2.0/logout"),
-    });
-    (StatusCode::OK, json)
-}
 
 /// One segment of a path: conversation ids hold `:`, `@` and `=`, which clients may escape.
 fn decoded(segment: &str) -> String {
