@@ -180,8 +180,6 @@ fn checksum(saved: &Saved) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine as _;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     const FETCHED: UnixSeconds = UnixSeconds(1_000_000);
@@ -201,11 +199,7 @@ mod tests {
     }
 
     fn key_set() -> String {
-        let mut modulus = [0x5a; 256];
-        modulus[0] = 0xc1;
-        modulus[255] = 0x61;
-        let n = URL_SAFE_NO_PAD.encode(modulus);
-        format!(r#"{{"keys":[{{"kty":"RSA","kid":"one","n":"{n}","e":"AQAB"}}]}}"#)
+        crate::judge::token::fit_key_set("one")
     }
 
     /// A store that holds keys, and the directory it is in.

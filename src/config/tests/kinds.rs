@@ -340,7 +340,8 @@ fn the_addresses_of_tenants_keys_follow_from_the_metadata() {
 #[test]
 fn key_sets_can_be_files() {
     let dir = directory();
-    write(dir.path(), "keys.json", "{}");
+    let key_set = crate::judge::token::fit_key_set("a");
+    write(dir.path(), "keys.json", &key_set);
     let with = |channel: &str| {
         let local = LAB.replace(
             "https://login.lab.example/v1/.well-known/openidconfiguration",

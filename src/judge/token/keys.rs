@@ -244,4 +244,4 @@ fn bit_length(number: &[u8]) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

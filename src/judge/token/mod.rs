@@ -16,6 +16,8 @@ pub use bearer::Bearer;
 pub use claims::{Claims, TextClaim};
 pub use entra::EntraIssuer;
 pub use jws::Jws;
+#[cfg(test)]
+pub(crate) use keys::tests::fit_key_set;
 pub use keys::{Key, KeySet, KeySetProblem};
 pub use roots::{
     AgentRoot, ChannelRoot, EmulatorRoot, EntraRoots, Expect, KeySourceId, TokenKind, Trust,

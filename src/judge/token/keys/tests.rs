@@ -13,6 +13,11 @@ fn fit(kid: &str) -> Value {
     json!({ "kty": "RSA", "kid": kid, "n": MODULUS, "e": "AQAB", "endorsements": ["msteams"] })
 }
 
+/// A key set that can be used, for tests elsewhere.
+pub(crate) fn fit_key_set(kid: &str) -> String {
+    json!({ "keys": [fit(kid)] }).to_string()
+}
+
 /// A fit key with one member changed.
 fn but(name: &str, value: Value) -> Value {
     let mut jwk = fit("a");
