@@ -10,6 +10,8 @@
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
 //! | `http` | Which requests are for a bot, and for which. |
+//! | `key_files` | Keys that lie on this machine: local key sets, and what is kept for a restart. |
+//! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
@@ -19,6 +21,7 @@
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
+//! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
 
 #![allow(
     clippy::disallowed_methods,
@@ -41,6 +44,8 @@ mod failures;
 mod forwarding;
 mod framing;
 mod http;
+mod key_files;
+mod key_proxy;
 mod lifecycle;
 mod limits;
 mod matrix;
@@ -51,3 +56,4 @@ mod rollover;
 mod smoke;
 mod support;
 mod tokens;
+mod unsure;
