@@ -205,19 +205,18 @@ fn explained(error: &Error) -> String {
 }
 
 fn is_untrusted(error: &Error) -> bool {
+    use rustls::{CertificateError::UnknownIssuer, Error::InvalidCertificate};
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
-        // An I/O error passes over the error that it is made of when asked for its source.
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer)) =
-            inner.or_else(|| error.downcast_ref::<rustls::Error>())
-        {
+        if let Some(InvalidCertificate(UnknownIssuer)) = error.downcast_ref() {
             return true;
         }
-        cause = error.source();
+        // An I/O error passes over the error that it is made of when asked for its source.
+        let inside = error.downcast_ref().and_then(std::io::Error::get_ref);
+        cause = match inside {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
     }
     false
 }

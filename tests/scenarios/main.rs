@@ -12,14 +12,18 @@
 //! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
 //! | `http` | Which requests are for a bot, and for which. |
 //! | `kinds` | Tokens of the Emulator, of calling bots and of agents: each kind by its own rules, in its own cloud. |
+//! | `key_files` | Keys that lie on this machine: local key sets, and what is kept for a restart. |
+//! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `outage` | Keys cannot be had, in every way there is. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
+//! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
+//! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
 
 #![allow(
     clippy::disallowed_methods,
@@ -44,12 +48,16 @@ mod forwarding;
 mod framing;
 mod http;
 mod kinds;
+mod key_files;
+mod key_proxy;
 mod lifecycle;
 mod limits;
 mod matrix;
 mod outage;
 mod policies;
 mod reasons;
+mod rollover;
 mod smoke;
 mod support;
 mod tokens;
+mod unsure;

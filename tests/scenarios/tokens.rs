@@ -264,9 +264,11 @@ async fn keys_older_than_the_limit_stop_serving() {
     until_readiness_is(&gateway, 503).await;
     let reply = gateway.teams_message().send().await;
     reply.refused_before_proof(Reason::KeysUnavailable).await;
+    let line = gateway.event("keys_expired", |_| true).await;
+    assert_eq!(line["level"], "ERROR", "{line}");
 }
 
-async fn until_readiness_is(gateway: &Gateway, status: u16) {
+pub(crate) async fn until_readiness_is(gateway: &Gateway, status: u16) {
     let polling = async {
         while gateway.admin("/readyz").await.0 != status {
             tokio::task::yield_now().await;

@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::PrivateKeyDer;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -89,9 +89,12 @@ async fn echo(
 }
 
 /// A new authority as PEM, and a server with a certificate of it.
-fn certificate(name: &str) -> (String, rustls::ServerConfig) {
+pub(super) fn certificate(name: &str) -> (String, rustls::ServerConfig) {
     let mut params = CertificateParams::new(vec![]).expect("no names are fine");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Each a name of its own: who trusts one of them does not know the others.
+    let own_name = uuid::Uuid::new_v4().to_string();
+    params.distinguished_name.push(DnType::CommonName, own_name);
     let authority_key = KeyPair::generate().expect("a key");
     let authority = params.self_signed(&authority_key).expect("a certificate");
     let issuer = Issuer::new(params, authority_key);
