@@ -15,7 +15,7 @@ fn the_demo_ends_green_and_is_plain_text_when_piped() {
         output.status,
         String::from_utf8_lossy(&output.stderr)
     );
-    assert!(text.trim_end().ends_with("13 of 13 as expected"), "{text}");
+    assert!(text.trim_end().ends_with("17 of 17 as expected"), "{text}");
     assert!(
         !text.contains('\x1b'),
         "colour although it is no terminal: {text}"

@@ -4,7 +4,7 @@ use super::bot::MESSAGES_PATH;
 use super::channel::{Channel, ISSUER, TEAMS_SERVICE_URL, now};
 use super::signing::SigningKey;
 use super::token::TokenSpec;
-use crate::judge::Reason;
+use crate::judge::{AGENT_PLATFORM, Reason};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::io;
@@ -20,6 +20,9 @@ pub(super) const FLOOD_BURST: usize = 5;
 
 const FLOOD_SIZE: usize = 20;
 const FOREIGN_TENANT: &str = "99999999-8888-4777-8666-555555555555";
+/// A bot that may call this one as a skill, and where it is answered.
+pub(super) const PARENT_APP_ID: &str = "44444444-5555-4666-8777-888888888888";
+pub(super) const PARENT_HOST: &str = "parent.example";
 const OTHER_APP_ID: &str = "22222222-3333-4444-8555-666666666666";
 const DIRECT_LINE_SERVICE_URL: &str = "https://directline.botframework.com/";
 
@@ -68,6 +71,7 @@ pub(super) fn acts(channel: &Channel) -> io::Result<Vec<Act>> {
         welcome(channel)?,
         strangers(channel)?,
         trespassers(channel)?,
+        other_callers(channel)?,
         flood(channel)?,
     ])
 }
@@ -218,6 +222,53 @@ fn trespassers(channel: &Channel) -> io::Result<Act> {
                 "serviceUrl written twice",
                 &twice,
                 Reason::ActivityAmbiguous,
+            )?,
+        ],
+    })
+}
+
+fn other_callers(channel: &Channel) -> io::Result<Act> {
+    let called = teams_message(
+        "do this for me",
+        &format!("https://{PARENT_HOST}/api/skills/"),
+    );
+    let mut to_agent = teams_message("hello, agent", TEAMS_SERVICE_URL);
+    set(
+        &mut to_agent,
+        "recipient",
+        json!({ "id": format!("28:{APP_ID}"), "role": "agenticUser", "tenantId": TENANT }),
+    );
+    let by = |title, caller: &str, activity: &Value, outcome| {
+        let token = signed(&channel.entra_token(APP_ID, TENANT, caller))?;
+        Ok::<_, io::Error>(Scene::new(title, Some(token), activity, outcome))
+    };
+    let passes = Outcome::Passes(Proof::Status);
+    Ok(Act {
+        heading: "Other callers, with tokens of Entra: each kind only where the bot accepts it",
+        scenes: vec![
+            by(
+                "a listed bot calls it as a skill",
+                PARENT_APP_ID,
+                &called,
+                passes,
+            )?,
+            by(
+                "a bot that is not listed",
+                OTHER_APP_ID,
+                &called,
+                Outcome::Refused(Reason::CallerNotAllowed),
+            )?,
+            by(
+                "the platform calls it as an agent",
+                AGENT_PLATFORM,
+                &to_agent,
+                passes,
+            )?,
+            by(
+                "Emulator, not accepted here",
+                APP_ID,
+                &called,
+                Outcome::Refused(Reason::TokenKindNotAccepted),
             )?,
         ],
     })

@@ -4,7 +4,9 @@ use super::bot::EchoBot;
 use super::channel::Channel;
 use super::client::{Client, Protocol, SERVER_NAME};
 use super::gateway::{GatewayProcess, text};
-use super::scenes::{APP_ID, FLOOD_BURST, FLOOD_PATH, Outcome, Proof, Scene, TENANT};
+use super::scenes::{
+    APP_ID, FLOOD_BURST, FLOOD_PATH, Outcome, PARENT_APP_ID, PARENT_HOST, Proof, Scene, TENANT,
+};
 use super::table::Row;
 use super::verdict::row;
 use super::witnesses::{Witnesses, telling};
@@ -154,9 +156,16 @@ name = "demo"
 app_id = "{APP_ID}"
 backend = "{backend}"
 cloud = "demo"
+accept = ["channel", "skill", "agent"]
 
 [bots.tenants]
 allow = ["{TENANT}"]
+
+[bots.callers]
+allow = ["{PARENT_APP_ID}"]
+
+[bots.service_urls]
+extra_hosts = ["{PARENT_HOST}"]
 
 [[bots]]
 name = "flood"
