@@ -1,12 +1,13 @@
 //! `botgate explain` says what the gateway does: every row of the tables that the gateway is tried with is told by both.
 
-use crate::support::table::Row;
-use crate::support::{Gateway, PATIENCE};
-use botgate::cli::demo::channel::now;
+use crate::support::table::{Expected, Row, row};
+use crate::support::{APP_ID, FOREIGN_TENANT, Gateway, PATIENCE, TENANT, eventually};
+use botgate::cli::demo::channel::{ENDORSED, now};
 use botgate::cli::demo::client::Protocol;
+use botgate::judge::AGENT_PLATFORM;
 use bytes::Bytes;
 use http::Request;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Output;
 use tokio::process::Command;
@@ -200,4 +201,369 @@ struct Told {
 
 fn word(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+/// A key set as the stand-in channel publishes it.
+fn key_set(gateway: &Gateway) -> String {
+    let mut key = gateway.channel().first_key().jwk();
+    key.insert("endorsements".to_owned(), json!(ENDORSED));
+    json!({ "keys": [key] }).to_string()
+}
+
+/// What stands in a request and must not be told.
+fn withheld(request: &Request<Bytes>) -> Vec<String> {
+    let token = request.headers()["authorization"].to_str().unwrap();
+    let segments = token.trim_start_matches("Bearer ").split('.');
+    let mut withheld: Vec<String> = segments.map(str::to_owned).collect();
+    withheld.push("SECRET-WORDS".to_owned());
+    withheld
+}
+
+#[tokio::test]
+async fn token_and_activity_are_judged_with_keys_of_a_file_and_nothing_of_them_leaks() {
+    let gateway = Gateway::start().await;
+    let request = gateway
+        .teams_message()
+        .with("/text", "SECRET-WORDS")
+        .into_request();
+    let token = request.headers()["authorization"].to_str().unwrap();
+    save(&gateway, "token.txt", format!("{token}\r\n"));
+    save(&gateway, "activity.json", request.body());
+    save(&gateway, "keys.json", key_set(&gateway));
+    // The metadata host is not asked.
+    gateway.channel().close().await;
+    let saved = [
+        "--bot",
+        "echo",
+        "--token-file",
+        "token.txt",
+        "--activity",
+        "activity.json",
+    ];
+    let with = |more: &[&'static str]| [&saved[..], more].concat();
+
+    let output = explain(&gateway, &with(&["--keys", "keys.json"])).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.ends_with("\nforwarded\n"), "{text}");
+    let (json, exit) = told(&gateway, &with(&["--keys", "keys.json"])).await;
+    assert_eq!(
+        (json["verdict"].as_str(), exit),
+        (Some("forwarded"), Some(0))
+    );
+    assert_eq!(json["token"]["kind"], "channel");
+    assert_eq!(json["token"]["signature"], "withheld, 256 bytes");
+    assert_eq!(json["keys"]["from"], "file");
+
+    let (refused, exit) = told(
+        &gateway,
+        &with(&["--keys", "keys.json", "--at", "2001-01-01T00:00:00Z"]),
+    )
+    .await;
+    assert_eq!(
+        (refused["reason"].as_str(), exit),
+        (Some("token_not_yet_valid"), Some(1))
+    );
+    let rule = |name: &str| {
+        let rules = refused["rules"].as_array().unwrap().iter();
+        rules
+            .clone()
+            .find(|rule| rule["name"] == name)
+            .unwrap()
+            .clone()
+    };
+    assert_eq!(
+        rule("token_signature")["answer"],
+        "passes",
+        "asked all the same"
+    );
+    assert_eq!(rule("channel_endorsed")["answer"], "passes");
+    assert_eq!(
+        refused["caller_sees"]["headers"]["www-authenticate"],
+        "Bearer error=\"invalid_token\""
+    );
+
+    // Nothing is kept on disk in this setup, and nobody is asked.
+    let (no_keys, exit) = told(&gateway, &with(&[])).await;
+    assert_eq!(
+        (no_keys["reason"].as_str(), no_keys["status"].as_u64(), exit),
+        (Some("keys_unavailable"), Some(503), Some(1))
+    );
+    assert!(
+        no_keys["note"].as_str().unwrap().contains("--live"),
+        "{no_keys}"
+    );
+    for secret in withheld(&request) {
+        for told in [&text, &json.to_string(), &refused.to_string()] {
+            assert!(!told.contains(&secret), "{secret} in {told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_disk_cache_serves_until_it_is_too_old() {
+    let cache = "keys = { cache_dir = 'kept', max_stale = '24h' }";
+    let gateway = Gateway::with(cache).start().await;
+    let request = gateway.teams_message().into_request();
+    save(&gateway, "saved.http", as_captured(&request));
+    let kept = gateway.folder().join("kept/stand-in.json");
+    eventually("the keys are kept", async || kept.exists()).await;
+    let (json, exit) = told(&gateway, &["--request", "saved.http"]).await;
+    assert_eq!(
+        (json["verdict"].as_str(), exit),
+        (Some("forwarded"), Some(0)),
+        "{json}"
+    );
+    assert_eq!(json["keys"]["from"], "cache");
+    assert!(json["keys"]["age_seconds"].as_u64().unwrap() < 60);
+
+    gateway.rewrite("keys = { cache_dir = 'kept', max_stale = '1ms' }");
+    let (json, _) = told(&gateway, &["--request", "saved.http"]).await;
+    assert_eq!(json["reason"], "keys_unavailable", "{json}");
+    assert!(
+        json["note"].as_str().unwrap().contains("max_stale"),
+        "{json}"
+    );
+}
+
+#[tokio::test]
+async fn captures_are_read_as_they_come() {
+    let gateway = Gateway::start().await;
+    save(&gateway, "keys.json", key_set(&gateway));
+    let request = || as_captured(&gateway.teams_message().into_request());
+    let text = || String::from_utf8(request()).unwrap();
+    let chunked = || {
+        let (head, body) = text()
+            .split_once("\r\n\r\n")
+            .map(|(h, b)| (h.to_owned(), b.to_owned()))
+            .unwrap();
+        let length = format!("content-length: {}", body.len());
+        let head = head.replace(&length, "transfer-encoding: chunked");
+        format!("{head}\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len())
+    };
+    let both_framings = text().replacen("\r\n", "\r\ntransfer-encoding: chunked\r\n", 1);
+    let unframed = text()
+        .lines()
+        .filter(|line| !line.starts_with("content-length"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    for (name, capture, verdict) in [
+        ("as it comes", text(), "forwarded"),
+        (
+            "line feeds alone",
+            text().replace("\r\n", "\n"),
+            "forwarded",
+        ),
+        ("chunked", chunked(), "forwarded"),
+        ("bytes behind the body", text() + "\n\n", "forwarded"),
+        ("no framing", unframed, "forwarded"),
+        ("both framings", both_framings, "request_malformed"),
+        (
+            "cut off",
+            text()[..text().len() - 5].to_owned(),
+            "body_timed_out",
+        ),
+        (
+            "no HTTP",
+            text().replacen("POST", "PO ST", 1),
+            "request_malformed",
+        ),
+        (
+            "a large header",
+            text().replacen("\r\n", &format!("\r\nx: {}\r\n", "x".repeat(40_000)), 1),
+            "headers_too_large",
+        ),
+        (
+            "another path",
+            text().replacen("/api/messages", "/x", 1),
+            "path_not_found",
+        ),
+    ] {
+        save(&gateway, "saved.http", capture);
+        let (json, exit) = told(
+            &gateway,
+            &[
+                "--bot",
+                "echo",
+                "--request",
+                "saved.http",
+                "--keys",
+                "keys.json",
+            ],
+        )
+        .await;
+        let is_forwarded = verdict == "forwarded";
+        let said = if is_forwarded {
+            &json["verdict"]
+        } else {
+            &json["reason"]
+        };
+        assert_eq!(said, verdict, "{name}: {json}");
+        assert_eq!(exit, Some(i32::from(!is_forwarded)), "{name}");
+        every_rule_is_told(name, &json);
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_cannot_be_answered_exits_2_and_a_bad_configuration_78() {
+    let gateway = Gateway::with("").bot_at("second", "").start().await;
+    save(
+        &gateway,
+        "saved.http",
+        as_captured(&gateway.teams_message().into_request()),
+    );
+    save(&gateway, "half.http", "POST / HTTP/1.1\r\nHost: a\r\n");
+    save(&gateway, "bad.toml", "[[bots]]\nname = 7");
+    for (arguments, code, words) in [
+        (&["--request", "no-such-file"][..], 2, "no-such-file"),
+        (&["--request", "half.http"], 2, "no empty line"),
+        (
+            &["--bot", "third", "--request", "saved.http"],
+            2,
+            "its bots are echo, second",
+        ),
+        (
+            &["--bot", "second", "--request", "saved.http"],
+            2,
+            "lead to bot \"echo\"",
+        ),
+        (
+            &["--token-file", "half.http", "--activity", "half.http"],
+            2,
+            "--bot NAME",
+        ),
+        (&["--token-file", "half.http"], 2, "--activity"),
+        (&["--request", "saved.http", "--at", "noon"], 2, "1970"),
+        (
+            &["--request", "saved.http", "--config", "bad.toml"],
+            78,
+            "bad.toml:2: error",
+        ),
+        (&[], 2, "--request"),
+    ] {
+        let output = explain(&gateway, arguments).await;
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{stderr}");
+        assert!(stderr.contains(words), "{arguments:?}\n{stderr}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+const CALLER: &str = "1b2c3d4e-5f6a-4b7c-8d9e-0f1a2b3c4d5e";
+
+#[tokio::test]
+async fn tokens_of_every_kind_and_policies_in_every_mode_are_told_as_judged() {
+    let gateway = Gateway::with(&format!(
+        "bots.accept = ['channel', 'emulator', 'skill', 'agent']
+        bots.callers.allow = ['{CALLER}']
+        bots.tenants.allow = ['{TENANT}']
+        server.limits.requests_per_ip = {{ rate = '100000/s', burst = 100000 }}"
+    ))
+    .bot_at("reporting", &format!("mode = 'report'\ntenants.allow = ['{TENANT}']\nchannels.allow = ['slack']"))
+    .bot_at("quiet", &format!("tenants = {{ allow = ['{TENANT}'], on_reject = '200' }}"))
+    .bot_at("picky", "channels.allow = ['slack']\nactivities = { allow = ['message'], deny_invoke = ['task/fetch'] }\ndirect_line.enhanced_authentication = true\nservice_urls.allow_hosts = ['a.example']")
+    .start()
+    .await;
+    let teams = || gateway.teams_message();
+    let foreign = || {
+        let tenant = json!({ "tenant": { "id": FOREIGN_TENANT } });
+        teams()
+            .with("/channelData", tenant)
+            .lacking("/conversation/tenantId")
+            .with("/serviceUrl", "https://smba.trafficmanager.net/emea/")
+    };
+    let channel = gateway.channel().clone();
+    let entra = |tenant: &str, caller: &str| {
+        let spec = channel.entra_token(APP_ID, tenant, caller);
+        teams().token(move |_| spec)
+    };
+    let platform = AGENT_PLATFORM;
+    let agent = || entra(TENANT, platform).with("/recipient/role", "agenticUser");
+    // What is expected of each row is what the gateway does.
+    let rows = vec![
+        ("a skill's caller", entra(TENANT, CALLER)),
+        (
+            "a skill's caller, version 1",
+            entra(TENANT, CALLER).token(|t| t.in_version_1()),
+        ),
+        ("another application", entra(TENANT, FOREIGN_TENANT)),
+        (
+            "a skill's caller of another tenant",
+            entra(FOREIGN_TENANT, CALLER),
+        ),
+        (
+            "no tid",
+            entra(TENANT, CALLER).token(|t| t.without_claim("tid")),
+        ),
+        (
+            "no ver",
+            entra(TENANT, CALLER).token(|t| t.without_claim("ver")),
+        ),
+        (
+            "for a user",
+            entra(TENANT, CALLER).token(|t| t.claim("scp", "x")),
+        ),
+        (
+            "the Emulator",
+            entra(TENANT, APP_ID)
+                .with("/channelId", "emulator")
+                .with("/serviceUrl", "http://localhost:1234/"),
+        ),
+        ("the Emulator as Teams", entra(TENANT, APP_ID)),
+        ("an agent", agent()),
+        (
+            "an agent by another name",
+            agent().token(|t| t.claim("aud", format!("api://{APP_ID}"))),
+        ),
+        ("an agent without a role", entra(TENANT, platform)),
+        (
+            "an agent of a tenant not listed",
+            entra(FOREIGN_TENANT, platform),
+        ),
+        (
+            "a key of the channel for an Entra token",
+            entra(TENANT, CALLER).token(|t| t.header("kid", "stand-in-channel-key-1")),
+        ),
+        ("a foreign tenant", foreign()),
+        ("a foreign tenant, reported", foreign().to("reporting")),
+        ("another channel, reported", teams().to("reporting")),
+        (
+            "not endorsed, where all else is reported",
+            teams().with("/channelId", "slack").to("reporting"),
+        ),
+        ("a foreign tenant, quietly", foreign().to("quiet")),
+        (
+            "a foreign tenant that expects replies, quietly",
+            foreign().with("/deliveryMode", "expectReplies").to("quiet"),
+        ),
+        (
+            "a foreign tenant's invoke",
+            foreign()
+                .with("/type", "invoke")
+                .with("/name", "a")
+                .to("quiet"),
+        ),
+        (
+            "too much at once",
+            gateway
+                .post("teams-invoke.json")
+                .with("/name", "task/fetch")
+                .to("picky"),
+        ),
+        (
+            "a user of Direct Line",
+            gateway
+                .post("direct-line-message.json")
+                .with("/from/id", "someone")
+                .to("picky"),
+        ),
+        (
+            "an Entra token where only channels come in",
+            entra(TENANT, CALLER).to("picky"),
+        ),
+    ];
+    let rows = rows
+        .into_iter()
+        .map(|(name, post)| row(name, post, Expected::Forwarded));
+    agree(&gateway, rows.collect()).await;
 }
