@@ -6,7 +6,7 @@ use botgate::cli::demo::channel::{ENDORSED, now};
 use botgate::cli::demo::client::Protocol;
 use botgate::judge::AGENT_PLATFORM;
 use bytes::Bytes;
-use http::Request;
+use http::{Method, Request};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Output;
@@ -134,7 +134,16 @@ fn every_rule_is_told(name: &str, json: &Value) {
         .iter()
         .map(|rule| rule["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, RULES, "{name}");
+    if names.contains(&"relates_to_host") {
+        let (mut asked, mut of_all) = (names.clone(), RULES.to_vec());
+        asked.sort_unstable();
+        of_all.sort_unstable();
+        asked.retain(|rule| *rule != "relates_to_host");
+        of_all.retain(|rule| !NOT_OF_CALLBACKS.contains(rule));
+        assert_eq!(asked, of_all, "{name}");
+    } else {
+        assert_eq!(names, RULES, "{name}");
+    }
     for rule in rules {
         match rule["answer"].as_str().unwrap() {
             "passes" => assert!(rule["reason"].is_null(), "{name}: {rule}"),
@@ -149,8 +158,22 @@ fn every_rule_is_told(name: &str, json: &Value) {
     }
 }
 
+/// What is asked of activities alone.
+const NOT_OF_CALLBACKS: [&str; 10] = [
+    "channel_endorsed",
+    "service_url_bound",
+    "service_url_secure",
+    "agent_platform",
+    "agent_recipient",
+    "service_url_host",
+    "channel",
+    "activity_type",
+    "invoke_name",
+    "direct_line_user",
+];
+
 /// The names are contract.
-const RULES: [&str; 36] = [
+const RULES: [&str; 37] = [
     "rate_limit_address",
     "request",
     "framing",
@@ -169,6 +192,7 @@ const RULES: [&str; 36] = [
     "token_time",
     "token_audience",
     "token_claims",
+    "token_place",
     "token_key",
     "token_signature",
     "token_key_issuer",
@@ -561,6 +585,77 @@ async fn tokens_of_every_kind_and_policies_in_every_mode_are_told_as_judged() {
             "an Entra token where only channels come in",
             entra(TENANT, CALLER).to("picky"),
         ),
+    ];
+    let rows = rows
+        .into_iter()
+        .map(|(name, post)| row(name, post, Expected::Forwarded));
+    agree(&gateway, rows.collect()).await;
+}
+
+#[tokio::test]
+async fn callbacks_of_skills_are_told_as_judged() {
+    let gateway = Gateway::with(&format!(
+        "[bots]
+        accept = ['channel', 'skill']
+        callers = {{ allow = ['{CALLER}'], callback_path = '/api/skills' }}
+        tenants.allow = ['{TENANT}']"
+    ))
+    .bot_at(
+        "reporting",
+        "accept = ['skill']\ncallers = { callback_path = '/reported', mode = 'report' }",
+    )
+    .start()
+    .await;
+    let path = "/api/skills/v3/conversations/a%3A1/activities";
+    let by = |tenant: &str, caller: &str| {
+        let token = gateway.channel().entra_token(APP_ID, tenant, caller);
+        gateway.teams_message().token(move |_| token).path(path)
+    };
+    let callback = || by(TENANT, CALLER);
+    let elsewhere = json!({ "relatesTo": { "serviceUrl": "https://evil.example/" } });
+    let rows = vec![
+        ("a reply", callback()),
+        ("another application", by(TENANT, APP_ID)),
+        ("another application as such", by(TENANT, FOREIGN_TENANT)),
+        ("another tenant", by(FOREIGN_TENANT, CALLER)),
+        ("a channel's token", gateway.teams_message().path(path)),
+        ("PATCH", callback().method(Method::PATCH)),
+        (
+            "PATCH of plain text",
+            callback()
+                .method(Method::PATCH)
+                .header("content-type", "text/plain"),
+        ),
+        ("a GET with a body", callback().method(Method::GET)),
+        (
+            "a DELETE without one",
+            callback()
+                .method(Method::DELETE)
+                .body("")
+                .without_header("content-type"),
+        ),
+        (
+            "a PUT of plain text",
+            callback()
+                .method(Method::PUT)
+                .header("content-type", "text/plain"),
+        ),
+        (
+            "compressed plain text",
+            callback()
+                .header("content-type", "text/plain")
+                .header("content-encoding", "gzip"),
+        ),
+        ("a list", callback().body("[]")),
+        (
+            "a relation elsewhere",
+            callback().body(elsewhere.to_string()),
+        ),
+        (
+            "no call of the API",
+            callback().path("/api/skills/v3/conversations/.."),
+        ),
+        ("reported", callback().path("/reported/v3/conversations")),
     ];
     let rows = rows
         .into_iter()

@@ -13,7 +13,7 @@ mod text;
 use super::Exit;
 use crate::config::{self, Bot, Settings, StartFlags};
 use crate::judge::explain::{Explanation, HeadLimits, Inquiry, Judged, SavedHead, explain};
-use crate::judge::{self, Bearer, Rejection, Routes, UnixSeconds};
+use crate::judge::{self, Bearer, Place, Rejection, Routes, UnixSeconds};
 use crate::net::clock;
 use bytes::Bytes;
 use clap::Args;
@@ -174,7 +174,7 @@ async fn asked(options: &Options, settings: &Settings) -> Result<Report, Trouble
             .map(|(request, route)| SavedHead {
                 head: request.head.as_ref().map_err(Clone::clone),
                 framing: request.framing.clone(),
-                route: route.map(|bot| bot.name.clone()),
+                route: route.map(|(bot, place)| (bot.name.clone(), place)),
                 announced: request.announced.clone(),
                 limits: HeadLimits {
                     bytes: limits.header_bytes,
@@ -213,22 +213,26 @@ async fn asked(options: &Options, settings: &Settings) -> Result<Report, Trouble
 }
 
 /// The bot that a request leads to.
-fn route<'s>(request: &SavedRequest, settings: &'s Settings) -> Result<&'s Bot, Rejection> {
+fn route<'s>(
+    request: &SavedRequest,
+    settings: &'s Settings,
+) -> Result<(&'s Bot, Place), Rejection> {
     let head = request.head.as_ref().map_err(Clone::clone)?;
     let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
     let host = judge::host_of(head)?;
-    let position = routes.find(&host, head.uri.path())?;
+    let (position, place) = routes.find(&host, head.uri.path())?;
     let bot = settings.bots.get(position).map(AsRef::as_ref);
-    bot.ok_or_else(|| judge::Reason::PathNotFound.into())
+    bot.map(|bot| (bot, place))
+        .ok_or_else(|| judge::Reason::PathNotFound.into())
 }
 
 /// Whose rules are asked: the one that is named, the one the request leads to, the only one.
 fn bot_of<'s>(
     options: &Options,
     settings: &'s Settings,
-    route: Option<&Result<&'s Bot, Rejection>>,
+    route: Option<&Result<(&'s Bot, Place), Rejection>>,
 ) -> Result<Option<&'s Bot>, Trouble> {
-    let routed = route.and_then(|route| route.as_ref().ok().copied());
+    let routed = route.and_then(|route| route.as_ref().ok().map(|(bot, _)| *bot));
     let names = || {
         let names = settings.bots.iter().map(|bot| bot.name.as_str());
         names.collect::<Vec<_>>().join(", ")
@@ -265,7 +269,11 @@ fn served(settings: &Settings) -> String {
             [] => "any host".to_owned(),
             hosts => hosts.join(" or "),
         };
-        format!("{}: {hosts}, path {:?}", bot.name, bot.route.path)
+        let callback = match &bot.route.callback {
+            Some(prefix) => format!(", callbacks below {prefix:?}"),
+            None => String::new(),
+        };
+        format!("{}: {hosts}, path {:?}{callback}", bot.name, bot.route.path)
     });
     each.collect::<Vec<_>>().join("; ")
 }

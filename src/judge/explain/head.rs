@@ -1,7 +1,7 @@
 //! What a request's head has to be, rule by rule.
 
 use super::{Explanation, Facts};
-use crate::judge::{Reason, Rejection, check_head, check_size};
+use crate::judge::{Place, Reason, Rejection, check_callback_head, check_head, check_size};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method};
@@ -13,8 +13,8 @@ pub struct SavedHead<'a> {
     pub head: Result<&'a Parts, Rejection>,
     /// Whether its framing can be read in one way only.
     pub framing: Result<(), Rejection>,
-    /// The bot it leads to.
-    pub route: Result<String, Rejection>,
+    /// The bot it leads to, and where on it.
+    pub route: Result<(String, Place), Rejection>,
     /// Whether the size it announces is within the limit.
     pub announced: Result<(), Rejection>,
     /// The sizes it may have.
@@ -97,12 +97,25 @@ pub(super) fn ask(told: &mut Explanation, saved: &SavedHead<'_>) {
         ),
         saved.route.as_ref().map(|_| ()).map_err(Clone::clone),
     );
-    if let (Ok(bot), Some(finding)) = (&saved.route, told.findings.last_mut()) {
-        finding.remark = Some(format!("leads to bot {bot:?}"));
+    let mut place = Place::Messages;
+    if let (Ok((bot, at)), Some(finding)) = (&saved.route, told.findings.last_mut()) {
+        place = *at;
+        finding.remark = Some(match place {
+            Place::Messages => format!("leads to bot {bot:?}"),
+            Place::Callback => format!("leads to the callback path of bot {bot:?}"),
+        });
     }
-    for part in PARTS {
-        let facts = Facts::of(part.expected, (part.seen)(head));
-        told.ask(part.rule, facts, part.answer(head));
+    let parts = match place {
+        Place::Messages => [UPGRADE_PART, METHOD, FRAMING, TYPE, ENCODING],
+        Place::Callback => [UPGRADE_PART, FRAMING, ENCODING, METHOD, TYPE],
+    };
+    for part in parts {
+        let expected = match place {
+            Place::Messages => part.expected,
+            Place::Callback => part.expected_of_callback,
+        };
+        let facts = Facts::of(expected, (part.seen)(head));
+        told.ask(part.rule, facts, part.answer(head, place));
     }
     told.ask(
         "body_announced",
@@ -117,66 +130,77 @@ pub(super) fn ask(told: &mut Explanation, saved: &SavedHead<'_>) {
     );
 }
 
-/// One of the questions that [`check_head`] asks in a row.
+/// One of the questions that [`check_head`] and [`check_callback_head`] ask in a row.
 ///
 /// Each is asked alone, of a head in which everything else is as it should be: so one function decides here and at the gateway,
 /// and yet all that is wrong is told.
 struct Part {
     rule: &'static str,
     expected: &'static str,
+    expected_of_callback: &'static str,
     reason: Reason,
     keeps_method: bool,
     keeps: fn(&HeaderName) -> bool,
     seen: fn(&Parts) -> String,
 }
 
-const PARTS: &[Part] = &[
-    Part {
-        rule: "upgrade",
-        expected: "no upgrade",
-        reason: Reason::UpgradeRefused,
-        keeps_method: true,
-        keeps: |name| *name == UPGRADE,
-        seen: |head| format!("Upgrade {}", values(head, &UPGRADE)),
-    },
-    Part {
-        rule: "method",
-        expected: "POST",
-        reason: Reason::MethodNotAllowed,
-        keeps_method: true,
-        keeps: |_| false,
-        seen: |head| head.method.to_string(),
-    },
-    Part {
-        rule: "transfer_encoding",
-        expected: "none, or chunked once; no look-alike of a framing header",
-        reason: Reason::RequestMalformed,
-        keeps_method: false,
-        keeps: |name| ![UPGRADE, CONTENT_TYPE, CONTENT_ENCODING].contains(name),
-        seen: |head| values(head, &http::header::TRANSFER_ENCODING),
-    },
-    Part {
-        rule: "content_type",
-        expected: "exactly one, application/json, with no parameter but charset=utf-8",
-        reason: Reason::ContentTypeUnsupported,
-        keeps_method: false,
-        keeps: |name| *name == CONTENT_TYPE,
-        seen: |head| values(head, &CONTENT_TYPE),
-    },
-    Part {
-        rule: "content_encoding",
-        expected: "none, or identity",
-        reason: Reason::ContentEncodingUnsupported,
-        keeps_method: false,
-        keeps: |name| *name == CONTENT_ENCODING,
-        seen: |head| values(head, &CONTENT_ENCODING),
-    },
-];
+const UPGRADE_PART: Part = Part {
+    rule: "upgrade",
+    expected: "no upgrade",
+    expected_of_callback: "no upgrade",
+    reason: Reason::UpgradeRefused,
+    keeps_method: true,
+    keeps: |name| *name == UPGRADE,
+    seen: |head| format!("Upgrade {}", values(head, &UPGRADE)),
+};
+
+const METHOD: Part = Part {
+    rule: "method",
+    expected: "POST",
+    expected_of_callback: "GET, POST, PUT or DELETE",
+    reason: Reason::MethodNotAllowed,
+    keeps_method: true,
+    keeps: |_| false,
+    seen: |head| head.method.to_string(),
+};
+
+const FRAMING: Part = Part {
+    rule: "transfer_encoding",
+    expected: "none, or chunked once; no look-alike of a framing header",
+    expected_of_callback: "none, or chunked once; no look-alike of a framing header",
+    reason: Reason::RequestMalformed,
+    keeps_method: false,
+    keeps: |name| ![UPGRADE, CONTENT_TYPE, CONTENT_ENCODING].contains(name),
+    seen: |head| values(head, &http::header::TRANSFER_ENCODING),
+};
+
+const TYPE: Part = Part {
+    rule: "content_type",
+    expected: "exactly one, application/json, with no parameter but charset=utf-8",
+    expected_of_callback: "with POST and PUT exactly one, application/json, with no parameter but charset=utf-8",
+    reason: Reason::ContentTypeUnsupported,
+    keeps_method: false,
+    keeps: |name| *name == CONTENT_TYPE,
+    seen: |head| values(head, &CONTENT_TYPE),
+};
+
+const ENCODING: Part = Part {
+    rule: "content_encoding",
+    expected: "none, or identity",
+    expected_of_callback: "none, or identity",
+    reason: Reason::ContentEncodingUnsupported,
+    keeps_method: false,
+    keeps: |name| *name == CONTENT_ENCODING,
+    seen: |head| values(head, &CONTENT_ENCODING),
+};
 
 impl Part {
-    fn answer(&self, head: &Parts) -> Result<(), Rejection> {
+    fn answer(&self, head: &Parts, place: Place) -> Result<(), Rejection> {
         let mut alone = head.clone();
-        if !self.keeps_method {
+        // Which methods carry a body, and so a type, only the callbacks' check knows.
+        let knows_method = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+        let is_callback = place == Place::Callback && knows_method.contains(&head.method);
+        if !self.keeps_method && !is_callback {
             alone.method = Method::POST;
         }
         alone.headers = HeaderMap::new();
@@ -189,7 +213,11 @@ impl Part {
             let json = HeaderValue::from_static("application/json");
             alone.headers.insert(CONTENT_TYPE, json);
         }
-        match check_head(&alone) {
+        let answer = match place {
+            Place::Messages => check_head(&alone),
+            Place::Callback => check_callback_head(&alone),
+        };
+        match answer {
             Err(rejection) if rejection.reason() == self.reason => Err(rejection),
             Ok(()) | Err(_) => Ok(()),
         }

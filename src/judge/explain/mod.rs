@@ -3,16 +3,16 @@
 //! The rules are the gateway's own, asked in the gateway's order (`ingress`, `admit_and_forward`); the verdict is that of the first
 //! that refuses. Nothing here makes a [`Caller`](super::Caller) or an [`Admitted`](super::Admitted): an explanation lets nobody in.
 
+mod content;
 mod head;
 mod token;
 
 pub use head::{HeadLimits, SavedHead};
 
-use super::policy::CHANNEL_ENDORSED;
 use super::token::Trust;
 use super::{
-    Activity, Bearer, Evidence, Expect, Facts, Key, KeySet, Mode, Policy, Reason, Rejection,
-    StrictLimits, UnixSeconds,
+    Bearer, Expect, Facts, Key, KeySet, Mode, Place, Policy, Reason, Rejection, StrictLimits,
+    UnixSeconds,
 };
 use bytes::Bytes;
 use std::sync::Arc;
@@ -38,6 +38,14 @@ pub struct Inquiry<'a> {
     pub now: UnixSeconds,
     /// What the rate limits allow, in words: per address, then after proof. Nobody can tell offline what of it is used up.
     pub budgets: [String; 2],
+}
+
+impl Inquiry<'_> {
+    /// Where on the bot it is addressed to; what was saved without a head is an activity.
+    fn place(&self) -> Place {
+        let route = self.head.as_ref().and_then(|head| head.route.as_ref().ok());
+        route.map_or(Place::Messages, |(_, place)| *place)
+    }
 }
 
 /// A bot's rules.
@@ -196,14 +204,10 @@ pub fn explain(inquiry: &Inquiry<'_>) -> Explanation {
         Err(rejection) => Err(rejection.clone()),
     };
     told.ask("body", facts, answer);
-    let activity = ask_activity(&mut told, inquiry, &size);
-    if let (Some(activity), Some(bot)) = (&activity, inquiry.bot)
-        && bot.policy.tenants.on_reject == super::OnReject::Swallow
-        && !activity.is_invoke()
-    {
-        told.swallows = Some(activity.expects_replies());
+    match inquiry.place() {
+        Place::Messages => content::ask_activity(&mut told, inquiry, &signed, &size),
+        Place::Callback => content::ask_callback(&mut told, inquiry, &signed, &size),
     }
-    ask_policy(&mut told, inquiry, &signed, activity.as_ref());
     told.skip_with("rate_limits", only_expected(per_bot), OFFLINE);
     told
 }
@@ -220,78 +224,4 @@ fn only_expected(text: &str) -> Facts {
 struct Signed {
     trust: Option<Trust>,
     key: Option<Arc<Key>>,
-}
-
-fn ask_activity(told: &mut Explanation, inquiry: &Inquiry<'_>, size: &str) -> Option<Activity> {
-    const RULE: &str = "activity";
-    let Ok(bytes) = &inquiry.body else {
-        told.skip(RULE, "there is no whole body");
-        return None;
-    };
-    let StrictLimits { depth, members } = inquiry.json;
-    let expected = format!(
-        "one strict JSON object of at most {depth} levels and {members} members, each guarded name once and spelt exactly"
-    );
-    match Activity::parse(bytes.clone(), inquiry.json) {
-        Ok(activity) => {
-            let seen = format!("type {:?}, channelId {:?}", activity.kind, activity.channel);
-            told.ask(RULE, Facts::of(expected, seen), Ok(()));
-            Some(activity)
-        }
-        Err(rejection) => {
-            told.ask(RULE, Facts::of(expected, size), Err(rejection));
-            None
-        }
-    }
-}
-
-fn ask_policy(
-    told: &mut Explanation,
-    inquiry: &Inquiry<'_>,
-    signed: &Signed,
-    activity: Option<&Activity>,
-) {
-    let why = match (&inquiry.bot, &inquiry.token, signed.trust, activity) {
-        (None, ..) => "no bot is chosen",
-        (_, Err(_), ..) => "there is no token that can be read",
-        (_, _, None, _) => "the token's issuer leads to no kind of token that this bot accepts",
-        (.., None) => "there is no activity that can be read",
-        (Some(bot), Ok(bearer), Some(trust), Some(activity)) => {
-            let endorsements = signed.key.as_ref().map(|key| key.endorsements());
-            let evidence = Evidence {
-                kind: trust.kind,
-                claims: bearer.claimed(),
-                endorsements: endorsements.as_deref().unwrap_or_default(),
-                activity,
-            };
-            let needs_key = trust.kind.is_channel() && signed.key.is_none();
-            for answer in bot.policy.explain(evidence) {
-                if needs_key && answer.rule == CHANNEL_ENDORSED {
-                    let expected = answer.facts.expected.unwrap_or_default();
-                    told.skip_with(
-                        answer.rule,
-                        only_expected(&expected),
-                        "the signing key is not known",
-                    );
-                    continue;
-                }
-                told.add(Finding {
-                    rule: answer.rule,
-                    outcome: match (answer.outcome, answer.mode) {
-                        (Ok(()), _) => Outcome::Passes,
-                        (Err(rejection), Some(Mode::Report)) => Outcome::WouldRefuse(rejection),
-                        (Err(rejection), Some(Mode::Enforce) | None) => Outcome::Refuses(rejection),
-                    },
-                    mode: answer.mode,
-                    remark: (answer.facts == Facts::default())
-                        .then(|| "does not apply to this request".to_owned()),
-                    facts: answer.facts,
-                });
-            }
-            return;
-        }
-    };
-    for rule in super::RULES {
-        told.skip(rule.name, why);
-    }
 }

@@ -2,7 +2,9 @@
 
 use super::{Explanation, Facts, Inquiry, Signed};
 use crate::judge::token::{Moment, Trust};
-use crate::judge::{Bearer, Claims, Expect, KeySet, Reason, Rejection, TokenKind, UnixSeconds};
+use crate::judge::{
+    Bearer, Claims, Expect, KeySet, Place, Reason, Rejection, TokenKind, UnixSeconds,
+};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -13,6 +15,7 @@ const AFTER_FORM: &[&str] = &[
     "token_time",
     "token_audience",
     "token_claims",
+    "token_place",
     "token_key",
     "token_signature",
     "token_key_issuer",
@@ -75,6 +78,18 @@ pub(super) fn ask(told: &mut Explanation, inquiry: &Inquiry<'_>) -> Signed {
         "token_claims",
         claims_facts(expect, trust, claimed),
         expect.check_claims(trust, claimed),
+    );
+    let place = inquiry.place();
+    told.ask(
+        "token_place",
+        Facts::of(
+            match place {
+                Place::Messages => "any kind of token that the bot accepts",
+                Place::Callback => "a skill's token: only skills call back",
+            },
+            trust.kind.word(),
+        ),
+        place.check_kind(trust.kind),
     );
     let keys = inquiry.keys.as_deref();
     ask_key(told, expect, trust, bearer, keys)

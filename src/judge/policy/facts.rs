@@ -3,8 +3,8 @@
 //! Nothing is decided here; a rule's `check` does that, and these are the values it compares.
 
 use super::binding;
-use super::{AllowedCallers, Evidence, HostList, Policy, agent, tenant};
-use crate::judge::{TenantId, TokenKind};
+use super::{AllowedCallers, Evidence, HostList, Policy, TenantPolicy, agent, tenant};
+use crate::judge::{Claims, TenantId, TokenKind};
 use std::collections::HashSet;
 
 /// What a rule wants and what it found. `None` where the request gives it nothing to look at.
@@ -71,17 +71,27 @@ pub(super) fn service_url_secure(_: &Policy, evidence: Evidence<'_>) -> Facts {
 
 pub(super) fn service_url_host(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     let hosts = policy.service_urls.hosts_for(evidence.kind);
-    let expected = if *hosts == HostList::any() {
-        "any host".to_owned()
-    } else {
-        let entries = hosts.entries();
-        if entries.is_empty() {
-            "a host on the list, which is empty".to_owned()
-        } else {
-            format!("a host of {}", entries.join(" "))
-        }
-    };
-    Facts::of(expected, urls(evidence))
+    Facts::of(entries(hosts), urls(evidence))
+}
+
+pub(super) fn relates_to(hosts: &HostList, url: Option<&str>) -> Facts {
+    match url {
+        None => Facts::default(),
+        Some(url) => Facts::of(
+            format!("https on port 443, in plain form, and {}", entries(hosts)),
+            format!("relatesTo.serviceUrl {url:?}"),
+        ),
+    }
+}
+
+fn entries(hosts: &HostList) -> String {
+    if *hosts == HostList::any() {
+        return "any host".to_owned();
+    }
+    match hosts.entries().as_slice() {
+        [] => "a host on the list, which is empty".to_owned(),
+        entries => format!("a host of {}", entries.join(" ")),
+    }
 }
 
 pub(super) fn agent_platform(policy: &Policy, evidence: Evidence<'_>) -> Facts {
@@ -120,6 +130,10 @@ pub(super) fn caller(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     if evidence.kind != TokenKind::Skill {
         return Facts::default();
     }
+    listed_caller(policy, evidence.claims)
+}
+
+pub(super) fn listed_caller(policy: &Policy, claims: &Claims) -> Facts {
     let expected = match &policy.callers.allow {
         AllowedCallers::Any => "any application".to_owned(),
         AllowedCallers::Listed(ids) if ids.is_empty() => {
@@ -131,7 +145,7 @@ pub(super) fn caller(policy: &Policy, evidence: Evidence<'_>) -> Facts {
             format!("an application of {}", ids.join(" "))
         }
     };
-    Facts::of(expected, optional(evidence.claims.caller_by_version().ok()))
+    Facts::of(expected, optional(claims.caller_by_version().ok()))
 }
 
 pub(super) fn channel(policy: &Policy, evidence: Evidence<'_>) -> Facts {
@@ -142,8 +156,14 @@ pub(super) fn channel(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     Facts::of(expected, format!("{:?}", evidence.activity.base_channel()))
 }
 
-pub(super) fn tenant(policy: &Policy, evidence: Evidence<'_>) -> Facts {
-    let rule = &policy.tenants;
+pub(super) fn callers_tenant(rule: &TenantPolicy, claims: &Claims) -> Facts {
+    Facts::of(
+        allowed_tenants(rule),
+        format!("token tid {}", optional(claims.tenant.as_deref())),
+    )
+}
+
+fn allowed_tenants(rule: &TenantPolicy) -> String {
     let sorted = |tenants: &HashSet<TenantId>| {
         let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         ids.sort_unstable();
@@ -157,6 +177,11 @@ pub(super) fn tenant(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     if !rule.deny.is_empty() {
         expected.push_str(&format!(", and none of {}", sorted(&rule.deny)));
     }
+    expected
+}
+
+pub(super) fn tenant(policy: &Policy, evidence: Evidence<'_>) -> Facts {
+    let mut expected = allowed_tenants(&policy.tenants);
     if tenant::must_name_one(policy, evidence) {
         expected.push_str(", and one is named");
     }
