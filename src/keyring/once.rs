@@ -25,7 +25,8 @@ pub fn saved(settings: &Settings, source: &KeySource, now: UnixSeconds) -> Resul
     let Some(dir) = &settings.keys.cache_dir else {
         return Err("keys.cache_dir is \"\", so no keys are kept on disk".to_owned());
     };
-    let found = store::Store::new(dir, source).load(Duration::MAX, now);
+    let store = store::Store::new(dir, source);
+    let found = store.and_then(|store| store.load(Duration::MAX, now));
     let Some((keys, fetched_at)) = found else {
         return Err(format!(
             "no keys of {} are kept in {}",

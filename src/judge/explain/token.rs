@@ -261,11 +261,13 @@ fn issuers(expect: &Expect) -> String {
 
 /// Why the token is of this kind, after the same claims that [`Expect::trust`] goes by.
 fn why_of_kind(expect: &Expect, trust: Trust, claimed: &Claims) -> String {
-    let caller = claimed.caller_app_id().unwrap_or_default();
-    let is_self = caller.eq_ignore_ascii_case(&expect.app_id);
-    let platforms = expect.entra.agent.as_ref().map(|agent| &agent.platforms);
-    let is_platform =
-        platforms.is_some_and(|list| list.iter().any(|id| id.eq_ignore_ascii_case(caller)));
+    let callers = [claimed.caller_by_presence(), claimed.caller_app_id()];
+    let is_called_by = |app_id: &String| {
+        let mut callers = callers.iter().flatten();
+        callers.any(|caller| caller.eq_ignore_ascii_case(app_id))
+    };
+    let is_self = is_called_by(&expect.app_id);
+    let is_platform = expect.entra.platforms.iter().any(is_called_by);
     let why = match trust.kind {
         TokenKind::Channel => {
             return "channel token: iss is that of the Bot Connector of this cloud".to_owned();
@@ -345,10 +347,11 @@ fn time_facts(expect: &Expect, claimed: &Claims, now: UnixSeconds) -> Facts {
     let now = i64::try_from(now.0).unwrap_or(i64::MAX);
     let by = i64::try_from(skew).unwrap_or(i64::MAX);
     let expected = format!(
-        "at {}, give or take {skew} s: exp after {}, nbf and iat not after {}; exp at most 24 h after nbf",
+        "at {}, give or take {skew} s: exp after {}, nbf and iat not after {}; exp after nbf, by at most {} s",
         date(now),
         date(now.saturating_sub(by)),
         date(now.saturating_add(by)),
+        expect.max_lifetime(claimed),
     );
     let seen: Vec<String> = claimed
         .moments()

@@ -47,7 +47,10 @@ pub(super) fn endorsement(policy: &Policy, evidence: Evidence<'_>) -> Facts {
             format!("channel {channel:?}"),
         ),
         TokenKind::Skill | TokenKind::Agent => Facts::of(
-            format!("a channel other than {:?}", binding::APP_SERVICE_EXTENSION),
+            format!(
+                "a channel other than {:?}, in any spelling",
+                binding::APP_SERVICE_EXTENSION
+            ),
             format!("channel {channel:?}"),
         ),
     }
@@ -114,14 +117,15 @@ pub(super) fn agent_recipient(_: &Policy, evidence: Evidence<'_>) -> Facts {
     let activity = evidence.activity;
     Facts::of(
         format!(
-            "recipient.role {}, and recipient.tenantId the token's tid {} where there is one",
+            "recipient.role {}; recipient.tenantId, or where there is none conversation.tenantId, the token's tid {}",
             agent::AGENT_ROLES.join(" or "),
             optional(evidence.claims.tenant.as_deref())
         ),
         format!(
-            "recipient.role {}, recipient.tenantId {}",
+            "recipient.role {}; recipient.tenantId {}; conversation.tenantId {}",
             optional(activity.recipient_role.as_deref()),
-            optional(activity.tenants.recipient.as_deref())
+            optional(activity.tenants.recipient.as_deref()),
+            optional(activity.tenants.conversation.as_deref())
         ),
     )
 }
