@@ -2,6 +2,8 @@
 
 mod posture;
 
+pub(super) use posture::{quota, rate_limits};
+
 use super::Exit;
 use crate::config::{self, Problem, Severity, StartFlags, Tls, TlsSource};
 use crate::net::clock;

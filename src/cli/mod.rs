@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod demo;
+mod explain;
 mod healthcheck;
 pub mod reasons;
 mod run;
@@ -50,6 +51,8 @@ enum Command {
         #[command(flatten)]
         options: RunOptions,
     },
+    /// Say what every rule answers to a saved request, or to a token and an activity. Nothing is sent.
+    Explain(explain::Options),
     /// Show the gateway at work: everything local, nothing to set up.
     Demo {
         /// Leave everything running and print requests to try.
@@ -77,6 +80,8 @@ pub enum Exit {
     Good,
     /// 1: the thing asked about is not so.
     NotSo,
+    /// 2: asked in a way that cannot be answered.
+    Usage,
     /// 78, `EX_CONFIG`: the configuration is no good.
     Configuration,
     /// 70, `EX_SOFTWARE`: the gateway cannot do it.
@@ -88,6 +93,7 @@ impl From<Exit> for ExitCode {
         Self::from(match exit {
             Exit::Good => 0,
             Exit::NotSo => 1,
+            Exit::Usage => 2,
             Exit::Configuration => 78,
             Exit::Internal => 70,
         })
@@ -107,6 +113,7 @@ pub fn main() -> ExitCode {
             let path = file.as_ref().unwrap_or(&options.config);
             told(check::run(path, flags(&options), &mut io::stdout().lock()))
         }
+        Command::Explain(options) => told(explain::run(&options, &mut io::stdout().lock())),
         Command::Demo { keep_running } => demo::main(keep_running),
         Command::Reasons { markdown } => {
             let style = if markdown {

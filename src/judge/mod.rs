@@ -8,6 +8,7 @@
 mod activity;
 mod callback;
 mod cloud;
+pub mod explain;
 mod head;
 mod policy;
 mod reason;
@@ -22,7 +23,7 @@ pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
 pub use head::{check_callback_head, check_head, check_size};
 pub use policy::{
     ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
-    Evidence, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,
+    Evidence, Facts, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,
 };
 pub use reason::{Fault, Reason, Rejection};
 pub use route::{Route, Routes, host_of};

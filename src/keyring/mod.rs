@@ -6,10 +6,13 @@
 mod attempts;
 mod fetch;
 mod file;
+mod once;
 mod schedule;
 mod source;
 mod store;
 mod verified;
+
+pub use once::{Saved, fetch_once, first_address, saved};
 
 use crate::config::{KeySource, Settings};
 use crate::judge::{Caller, Key, Reason, Rejection, Screened};

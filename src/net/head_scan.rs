@@ -62,6 +62,13 @@ impl HeadScan {
     }
 }
 
+/// Whether the framing of a whole HTTP/1 request can be read in two ways.
+pub fn is_ambiguous(request: &[u8]) -> bool {
+    let mut scan = HeadScan::default();
+    scan.take(request);
+    scan.is_ambiguous()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

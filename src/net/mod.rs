@@ -11,6 +11,8 @@ pub mod listener;
 mod paced;
 pub mod reply;
 
+pub use head_scan::is_ambiguous;
+
 use crate::config::TlsVersion;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;

@@ -7,6 +7,7 @@
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `demo` | `botgate demo` ends green. |
+//! | `explain` | `botgate explain` says what the gateway does. |
 //! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
@@ -43,6 +44,7 @@ mod admin;
 mod callbacks;
 mod connections;
 mod demo;
+mod explain;
 mod failures;
 mod forwarding;
 mod framing;

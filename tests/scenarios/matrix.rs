@@ -13,6 +13,7 @@ mod activity;
 mod claims;
 mod clouds;
 mod endorsements;
+mod explained;
 mod http;
 mod service_urls;
 mod tenants;
@@ -20,7 +21,7 @@ mod token;
 
 use crate::support::client::Post;
 use crate::support::reply::no_token_is_told;
-use crate::support::table::play;
+use crate::support::table::{Row, play};
 use crate::support::{Gateway, TENANT};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -135,20 +136,24 @@ pub(crate) fn cloud(name: &str, like: &str, channel: &Channel) -> String {
     toml.to_string()
 }
 
+fn rows(world: &World) -> Vec<Row> {
+    let rows = [
+        http::rows(world),
+        token::rows(world),
+        claims::rows(world),
+        clouds::rows(world),
+        activity::rows(world),
+        endorsements::rows(world),
+        service_urls::rows(world),
+        tenants::rows(world),
+    ];
+    rows.into_iter().flatten().collect()
+}
+
 #[tokio::test]
 async fn the_matrix_of_the_specification_holds() {
     let world = World::start().await;
-    let rows = [
-        http::rows(&world),
-        token::rows(&world),
-        claims::rows(&world),
-        clouds::rows(&world),
-        activity::rows(&world),
-        endorsements::rows(&world),
-        service_urls::rows(&world),
-        tenants::rows(&world),
-    ];
-    let replies = play(rows.into_iter().flatten().collect()).await;
+    let replies = play(rows(&world)).await;
 
     let gateway = &world.gateway;
     no_token_is_told(gateway, &replies);

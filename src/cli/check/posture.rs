@@ -205,7 +205,7 @@ fn callers(bot: &Bot) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-fn rate_limits(bot: &Bot) -> String {
+pub(in crate::cli) fn rate_limits(bot: &Bot) -> String {
     let limits = &bot.rate_limits;
     let each = [
         ("bot", &limits.per_bot),
@@ -221,7 +221,7 @@ fn rate_limits(bot: &Bot) -> String {
 }
 
 /// A quota as a rate in the largest unit that keeps it a whole number.
-fn quota(quota: &Quota) -> String {
+pub(in crate::cli) fn quota(quota: &Quota) -> String {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
     let per =
         |seconds: u64| Duration::from_secs(seconds).as_secs_f64() / quota.interval.as_secs_f64();

@@ -4,7 +4,7 @@ use super::{Evidence, Policy};
 use crate::judge::{Reason, Rejection, TenantId, TokenKind};
 
 /// The roles of a recipient that is an agent.
-const AGENT_ROLES: &[&str] = &["agenticAppInstance", "agenticUser"];
+pub(super) const AGENT_ROLES: &[&str] = &["agenticAppInstance", "agenticUser"];
 
 /// The calling application is the platform that calls agents in this cloud.
 pub(super) fn is_platform(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {

@@ -5,8 +5,8 @@ use super::{Evidence, Policy};
 use crate::judge::{Reason, Rejection, TokenKind};
 
 /// The magic channel id of the Direct Line App Service Extension: SDKs switch to a weaker check when a body says it.
-const APP_SERVICE_EXTENSION: &str = "AseChannel";
-const EMULATOR: &str = "emulator";
+pub(super) const APP_SERVICE_EXTENSION: &str = "AseChannel";
+pub(super) const EMULATOR: &str = "emulator";
 
 /// The signing key carries the activity's base channel among its endorsements (AUTHENTICATION 0.1 rule 10, 2.4 rule 10).
 ///

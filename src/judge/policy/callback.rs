@@ -1,7 +1,7 @@
 //! What is asked of a skill's callback: it is no activity of a channel, so only who calls, and where an answer could be sent to.
 
-use super::{Mode, Policy, caller, service_url, tenant};
-use crate::judge::{Admitted, Callback, Caller, Content, Rejection};
+use super::{Answer, Mode, Policy, caller, facts, service_url, tenant};
+use crate::judge::{Admitted, Callback, Caller, Claims, Content, Rejection, TokenKind};
 
 impl Policy {
     /// Asks the rules that a callback can break; the first refusal that no mode softens wins.
@@ -15,20 +15,9 @@ impl Policy {
         caller: Caller,
         callback: Callback,
     ) -> Result<Admitted, Rejection> {
-        let claims = caller.claims();
-        let hosts = self.service_urls.hosts_for(caller.kind());
-        let relates_to = callback.relates_to_service_url.as_deref();
-        let answers = [
-            (None, service_url::is_relation_allowed(hosts, relates_to)),
-            (Some(self.callers.mode), caller::is_listed(self, claims)),
-            (
-                Some(self.tenants.mode),
-                tenant::is_callers_allowed(&self.tenants, claims),
-            ),
-        ];
         let mut would_reject = None;
-        for (mode, answer) in answers {
-            match (answer, mode) {
+        for answer in self.explain_callback(caller.kind(), caller.claims(), &callback) {
+            match (answer.outcome, answer.mode) {
                 (Ok(()), _) => {}
                 (Err(rejection), Some(Mode::Report)) => {
                     would_reject = would_reject.or(Some(rejection));
@@ -41,5 +30,36 @@ impl Policy {
             content: Content::Callback(callback),
             would_reject,
         })
+    }
+
+    /// Asks every rule that a callback can break and reports every answer. Admits nothing.
+    pub fn explain_callback(
+        &self,
+        kind: TokenKind,
+        claims: &Claims,
+        callback: &Callback,
+    ) -> [Answer; 3] {
+        let hosts = self.service_urls.hosts_for(kind);
+        let relates_to = callback.relates_to_service_url.as_deref();
+        [
+            Answer {
+                rule: "relates_to_host",
+                mode: None,
+                outcome: service_url::is_relation_allowed(hosts, relates_to),
+                facts: facts::relates_to(hosts, relates_to),
+            },
+            Answer {
+                rule: "caller",
+                mode: Some(self.callers.mode),
+                outcome: caller::is_listed(self, claims),
+                facts: facts::listed_caller(self, claims),
+            },
+            Answer {
+                rule: "tenant",
+                mode: Some(self.tenants.mode),
+                outcome: tenant::is_callers_allowed(&self.tenants, claims),
+                facts: facts::callers_tenant(&self.tenants, claims),
+            },
+        ]
     }
 }

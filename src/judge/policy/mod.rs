@@ -7,12 +7,14 @@ mod callback;
 mod caller;
 mod channel;
 mod direct_line;
+mod facts;
 mod service_url;
 mod tenant;
 #[cfg(test)]
 mod tests;
 
 pub use caller::AllowedCallers;
+pub use facts::Facts;
 pub use service_url::HostList;
 pub(crate) use tenant::effective as effective_tenant;
 
@@ -52,70 +54,87 @@ pub struct Rule {
     pub mode: fn(&Policy, TokenKind) -> Option<Mode>,
     /// Answers it.
     pub check: fn(&Policy, Evidence<'_>) -> Result<(), Rejection>,
+    /// What it compares, for `explain`.
+    pub facts: fn(&Policy, Evidence<'_>) -> Facts,
 }
+
+/// The one rule that needs the signing key itself, not only what the token says.
+pub(super) const CHANNEL_ENDORSED: &str = "channel_endorsed";
 
 /// The rules, in order: first what the protocol demands, then what the operator wrote.
 pub const RULES: &[Rule] = &[
     Rule {
-        name: "channel_endorsed",
+        name: CHANNEL_ENDORSED,
         mode: |_, _| None,
         check: binding::channel_is_endorsed,
+        facts: facts::endorsement,
     },
     Rule {
         name: "service_url_bound",
         mode: |_, _| None,
         check: binding::service_url_is_bound,
+        facts: facts::service_url_bound,
     },
     Rule {
         name: "service_url_secure",
         mode: |_, _| None,
         check: service_url::is_secure,
+        facts: facts::service_url_secure,
     },
     Rule {
         name: "agent_platform",
         mode: |_, _| None,
         check: agent::is_platform,
+        facts: facts::agent_platform,
     },
     Rule {
         name: "agent_recipient",
         mode: |_, _| None,
         check: agent::is_recipient,
+        facts: facts::agent_recipient,
     },
     Rule {
         name: "service_url_host",
         // Only the list binds the service URL of tokens that carry no serviceurl claim.
         mode: |p, kind| kind.is_channel().then_some(p.service_urls.mode),
         check: service_url::is_allowed,
+        facts: facts::service_url_host,
     },
     Rule {
         name: "caller",
         mode: |p, _| Some(p.callers.mode),
         check: caller::is_allowed,
+        facts: facts::caller,
     },
     Rule {
         name: "channel",
         mode: |p, _| Some(p.channels.mode),
         check: channel::is_allowed,
+        facts: facts::channel,
     },
     Rule {
         name: "tenant",
         mode: |p, _| Some(p.tenants.mode),
         check: tenant::is_allowed,
+        facts: facts::tenant,
     },
     Rule {
         name: "activity_type",
         mode: |p, _| Some(p.activities.mode),
         check: activity_type::is_allowed,
+        facts: facts::activity_type,
     },
     Rule {
         name: "invoke_name",
         mode: |p, _| Some(p.activities.mode),
         check: activity_type::is_invoke_allowed,
+        facts: facts::invoke_name,
     },
     Rule {
         name: "direct_line_user",
         mode: |p, _| Some(p.direct_line.mode),
         check: direct_line::is_user_trusted,
+        facts: facts::direct_line_user,
     },
 ];
 
@@ -276,6 +295,7 @@ impl Policy {
                 rule: rule.name,
                 mode: (rule.mode)(self, evidence.kind),
                 outcome: (rule.check)(self, evidence),
+                facts: (rule.facts)(self, evidence),
             })
             .collect()
     }
@@ -290,4 +310,6 @@ pub struct Answer {
     pub mode: Option<Mode>,
     /// What it says.
     pub outcome: Result<(), Rejection>,
+    /// What it compared.
+    pub facts: Facts,
 }

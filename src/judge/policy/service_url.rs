@@ -77,6 +77,14 @@ impl HostList {
                 .any(|suffix| host.ends_with(suffix.as_str()))
     }
 
+    /// The entries as written, in lower case and sorted; none where every host is allowed.
+    pub fn entries(&self) -> Vec<String> {
+        let suffixes = self.suffixes.iter().map(|suffix| format!("*{suffix}"));
+        let mut entries: Vec<String> = self.exact.iter().cloned().chain(suffixes).collect();
+        entries.sort_unstable();
+        entries
+    }
+
     /// Plain http and a port are for a stand-in channel on this very machine, and only where the list names it.
     fn permits_plain(&self, host: &str) -> bool {
         is_loopback(host) && self.exact.contains(host)
@@ -240,7 +248,7 @@ pub(super) fn is_relation_allowed(hosts: &HostList, url: Option<&str>) -> Result
 }
 
 /// Every URL of an activity that the bot may answer to.
-fn urls(evidence: Evidence<'_>) -> impl Iterator<Item = (&'static str, &str)> {
+pub(super) fn urls(evidence: Evidence<'_>) -> impl Iterator<Item = (&'static str, &str)> {
     let activity = evidence.activity;
     let relates_to = activity
         .relates_to_service_url

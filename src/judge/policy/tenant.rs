@@ -16,8 +16,7 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
         any = true;
         is_listed(rule, place, tenant)?;
     }
-    let list_needs_one = !rule.allow.is_empty() && evidence.activity.base_channel() == "msteams";
-    if !any && (rule.required || list_needs_one) {
+    if !any && must_name_one(policy, evidence) {
         return Err(Rejection::from(Reason::TenantMissing).noting(format!(
             "no tenant in an activity of channel {:?}",
             evidence.activity.base_channel()
@@ -44,6 +43,13 @@ fn is_listed(rule: &TenantPolicy, place: &str, tenant: TenantId) -> Result<(), R
 
 const TOKEN: &str = "token tid";
 
+/// Whether a tenant has to be named at all.
+pub(super) fn must_name_one(policy: &Policy, evidence: Evidence<'_>) -> bool {
+    let rule = &policy.tenants;
+    let list_needs_one = !rule.allow.is_empty() && evidence.activity.base_channel() == "msteams";
+    rule.required || list_needs_one
+}
+
 /// The tenant to write down and to count by: what is signed wins over what is written in the body.
 pub(crate) fn effective(claims: &Claims, activity: &Activity) -> Option<TenantId> {
     named(claims, activity)
@@ -58,40 +64,46 @@ type Named = [Option<(&'static str, TenantId)>; 6];
 
 /// All tenants of a request, the most trustworthy first.
 fn named(claims: &Claims, activity: &Activity) -> Result<Named, Rejection> {
-    let read = |place: &'static str, text: Option<&String>| match text {
-        None => Ok(None),
-        Some(text) => match TenantId::parse(text) {
-            Some(tenant) => Ok(Some((place, tenant))),
-            None => Err(Rejection::from(Reason::TenantMalformed)
-                .noting(format!("{place} is {:?}", shortened(text)))),
-        },
-    };
+    let mut named = Named::default();
+    for (slot, written) in named.iter_mut().zip(written(claims, activity)) {
+        let Some((place, text)) = written else {
+            continue;
+        };
+        let Some(tenant) = TenantId::parse(text) else {
+            return Err(Rejection::from(Reason::TenantMalformed)
+                .noting(format!("{place} is {:?}", shortened(text))));
+        };
+        *slot = Some((place, tenant));
+    }
+    Ok(named)
+}
+
+/// What stands at every place that counts, as written.
+pub(super) fn written<'a>(
+    claims: &'a Claims,
+    activity: &'a Activity,
+) -> [Option<(&'static str, &'a str)>; 6] {
     let tenants = &activity.tenants;
     let platform = PLATFORM_CHANNELS.contains(&activity.base_channel());
-    let signed = claims
-        .service_url
-        .as_deref()
-        .filter(|_| platform)
-        .and_then(in_service_url);
-    Ok([
-        read(TOKEN, claims.tenant.as_ref())?,
-        signed.map(|tenant| ("the signed serviceurl", tenant)),
-        read(
-            "channelData.tenant.id",
-            tenants.channel_data.as_ref().filter(|_| platform),
-        )?,
-        read("conversation.tenantId", tenants.conversation.as_ref())?,
-        read("from.tenantId", tenants.from.as_ref())?,
-        read("recipient.tenantId", tenants.recipient.as_ref())?,
-    ])
+    let at = |place, text: Option<&'a str>| text.map(|text| (place, text));
+    let signed = claims.service_url.as_deref().filter(|_| platform);
+    let in_data = tenants.channel_data.as_deref().filter(|_| platform);
+    [
+        at(TOKEN, claims.tenant.as_deref()),
+        at("the signed serviceurl", signed.and_then(in_service_url)),
+        at("channelData.tenant.id", in_data),
+        at("conversation.tenantId", tenants.conversation.as_deref()),
+        at("from.tenantId", tenants.from.as_deref()),
+        at("recipient.tenantId", tenants.recipient.as_deref()),
+    ]
 }
 
 /// The last path segment of a Teams service URL, where it is a GUID (AUTHENTICATION 4.5).
-fn in_service_url(url: &str) -> Option<TenantId> {
+fn in_service_url(url: &str) -> Option<&str> {
     Plain::read(url)?
         .segments()
         .next_back()
-        .and_then(TenantId::parse)
+        .filter(|segment| TenantId::parse(segment).is_some())
 }
 
 fn shortened(text: &str) -> String {

@@ -2,7 +2,7 @@
 
 use super::claims::{CLAIMS, from_members};
 use super::jws::malformed;
-use super::{Claims, Jws};
+use super::{Claims, Jws, Key};
 use crate::judge::{Reason, Rejection};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -57,6 +57,12 @@ impl Bearer {
     /// What is signed.
     pub(super) const fn jws(&self) -> &Jws {
         &self.jws
+    }
+
+    /// Whether this key signed it. For `explain`: a [`Caller`](super::Caller) comes from
+    /// [`Screened::verify`](super::Screened::verify) only, which asks more than that.
+    pub fn is_signed_by(&self, key: &Key) -> bool {
+        self.jws.is_signed_by(key)
     }
 
     pub(super) fn into_claims(self) -> Claims {

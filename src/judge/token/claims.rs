@@ -53,10 +53,13 @@ impl TextClaim {
 
 /// A NumericDate claim (RFC 7519 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Moment {
+pub(in crate::judge) enum Moment {
+    /// Not there.
     #[default]
     Missing,
+    /// There, and no number of seconds since 1970.
     NotANumber,
+    /// Unix seconds.
     At(f64),
 }
 
@@ -199,6 +202,15 @@ impl Claims {
         self.caller_by_version()
             .ok()
             .or_else(|| self.caller_by_presence())
+    }
+
+    /// The moments by name, for `explain`.
+    pub(in crate::judge) const fn moments(&self) -> [(&'static str, Moment); 3] {
+        [
+            ("exp", self.expires),
+            ("nbf", self.not_before),
+            ("iat", self.issued_at),
+        ]
     }
 
     /// `nbf - now` in seconds: how far this clock is from the issuer's when the token is fresh.

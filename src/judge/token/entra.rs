@@ -39,6 +39,15 @@ impl EntraIssuer {
     }
 }
 
+/// As it is written in `gateway.toml`.
+impl std::fmt::Display for EntraIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tenant = self.only.map(|tenant| tenant.to_string());
+        let tenant = tenant.as_deref().unwrap_or("{tenant}");
+        write!(f, "{}{tenant}{}", self.before, self.after)
+    }
+}
+
 fn read(segment: &str) -> Option<TenantId> {
     TenantId::parse(segment).filter(|_| !segment.bytes().any(|b| b.is_ascii_uppercase()))
 }

@@ -13,6 +13,7 @@ mod roca;
 mod roots;
 
 pub use bearer::Bearer;
+pub(super) use claims::Moment;
 pub use claims::{Claims, TextClaim};
 pub use entra::EntraIssuer;
 pub use jws::Jws;

@@ -209,13 +209,17 @@ impl Expect {
     /// # Errors
     /// [`Reason::TokenLifetimeInvalid`], [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`].
     pub fn check_time(&self, claimed: &Claims, now: UnixSeconds) -> Result<(), Rejection> {
+        claimed.check_time(now, self.clock_skew, self.max_lifetime(claimed))
+    }
+
+    /// How long a token of this issuer may live, seconds.
+    pub(in crate::judge) fn max_lifetime(&self, claimed: &Claims) -> u64 {
         let is_channels = claimed.issuer.as_deref() == Some(self.channel.issuer.as_str());
-        let max_lifetime = if is_channels {
+        if is_channels {
             MAX_CHANNEL_LIFETIME
         } else {
             MAX_ENTRA_LIFETIME
-        };
-        claimed.check_time(now, self.clock_skew, max_lifetime)
+        }
     }
 
     /// `aud` is this bot; agents are also called by `api://` names (AUTHENTICATION 1.10).

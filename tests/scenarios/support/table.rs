@@ -5,6 +5,7 @@ use super::client::Post;
 use super::reply::Reply;
 use botgate::cli::demo::channel::now;
 use botgate::judge::Reason;
+use bytes::Bytes;
 use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
@@ -56,6 +57,26 @@ pub(crate) fn row_within_a_second(
         name: name.into(),
         request: Request::WithinASecond(Box::new(post)),
         expected,
+    }
+}
+
+impl Row {
+    /// Its name, and what makes its request, again and again.
+    pub(crate) fn into_requests(self) -> (String, impl FnMut() -> http::Request<Bytes>) {
+        let mut once = None;
+        let again = match self.request {
+            Request::Once(post) => {
+                once = Some(post.into_request());
+                None
+            }
+            Request::WithinASecond(again) => Some(again),
+        };
+        let make = move || match (&once, &again) {
+            (Some(request), _) => request.clone(),
+            (None, Some(again)) => again().into_request(),
+            (None, None) => unreachable!("a row has a request"),
+        };
+        (self.name, make)
     }
 }
 
