@@ -142,7 +142,7 @@ mod tests {
 
     fn is_remembered(verified: &Verified, token: &str) -> bool {
         let expect = expect();
-        let digest = expect.screen(bearer(token), NOW).unwrap().digest();
+        let digest = *expect.screen(bearer(token), NOW).unwrap().digest();
         verified.proofs.peek(&digest).is_some()
     }
 
