@@ -77,7 +77,7 @@ async fn both(gateway: &Gateway, mut make: impl FnMut() -> Request<Bytes>) -> (T
     let by_gateway = Told {
         verdict: word(&line["verdict"]),
         reason: word(&line["reason"]),
-        note: word(&line["note"]),
+        note: without_refreshes(&word(&line["note"])),
         status: is_refused.then_some(response.status().as_u16()),
         body: if is_refused {
             without_id(response.body())
@@ -97,6 +97,15 @@ async fn both(gateway: &Gateway, mut make: impl FnMut() -> Request<Bytes>) -> (T
         exit,
     };
     (by_gateway, by_explain, json)
+}
+
+/// Only the running gateway knows what became of its refreshes.
+fn without_refreshes(note: &str) -> String {
+    const LAST_WORDS: &str = "is not among the issuer's keys";
+    match note.split_once(LAST_WORDS) {
+        Some((before, _)) => format!("{before}{LAST_WORDS}"),
+        None => note.to_owned(),
+    }
 }
 
 fn without_id(body: &[u8]) -> Value {
