@@ -265,3 +265,32 @@ async fn the_log_says_which_kind_came_from_whom_and_the_bot_is_told_the_proven_t
     let note = line["note"].as_str().unwrap();
     assert!(note.contains("bots.callers.allow"), "{note}");
 }
+
+#[tokio::test]
+async fn the_emulator_is_let_in_where_others_can_connect_only_by_the_flag_that_names_the_danger() {
+    const FLAG: &str = "--danger-accept-emulator-in-public";
+    for public in [
+        "server.listen = ['0.0.0.0:0']",
+        "server.trusted_proxies = ['127.0.0.1/32']",
+    ] {
+        let setup = || Gateway::with(public).bot_at("emulator", "accept = ['emulator']");
+        let failure = setup().try_start().await.map(|_| ());
+        let failure = failure.expect_err("it is public");
+        assert_eq!(failure.status.and_then(|s| s.code()), Some(78), "{failure}");
+        let said = failure.output.stderr.join("\n");
+        assert!(said.contains(FLAG), "{said}");
+
+        let gateway = setup()
+            .argument(FLAG)
+            .argument("--allow-self-signed")
+            .start()
+            .await;
+        let channel = gateway.channel().clone();
+        let post = gateway
+            .teams_message()
+            .with("/channelId", "emulator")
+            .with("/serviceUrl", "http://localhost:51234/")
+            .token(move |_| channel.entra_token(APP_ID, TENANT, APP_ID));
+        post.to("emulator").send().await.forwarded().await;
+    }
+}

@@ -495,3 +495,27 @@ fn each_kind_has_hosts_of_its_own() {
         "{warned}"
     );
 }
+
+#[test]
+fn every_file_in_the_guide_to_trust_is_good() {
+    let dir = directory();
+    write(dir.path(), "keys.json", "{}");
+    let guide = include_str!("../../../docs/trust.md");
+    let files: Vec<&str> = guide
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(files.len() >= 7, "{}", files.len());
+    for text in files {
+        let loaded = parse_at(dir.path(), text);
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{text}\n{}", listed(&problems)));
+        let emulator = text.contains("\"emulator\"");
+        let told = listed(&loaded.warnings);
+        assert_eq!(
+            loaded.warnings.len(),
+            usize::from(emulator),
+            "{text}\n{told}"
+        );
+    }
+}
