@@ -180,9 +180,12 @@ fn checksum(saved: &Saved) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+    use aws_lc_rs::signature::KeyPair as _;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::sync::LazyLock;
 
     const FETCHED: UnixSeconds = UnixSeconds(1_000_000);
     const NOW: UnixSeconds = UnixSeconds(1_000_060);
@@ -201,10 +204,10 @@ mod tests {
     }
 
     fn key_set() -> String {
-        let mut modulus = [0x5a; 256];
-        modulus[0] = 0xc1;
-        modulus[255] = 0x61;
-        let n = URL_SAFE_NO_PAD.encode(modulus);
+        static PAIR: LazyLock<KeyPair> =
+            LazyLock::new(|| KeyPair::generate(KeySize::Rsa2048).unwrap());
+        let modulus = PAIR.public_key().modulus();
+        let n = URL_SAFE_NO_PAD.encode(modulus.big_endian_without_leading_zero());
         format!(r#"{{"keys":[{{"kty":"RSA","kid":"one","n":"{n}","e":"AQAB"}}]}}"#)
     }
 
