@@ -2,7 +2,7 @@
 
 use crate::support::client::Post;
 use crate::support::{Gateway, PATIENCE, TENANT, eventually, new_channel};
-use botgate::cli::demo::channel::{Channel, ENDORSED, ENTRA_KEY_ISSUER, ISSUER};
+use botgate::cli::demo::channel::{Channel, Document, ENDORSED, ENTRA_KEY_ISSUER, ISSUER};
 use botgate::cli::demo::client::Protocol;
 use botgate::cli::demo::signing::SigningKey;
 use botgate::cli::demo::token::TokenSpec;
@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -410,4 +411,31 @@ async fn a_token_remembered_as_verified_is_forgotten_with_its_key() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_key_published_during_a_fetch_is_found_by_the_next_one() {
+    let gateway = Gateway::with("keys = { refresh = '24h', unknown_key_refresh = '1ms' }");
+    let gateway = gateway.start().await;
+    let channel = gateway.channel();
+    // What is held back is the key set as it was when it was asked for.
+    let permits = Arc::new(Semaphore::new(0));
+    channel.serve_keys(Document::Held(Arc::clone(&permits)));
+    let made_up = gateway
+        .teams_message()
+        .token(|t| t.header("kid", "made-up"));
+    let made_up = tokio::spawn(made_up.try_send());
+    assert!(channel.wait_for_key_fetches(2, PATIENCE).await);
+    let new = channel.add_key("new", Some(ENDORSED)).unwrap();
+    let by_the_new_key = gateway.teams_message().token(move |t| t.signed_by(&new));
+    let by_the_new_key = tokio::spawn(by_the_new_key.try_send());
+    eventually("both wait", async || {
+        let waiting = "botgate_inflight_requests{bot=\"echo\"}";
+        gateway.metric(waiting).await >= 2.0
+    })
+    .await;
+    permits.add_permits(16);
+    assert_eq!(made_up.await.unwrap().unwrap().status, 401);
+    let reply = by_the_new_key.await.unwrap().unwrap();
+    assert_eq!(reply.status, 200, "{}", gateway.output());
 }

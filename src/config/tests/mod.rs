@@ -3,6 +3,7 @@
 mod bots;
 mod clouds;
 mod contract;
+mod fetching;
 mod kinds;
 mod later;
 mod policy;
