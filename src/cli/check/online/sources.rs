@@ -27,9 +27,10 @@ pub(super) async fn try_out(settings: &Settings, places: &Places, findings: &mut
                 findings.good(
                     "keys",
                     format!(
-                        "{}: {} keys, {from}, in {} ms",
+                        "{}: {} key{}, {from}, in {} ms",
                         source.issuer,
                         keys.len(),
+                        if keys.len() == 1 { "" } else { "s" },
                         asked.elapsed().as_millis()
                     ),
                 );
