@@ -1,5 +1,6 @@
 //! `check`: every problem of `gateway.toml`, with place and hint, and what is enforced when there is no error.
 
+mod online;
 mod posture;
 
 pub(super) use posture::{quota, rate_limits};
@@ -11,39 +12,69 @@ use crate::tls::load_files;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Checks a file and tells about it: [`Exit::Good`] if the gateway would start with it, else [`Exit::Configuration`].
+/// Whether what the file names is also tried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only the file is read, and the files it names.
+    Offline,
+    /// Keys are fetched, the certificate's chain is built, bots are asked.
+    Online,
+}
+
+/// Checks a file and tells about it: [`Exit::Good`] if the gateway would start with it, else [`Exit::Configuration`];
+/// [`Exit::NotSo`] if it would start, but something that was tried out is not so.
 ///
 /// # Errors
 /// What `out` says.
-pub fn run(path: &Path, flags: StartFlags, out: &mut dyn Write) -> io::Result<Exit> {
+pub fn run(path: &Path, flags: StartFlags, reach: Reach, out: &mut dyn Write) -> io::Result<Exit> {
     let file = path.display().to_string();
-    let (settings, problems) = match config::load(path, flags) {
+    let (checked, problems) = match config::load(path, flags) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
             problems.extend(of_certificate(
                 &loaded.settings.server.tls,
                 loaded.certificate_line,
             ));
-            (Some(loaded.settings), problems)
+            let places = online::Places {
+                lines: loaded.lines,
+                certificate_line: loaded.certificate_line,
+            };
+            (Some((loaded.settings, places)), problems)
         }
         Err(problems) => (None, problems),
     };
     write_problems(&problems, &file, out)?;
-    match settings {
-        Some(settings) if !problems.iter().any(Problem::is_error) => {
-            posture::write(&settings, out)?;
-            writeln!(out, "{file}: {}", counted(&problems))?;
-            Ok(Exit::Good)
-        }
-        _ => {
-            writeln!(
-                out,
-                "{file}: {}; botgate does not start with it",
-                counted(&problems)
-            )?;
-            Ok(Exit::Configuration)
-        }
+    let Some((settings, places)) = checked.filter(|_| !problems.iter().any(Problem::is_error))
+    else {
+        writeln!(
+            out,
+            "{file}: {}; botgate does not start with it",
+            counted(&problems)
+        )?;
+        return Ok(Exit::Configuration);
+    };
+    posture::write(&settings, out)?;
+    if reach == Reach::Offline {
+        writeln!(out, "{file}: {}", counted(&problems))?;
+        return Ok(Exit::Good);
     }
+    // The answers take a while, and whoever waits may already read.
+    out.flush()?;
+    let found = online::try_out(&settings, &places)?;
+    found.write(out)?;
+    writeln!(out)?;
+    write_problems(found.problems(), &file, out)?;
+    writeln!(
+        out,
+        "{file}: {}; online: {}",
+        counted(&problems),
+        counted(found.problems())
+    )?;
+    Ok(if found.problems().iter().any(Problem::is_error) {
+        Exit::NotSo
+    } else {
+        Exit::Good
+    })
 }
 
 /// What is wrong inside the certificate's files. Nothing is made or written: a check has no effects.
@@ -120,7 +151,7 @@ mod tests {
         let path = dir.path().join("gateway.toml");
         std::fs::write(&path, text).unwrap();
         let mut out = Vec::new();
-        let outcome = run(&path, StartFlags::default(), &mut out).unwrap();
+        let outcome = run(&path, StartFlags::default(), Reach::Offline, &mut out).unwrap();
         (
             outcome,
             String::from_utf8(out)
@@ -200,6 +231,7 @@ per_user = { rate = "10/m", burst = 3 }
         let outcome = run(
             Path::new("no/such/gateway.toml"),
             StartFlags::default(),
+            Reach::Offline,
             &mut out,
         )
         .unwrap();
@@ -215,7 +247,7 @@ per_user = { rate = "10/m", burst = 3 }
     fn the_shipped_file_is_usable_as_it_is() {
         let mut out = Vec::new();
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("gateway.toml");
-        let outcome = run(&path, StartFlags::default(), &mut out).unwrap();
+        let outcome = run(&path, StartFlags::default(), Reach::Offline, &mut out).unwrap();
         let said = String::from_utf8(out).unwrap();
         assert_eq!(outcome, Exit::Good, "{said}");
         assert!(

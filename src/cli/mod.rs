@@ -48,6 +48,9 @@ enum Command {
         /// The configuration file; the same as --config.
         #[arg(value_name = "FILE", conflicts_with = "config")]
         file: Option<PathBuf>,
+        /// Also try out what it names: keys, the certificate's chain, this clock, the bots.
+        #[arg(long)]
+        online: bool,
         #[command(flatten)]
         options: RunOptions,
     },
@@ -109,9 +112,19 @@ pub fn main() -> ExitCode {
     };
     match cli.command.unwrap_or(Command::Run(cli.run)) {
         Command::Run(options) => run::run(&options.config, flags(&options)),
-        Command::Check { file, options } => {
+        Command::Check {
+            file,
+            online,
+            options,
+        } => {
             let path = file.as_ref().unwrap_or(&options.config);
-            told(check::run(path, flags(&options), &mut io::stdout().lock()))
+            let reach = if online {
+                check::Reach::Online
+            } else {
+                check::Reach::Offline
+            };
+            let mut out = io::stdout().lock();
+            told(check::run(path, flags(&options), reach, &mut out))
         }
         Command::Explain(options) => told(explain::run(&options, &mut io::stdout().lock())),
         Command::Demo { keep_running } => demo::main(keep_running),

@@ -21,7 +21,7 @@ mod typed;
 mod values;
 
 pub use problem::{Problem, Severity};
-pub use resolve::{Loaded, StartFlags, load, parse};
+pub use resolve::{Lines, Loaded, StartFlags, load, parse};
 
 use crate::judge::{Cloud, Expect, Mode, Policy, Route, StrictLimits};
 use crate::secret::Secret;

@@ -27,6 +27,19 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// The line of `server.tls.cert`, or of its table: what is wrong inside a PEM is found only when it is loaded.
     pub certificate_line: Option<u32>,
+    /// The lines of what can only be tried out.
+    pub lines: Lines,
+}
+
+/// Where settings stand whose truth is found outside the file.
+#[derive(Clone, Debug, Default)]
+pub struct Lines {
+    /// `[keys]`, or what stands for it.
+    pub keys: Option<u32>,
+    /// `hosts` of each bot.
+    pub hosts: Vec<Option<u32>>,
+    /// `backend` of each bot.
+    pub backends: Vec<Option<u32>>,
 }
 
 /// Reads and checks a file.
@@ -67,6 +80,13 @@ pub(super) fn parse_in(
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
     let certificate_line = root.table("server").table("tls").line("cert");
+    let bots = root.tables("bots");
+    let lines = Lines {
+        keys: root.table("keys").line("refresh"),
+        hosts: bots.iter().map(|bot| bot.line("hosts")).collect(),
+        backends: bots.iter().map(|bot| bot.line("backend")).collect(),
+    };
+    drop(bots);
     let problems = reading.into_problems();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
@@ -75,6 +95,7 @@ pub(super) fn parse_in(
         settings,
         warnings: problems,
         certificate_line,
+        lines,
     })
 }
 

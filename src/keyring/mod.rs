@@ -12,7 +12,7 @@ mod source;
 mod store;
 mod verified;
 
-pub use once::{Saved, fetch_once, first_address, saved};
+pub use once::{Saved, date_of, fetch_once, first_address, saved};
 
 use crate::config::{KeySource, Settings};
 use crate::judge::{Caller, Key, Reason, Rejection, Screened};

@@ -60,3 +60,17 @@ pub fn first_address(source: &KeySource) -> Option<&str> {
         KeyOrigin::File(_) => None,
     }
 }
+
+/// The `Date` on the answer of a source's first document; nothing where its keys are on this machine, or none is sent.
+///
+/// # Errors
+/// A sentence with the address.
+pub async fn date_of(settings: &Settings, source: &KeySource) -> Result<Option<String>, String> {
+    let Some(address) = first_address(source) else {
+        return Ok(None);
+    };
+    let wrong = |why: &dyn std::fmt::Display| format!("{address}: {why}");
+    let uri = address.parse().map_err(|error| wrong(&error))?;
+    let fetcher = Fetcher::for_keys(&settings.keys).map_err(|problem| problem.to_string())?;
+    fetcher.date(&uri).await.map_err(|problem| wrong(&problem))
+}

@@ -92,6 +92,23 @@ impl Fetcher {
         document.unwrap_or_else(|too_slow| Err(FetchProblem::Other(too_slow)))
     }
 
+    /// The `Date` that a document's server puts on its answer (RFC 9110 6.6.1), whatever the answer is.
+    ///
+    /// # Errors
+    /// No connection, or too slow.
+    pub async fn date(&self, url: &Uri) -> Result<Option<String>, FetchProblem> {
+        let asked = async {
+            let request = Request::get(url.clone())
+                .body(Empty::new())
+                .map_err(|e| FetchProblem::Other(e.to_string()))?;
+            let response = self.request(request).await?;
+            let date = response.headers().get(http::header::DATE);
+            Ok(date.and_then(|date| date.to_str().ok()).map(str::to_owned))
+        };
+        let date = self.in_time(asked).await;
+        date.unwrap_or_else(|too_slow| Err(FetchProblem::Other(too_slow)))
+    }
+
     /// What other work makes of itself within `keys.fetch_timeout`.
     ///
     /// # Errors

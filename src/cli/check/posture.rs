@@ -112,7 +112,7 @@ fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
 }
 
 /// The URL without its query, which may hold a key.
-fn backend(bot: &Bot) -> String {
+pub(super) fn backend(bot: &Bot) -> String {
     let mut url = bot.backend.url.clone();
     if url.query().is_some() {
         url.set_query(Some("..."));

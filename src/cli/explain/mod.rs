@@ -281,7 +281,7 @@ fn served(settings: &Settings) -> String {
 fn budgets(settings: &Settings, bot: Option<&Bot>) -> [String; 2] {
     use super::check::quota;
     let per_address = quota(&settings.server.limits.requests_per_ip);
-    let per_bot = bot.map(|bot| super::check::rate_limits(bot));
+    let per_bot = bot.map(super::check::rate_limits);
     [
         format!("{per_address} of one address"),
         per_bot.unwrap_or_else(|| "none".to_owned()),

@@ -1,0 +1,92 @@
+//! Whether each bot is there: one connection, made as the gateway makes it, and one request that changes nothing.
+
+use super::super::posture;
+use super::{Findings, Place, Places};
+use crate::config::{Bot, Settings, Severity};
+use crate::net::client::{TlsTrust, chain, connector};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// For the answer; a bot that takes longer for this is not well.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+pub(super) async fn try_out(settings: &Settings, places: &Places, findings: &mut Findings) {
+    for bot in &settings.bots {
+        let key = format!("bots[{}].backend", bot.index);
+        let place = Place {
+            key: &key,
+            line: places.lines.backends.get(bot.index).copied().flatten(),
+        };
+        let shown = posture::backend(bot);
+        let asked = Instant::now();
+        match ask(bot).await {
+            Err(why) => {
+                let what = format!("of bot {:?}, {shown}, does not answer: {why}", bot.name);
+                findings.note(Severity::Error, &place, what, hint(&why));
+            }
+            Ok(StatusCode::NOT_FOUND) => {
+                let what = format!(
+                    "of bot {:?} is alive, but answers OPTIONS {shown} with 404",
+                    bot.name
+                );
+                let hint =
+                    "the path is probably another: bots serve /api/messages unless told otherwise";
+                findings.note(Severity::Warning, &place, what, hint);
+            }
+            Ok(status) => findings.good(
+                "backend",
+                format!(
+                    "{}: {shown} answers OPTIONS with {} in {} ms",
+                    bot.name,
+                    status.as_u16(),
+                    asked.elapsed().as_millis()
+                ),
+            ),
+        }
+    }
+}
+
+/// The status of the answer to OPTIONS, which is safe (RFC 9110 9.3.7), where a GET could be a WebSocket's or a web page's.
+async fn ask(bot: &Bot) -> Result<StatusCode, String> {
+    let backend = &bot.backend;
+    let identity = backend.tls.client_identity.as_ref();
+    let trust = TlsTrust {
+        only_ca: backend.tls.ca.as_deref(),
+        identity: identity.map(|(chain, key)| (chain.as_slice(), key.expose().as_slice())),
+        server_name: backend.tls.server_name.as_deref(),
+        ..TlsTrust::default()
+    };
+    let connector = connector(&trust, backend.connect_timeout).map_err(|e| e.to_string())?;
+    let client = Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build(connector);
+    let request = Request::builder()
+        .method(Method::OPTIONS)
+        .uri(backend.url.as_str())
+        .header("user-agent", concat!("botgate/", env!("CARGO_PKG_VERSION")))
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| e.to_string())?;
+    let within = backend.connect_timeout.saturating_add(ANSWERS_WITHIN);
+    match tokio::time::timeout(within, client.request(request)).await {
+        Ok(Ok(response)) => Ok(response.status()),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => Err(format!("no answer within {} s", within.as_secs())),
+    }
+}
+
+fn hint(why: &str) -> &'static str {
+    if why.contains("UnknownIssuer") {
+        "name the authority of its certificate in bots.backend_tls.ca"
+    } else if why.contains("NotValidForName") || why.contains("not valid for name") {
+        "set bots.backend_tls.server_name to a name that its certificate is for"
+    } else if why.contains("certificate") || why.contains("tls") {
+        "look at [bots.backend_tls] and at the bot's certificate"
+    } else {
+        "start the bot, or correct the address; the gateway answers 502 until then"
+    }
+}
