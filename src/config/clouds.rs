@@ -110,8 +110,34 @@ fn cloud(name: &str, section: &Section<'_>) -> Cloud {
             .into_iter()
             .map(str::to_owned)
             .collect(),
+        agent_platforms: if section.has("agent_platforms") {
+            platforms(section)
+        } else {
+            empty.agent_platforms.clone()
+        },
         ..empty
     }
+}
+
+/// App ids of the platform that calls agents, lower case.
+fn platforms(section: &Section<'_>) -> Vec<String> {
+    let is_app_id = |text: &Text<'_>| {
+        // Application ids are GUIDs in the same form as tenant ids.
+        let is_app_id = TenantId::parse(&text.value).is_some();
+        if !is_app_id {
+            text.error(
+                format!("is {}, which is not an app id", text.shown()),
+                "write the app id (a GUID) of the platform that calls agents in this cloud",
+            );
+        }
+        is_app_id
+    };
+    let mut texts = section.list("agent_platforms");
+    texts.retain(is_app_id);
+    texts
+        .into_iter()
+        .map(|text| text.value.to_ascii_lowercase())
+        .collect()
 }
 
 /// What precedes a tenant in Entra's addresses: `https://login.example` of

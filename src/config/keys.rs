@@ -113,6 +113,7 @@ const CLOUD: Fields = &[
     ("channel_issuer", Value),
     ("entra_metadata", Value),
     ("entra_issuers", Value),
+    ("agent_platforms", Value),
     ("service_url_hosts", Value),
 ];
 

@@ -44,14 +44,20 @@ fn callers(
                 "is \"*\": every application of every tenant that Entra knows may call this bot",
                 "list the app ids of the bots that call it",
             );
-        } else if TenantId::parse(&text.value).is_some() {
-            // Application ids are GUIDs in the same form as tenant ids.
-            listed.insert(text.value.to_ascii_lowercase());
-        } else {
+        } else if text.value.is_empty() {
             text.error(
-                format!("is {}, which is not an app id", text.shown()),
-                "write the Microsoft App ID (a GUID) of a bot that calls this one",
+                "is empty",
+                "write the Microsoft App ID of a bot that calls this one",
             );
+        } else {
+            // Application ids are GUIDs in the same form as tenant ids.
+            if TenantId::parse(&text.value).is_none() {
+                text.warn(
+                    format!("is {}, which is not a GUID as App IDs are", text.shown()),
+                    "write the Microsoft App ID of a bot that calls this one",
+                );
+            }
+            listed.insert(text.value.to_ascii_lowercase());
         }
     }
     if takes_skills && texts.is_empty() {

@@ -57,6 +57,7 @@ channel_metadata = "http://127.0.0.1:9999/v1/.well-known/openidconfiguration"
 channel_issuer = "https://api.botframework.com"
 entra_metadata = "http://127.0.0.1:9999/entra/v2.0/.well-known/openid-configuration"
 entra_issuers = ["https://sts.windows.net/{tenant}/", "https://login.microsoftonline.com/{tenant}/v2.0"]
+agent_platforms = ["5a807f24-c9de-44ee-a3a7-329e88a00ffc"]
 service_url_hosts = ["127.0.0.1", "localhost"]
 
 [state]

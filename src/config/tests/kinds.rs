@@ -364,6 +364,28 @@ fn key_sets_can_be_files() {
 }
 
 #[test]
+fn a_custom_cloud_can_name_its_agent_platform() {
+    let other = "c9475445-9789-4fef-9ec5-cde4a9bcd446";
+    let platforms = |line: &str| {
+        let loaded = good(&format!("{LAB}{line}\n{BOT}cloud = \"lab\""));
+        let bot = &loaded.settings.bots[0];
+        assert_eq!(
+            bot.expect.entra.platforms,
+            bot.policy.callers.agent_platforms
+        );
+        bot.expect.entra.platforms.clone()
+    };
+    assert_eq!(platforms(""), [crate::judge::AGENT_PLATFORM]);
+    let named = format!("agent_platforms = [\"{}\"]", other.to_uppercase());
+    assert_eq!(platforms(&named), [other]);
+    assert_problem(
+        &format!("{LAB}agent_platforms = [\"x\"] #<-\n{BOT}cloud = \"lab\""),
+        "clouds.lab.agent_platforms[0]",
+        &["error", "is not an app id"],
+    );
+}
+
+#[test]
 fn callers_are_app_ids() {
     let listed_in = |list: &str| {
         let loaded = good(&with_skill(&format!("callers.allow = {list}")));
@@ -373,7 +395,6 @@ fn callers_are_app_ids() {
     assert_eq!(listed_in(&format!("[\"{PARENT}\"]")), one);
     assert_eq!(listed_in(&format!("[\"{}\"]", PARENT.to_uppercase())), one);
     for wrong in [
-        "",
         "parent",
         "**",
         "https://parent.example",
@@ -385,9 +406,14 @@ fn callers_are_app_ids() {
                 "callers.allow = [\"{PARENT}\",\n\"{wrong}\", #<-\n]"
             )),
             "bots[0].callers.allow[1]",
-            &["error", "is not an app id"],
+            &["warning", "is not a GUID"],
         );
     }
+    assert_problem(
+        &with_skill("callers.allow = [\"\"] #<-"),
+        "bots[0].callers.allow[0]",
+        &["error", "is empty"],
+    );
     assert_problem(
         &with_skill("callers.allow = [\"*\"] #<-"),
         "bots[0].callers.allow[0]",
@@ -499,7 +525,8 @@ fn each_kind_has_hosts_of_its_own() {
 #[test]
 fn every_file_in_the_guide_to_trust_is_good() {
     let dir = directory();
-    write(dir.path(), "keys.json", "{}");
+    let key_set = crate::judge::token::fit_key_set("a");
+    write(dir.path(), "keys.json", &key_set);
     let guide = include_str!("../../../docs/trust.md");
     let files: Vec<&str> = guide
         .split("```toml\n")
