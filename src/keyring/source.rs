@@ -14,6 +14,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -235,7 +236,7 @@ impl Source {
             };
             // Keys from the disk cache may be hours old: the first fetch is due at once either way.
             self.attempts.begin();
-            let outcome = fetch::documents(&self.fetcher, &self.source.origin).await;
+            let outcome = self.fetch().await;
             failures = if outcome.is_ok() {
                 0
             } else {
@@ -259,6 +260,18 @@ impl Source {
                 () = tokio::time::sleep(self.schedule.next(failures, jitter())) => {}
                 () = changed => {}
             }
+        }
+    }
+
+    /// In a task of its own: what no reader of documents should do, panic, would else end the refreshes for good, unseen.
+    async fn fetch(&self) -> Result<fetch::Documents, String> {
+        let (fetcher, source) = (self.fetcher.clone(), Arc::clone(&self.source));
+        let mut fetching = JoinSet::new();
+        fetching.spawn(async move { fetch::documents(&fetcher, &source.origin).await });
+        match fetching.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => Err(format!("the fetch did not end as it should: {error}")),
+            None => Err("nothing was fetched".to_owned()),
         }
     }
 
