@@ -9,6 +9,7 @@ mod file;
 mod schedule;
 mod source;
 mod store;
+mod tell;
 mod verified;
 
 use crate::config::{KeySource, Settings};
