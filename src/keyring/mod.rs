@@ -10,6 +10,7 @@ mod once;
 mod schedule;
 mod source;
 mod store;
+mod tell;
 mod verified;
 
 pub use once::{Saved, date_of, fetch_once, first_address, saved};

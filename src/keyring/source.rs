@@ -3,7 +3,7 @@
 use super::attempts::{Attempt, Attempts};
 use super::schedule::{Schedule, Standing};
 use super::verified::Verified;
-use super::{fetch, file, store};
+use super::{fetch, file, store, tell};
 use crate::config::{KeyOrigin, KeySource, Keys};
 use crate::judge::{Key, KeySet, Reason, Rejection, UnixSeconds};
 use crate::net::client::Fetcher;
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -235,7 +236,7 @@ impl Source {
             };
             // Keys from the disk cache may be hours old: the first fetch is due at once either way.
             self.attempts.begin();
-            let outcome = fetch::documents(&self.fetcher, &self.source.origin).await;
+            let outcome = self.fetch().await;
             failures = if outcome.is_ok() {
                 0
             } else {
@@ -262,6 +263,18 @@ impl Source {
         }
     }
 
+    /// In a task of its own: what no reader of documents should do, panic, would else end the refreshes for good, unseen.
+    async fn fetch(&self) -> Result<fetch::Documents, String> {
+        let (fetcher, source) = (self.fetcher.clone(), Arc::clone(&self.source));
+        let mut fetching = JoinSet::new();
+        fetching.spawn(async move { fetch::documents(&fetcher, &source.origin).await });
+        match fetching.join_next().await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(error)) => Err(format!("the fetch did not end as it should: {error}")),
+            None => Err("nothing was fetched".to_owned()),
+        }
+    }
+
     /// Makes the outcome what requests see. Says what is to be kept on disk.
     fn publish(&self, outcome: Result<fetch::Documents, String>) -> Option<(Bytes, UnixSeconds)> {
         let succeeded = outcome.is_ok();
@@ -281,20 +294,7 @@ impl Source {
     fn publish_keys(&self, documents: fetch::Documents) -> (Bytes, UnixSeconds) {
         let issuer = &self.source.issuer;
         let fetched_at = clock::now();
-        for why in documents.keys.skipped() {
-            tracing::warn!(
-                event = "key_skipped",
-                issuer,
-                why,
-                "a key of the key set cannot be used"
-            );
-        }
-        tracing::info!(
-            event = "keys_refreshed",
-            issuer,
-            keys = documents.keys.len(),
-            "keys refreshed"
-        );
+        tell::refreshed(issuer, &documents.keys);
         let set = DatedSet::new(documents.keys, fetched_at);
         let now = Arc::clone(&set.keys);
         let before = self.state.swap(Arc::new(State {
@@ -315,57 +315,19 @@ impl Source {
             .as_ref()
             .map(|set| self.schedule.standing(set.fetched_at, now));
         let age_seconds = self.age_seconds(now);
-        if matches!(standing, Some(Standing::Fresh | Standing::Stale)) {
-            tracing::warn!(
-                event = "keys_refresh_failed",
-                issuer,
-                error = why,
-                age_seconds,
-                "key refresh failed; the last good keys go on serving"
-            );
-        } else {
-            tracing::error!(
-                event = "keys_refresh_failed",
-                issuer,
-                error = why,
-                age_seconds,
-                "key refresh failed and there are no usable keys; requests are answered 503"
-            );
-        }
+        let is_usable = matches!(standing, Some(Standing::Fresh | Standing::Stale));
+        tell::refresh_failed(issuer, why, age_seconds, is_usable);
         if let (Some(set), Some(standing)) = (&mut set, standing)
             && set.told != standing
         {
             set.told = standing;
-            self.tell_of_age(standing, age_seconds);
+            tell::standing(issuer, standing, age_seconds, self.schedule.max_stale);
         }
         self.state.store(Arc::new(State {
             set,
             last_attempt_failed: true,
             ..State::default()
         }));
-    }
-
-    /// Once for each time they come to stand so.
-    fn tell_of_age(&self, standing: Standing, age_seconds: Option<u64>) {
-        let issuer = &self.source.issuer;
-        let max_stale_seconds = self.schedule.max_stale.as_secs();
-        match standing {
-            Standing::Fresh => {}
-            Standing::Stale => tracing::warn!(
-                event = "keys_stale",
-                issuer,
-                age_seconds,
-                max_stale_seconds,
-                "no key refresh has succeeded for a day; the keys stop serving when they are as old as keys.max_stale"
-            ),
-            Standing::Expired => tracing::error!(
-                event = "keys_expired",
-                issuer,
-                age_seconds,
-                max_stale_seconds,
-                "the keys are older than keys.max_stale and serve no longer; requests are answered 503 until a refresh succeeds"
-            ),
-        }
     }
 
     /// After publishing, and elsewhere: a slow disk keeps no request waiting.
@@ -380,12 +342,7 @@ impl Source {
             Ok(Err(error)) => error.to_string(),
             Err(too_slow) => too_slow,
         };
-        tracing::warn!(
-            event = "key_cache_failed",
-            issuer = self.source.issuer,
-            error = problem,
-            "the keys could not be kept on disk"
-        );
+        tell::not_kept(&self.source.issuer, &problem);
     }
 }
 
