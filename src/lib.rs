@@ -19,10 +19,11 @@
 //!
 //! `net::listener` accepts, handshakes and reads a head → [`ingress`] asks, in this order: `limit` (the address's budget),
 //! `judge::route` (which bot), `judge::head` (POST of plain JSON), `judge::token::bearer` (one well-formed RS256 token),
-//! `judge::token` (issuer, time, audience), `keyring` (the key it names), `judge::token` again (the signature: from here on the
-//! caller is *proven*), `net::body`, `judge::activity` (one strict reading), `judge::policy` (the rules), `limit` (the proven
-//! caller's budgets), `upstream` (the very bytes that were judged) → back through `ingress`, and through `net::reply` only if
-//! refused → `observe`, which writes exactly one line.
+//! `judge::token` (issuer, kind, time, audience, claims), `keyring` (the key it names), `judge::token` again (the signature, or
+//! the proof of it that `keyring` remembers: from here on the caller is *proven*), `net::body`, `judge::activity` (one strict
+//! reading; for a skill's callback `judge::callback`), `judge::policy` (the rules), `limit` (the proven caller's budgets),
+//! `upstream` (the very bytes that were judged) → back through `ingress`, and through `net::reply` only if refused → `observe`,
+//! which writes exactly one line.
 //!
 //! # Words
 //!
@@ -36,6 +37,7 @@
 //! | add a rule | a file in `judge/policy/`, a row in `RULES` (its facts are what `explain` shows), a row in `reasons!`, a key in `config`, a scenario |
 //! | add a reason | a row in `reasons!`; the README table and the metric label follow, tests fail until they do |
 //! | know another cloud | a row in `judge/cloud.rs` |
+//! | ask more of a kind of token | `judge/token/roots.rs` before its signature, a rule in `judge/policy/` after it |
 //! | change what callers see | `net/reply.rs` |
 //! | change what is logged | `observe/audit.rs` |
 
