@@ -33,7 +33,7 @@
 //!
 //! | to | touch |
 //! | --- | --- |
-//! | add a rule | a file in `judge/policy/`, a row in `RULES`, a row in `reasons!`, a key in `config`, a scenario |
+//! | add a rule | a file in `judge/policy/`, a row in `RULES` (its facts are what `explain` shows), a row in `reasons!`, a key in `config`, a scenario |
 //! | add a reason | a row in `reasons!`; the README table and the metric label follow, tests fail until they do |
 //! | know another cloud | a row in `judge/cloud.rs` |
 //! | change what callers see | `net/reply.rs` |

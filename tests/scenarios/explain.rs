@@ -671,3 +671,27 @@ async fn callbacks_of_skills_are_told_as_judged() {
         .map(|(name, post)| row(name, post, Expected::Forwarded));
     agree(&gateway, rows.collect()).await;
 }
+
+#[test]
+fn the_document_shows_what_the_program_says() {
+    const DOCUMENT: &str = include_str!("../../docs/explain.md");
+    for rule in RULES {
+        assert!(
+            DOCUMENT.contains(&format!("`{rule}`")),
+            "{rule} is not explained"
+        );
+    }
+    let examples: Vec<Value> = DOCUMENT
+        .split("```json\n")
+        .skip(1)
+        .map(|rest| serde_json::from_str(rest.split("```").next().unwrap()).unwrap())
+        .collect();
+    let verdicts: Vec<_> = examples
+        .iter()
+        .map(|json| json["verdict"].as_str())
+        .collect();
+    assert_eq!(verdicts, [Some("forwarded"), Some("rejected")]);
+    for json in &examples {
+        every_rule_is_told("docs/explain.md", json);
+    }
+}
