@@ -3,6 +3,7 @@
 //! The rules are the gateway's own, asked in the gateway's order (`ingress`, `admit_and_forward`); the verdict is that of the first
 //! that refuses. Nothing here makes a [`Caller`](super::Caller) or an [`Admitted`](super::Admitted): an explanation lets nobody in.
 
+mod claims;
 mod content;
 mod head;
 mod token;
