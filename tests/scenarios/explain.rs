@@ -468,6 +468,30 @@ async fn a_question_that_cannot_be_answered_exits_2_and_a_bad_configuration_78()
         (&["--token-file", "half.http"], 2, "--activity"),
         (&["--request", "saved.http", "--at", "noon"], 2, "1970"),
         (
+            &[
+                "--request",
+                "saved.http",
+                "--bot",
+                "echo",
+                "--keys",
+                "away.json",
+            ],
+            2,
+            "away.json: No such file",
+        ),
+        (
+            &[
+                "--request",
+                "saved.http",
+                "--bot",
+                "echo",
+                "--keys",
+                "bad.toml",
+            ],
+            2,
+            "bad.toml: not a key set",
+        ),
+        (
             &["--request", "saved.http", "--config", "bad.toml"],
             78,
             "bad.toml:2: error",

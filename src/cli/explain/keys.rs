@@ -6,6 +6,7 @@ use crate::judge::KeySet;
 use crate::judge::token::Trust;
 use crate::keyring;
 use crate::net::clock;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Keys, or why there are none; and where they are from.
@@ -29,6 +30,15 @@ impl FoundKeys {
         }
     }
 
+    fn in_file(path: &Path, keys: Result<KeySet, String>) -> Self {
+        Self {
+            keys: keys.map(Arc::new),
+            from: "file",
+            place: Some(path.display().to_string()),
+            age_seconds: None,
+        }
+    }
+
     fn none(why: String) -> Self {
         Self {
             keys: Err(why),
@@ -39,26 +49,31 @@ impl FoundKeys {
 
 const HINT: &str = "give a key set with --keys, or fetch it now with --live";
 
+/// The key set of `--keys`.
+///
+/// # Errors
+/// The file cannot be read, or holds no key set: the mistake of whoever asks, and not what the gateway would find.
+pub(super) fn given(path: &Path) -> Result<FoundKeys, String> {
+    let keys = parsed(path).map_err(|why| {
+        format!(
+            "{why}; --keys takes a key set (JWKS), which is what the metadata's jwks_uri leads to"
+        )
+    })?;
+    Ok(FoundKeys::in_file(path, Ok(keys)))
+}
+
+fn parsed(path: &Path) -> Result<KeySet, String> {
+    let text = read_file(path)?;
+    KeySet::parse(&text).map_err(|why| format!("{}: {why}", path.display()))
+}
+
 /// The keys of the source that the token's issuer leads to.
 pub(super) async fn find(options: &Options, settings: &Settings, trust: Trust) -> FoundKeys {
     let Some(source) = settings.key_sources.get(trust.keys.0) else {
         return FoundKeys::none("no keys are kept for this issuer".to_owned());
     };
-    let in_file = match (&options.keys, &source.origin) {
-        (Some(path), _) => Some(path),
-        (None, KeyOrigin::File(path)) => Some(path),
-        (None, _) => None,
-    };
-    if let Some(path) = in_file {
-        let place = path.display().to_string();
-        let keys = read_file(path)
-            .and_then(|text| KeySet::parse(&text).map_err(|why| format!("{place}: {why}")));
-        return FoundKeys {
-            keys: keys.map(Arc::new),
-            from: "file",
-            place: Some(place),
-            age_seconds: None,
-        };
+    if let KeyOrigin::File(path) = &source.origin {
+        return FoundKeys::in_file(path, parsed(path));
     }
     if options.live {
         return FoundKeys {

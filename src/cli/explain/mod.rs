@@ -28,6 +28,9 @@ use time::format_description::well_known::Rfc3339;
 
 /// What is asked.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "botgate explain --request FILE [OPTIONS]\n       botgate explain --token-file FILE --activity FILE [OPTIONS]"
+)]
 pub(super) struct Options {
     /// Whose rules: the name of a bot in the configuration. A request leads to its bot by itself, and one bot alone needs no name.
     #[arg(long, value_name = "NAME")]
@@ -35,7 +38,7 @@ pub(super) struct Options {
     /// A saved HTTP/1.1 request: request line, headers, an empty line, body.
     #[arg(long, value_name = "FILE", required_unless_present = "token_file", conflicts_with_all = ["token_file", "activity"])]
     request: Option<PathBuf>,
-    /// A saved token; "Bearer" may stand before it.
+    /// A saved token; "Bearer", or the whole "Authorization: Bearer", may stand before it.
     #[arg(long, value_name = "FILE", requires = "activity")]
     token_file: Option<PathBuf>,
     /// The activity that came with the token, as received.
@@ -93,8 +96,11 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> io::Result<Exit> {
         }
     };
     if options.json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
+        writeln!(
+            out,
+            "{}",
+            text::plain_json(&serde_json::to_string_pretty(&report)?)
+        )?;
     } else {
         text::write(&report, out)?;
     }
@@ -150,9 +156,11 @@ async fn asked(options: &Options, settings: &Settings) -> Result<Report, Trouble
         (Some(bot), Ok(bearer)) => bot.expect.trust(bearer.claimed()).ok(),
         (None, _) | (_, Err(_)) => None,
     };
-    let found = match trust {
-        Some(trust) => keys::find(options, settings, trust).await,
-        None => FoundKeys::not_needed(),
+    let given = options.keys.as_deref().map(keys::given).transpose();
+    let found = match (trust, given.map_err(Trouble::usage)?) {
+        (Some(_), Some(given)) => given,
+        (Some(trust), None) => keys::find(options, settings, trust).await,
+        (None, _) => FoundKeys::not_needed(),
     };
     let decoded = saved.token_text.as_deref().map(Decoded::of);
     let Saved {
@@ -306,9 +314,13 @@ fn read_file(path: &std::path::Path) -> Result<Bytes, String> {
     Ok(bytes.into())
 }
 
-/// A token as it stands in a file: a first word "Bearer", blanks and line ends around it do not count.
+/// A token as it stands in a file: the header's name, a first word "Bearer", blanks and line ends around it do not count.
 fn token_in(text: &str) -> &str {
     let text = text.trim();
+    let text = match text.split_once(':') {
+        Some((name, value)) if name.eq_ignore_ascii_case("Authorization") => value.trim(),
+        Some(_) | None => text,
+    };
     match text.split_once(|c: char| c.is_ascii_whitespace()) {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => token.trim(),
         _ => text,
@@ -317,4 +329,24 @@ fn token_in(text: &str) -> &str {
 
 fn parse_token(text: &str) -> Result<Bearer, Rejection> {
     Bearer::parse(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::token_in;
+
+    #[test]
+    fn a_token_is_found_however_it_was_saved() {
+        for saved in [
+            "a.b.c",
+            " a.b.c\r\n",
+            "Bearer a.b.c",
+            "bearer  a.b.c\n",
+            "Authorization: Bearer a.b.c\r\n",
+            "authorization:Bearer a.b.c",
+        ] {
+            assert_eq!(token_in(saved), "a.b.c", "{saved:?}");
+        }
+        assert_eq!(token_in("Basic a:b"), "Basic a:b");
+    }
 }

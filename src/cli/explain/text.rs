@@ -141,9 +141,7 @@ fn indented(text: &str) -> String {
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if (c.is_control() && c != '\n')
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        {
+        if is_command(c) {
             plain.extend(c.escape_unicode());
         } else {
             plain.push(c);
@@ -152,15 +150,39 @@ fn plain(text: &str) -> String {
     plain
 }
 
+/// The same JSON, with such characters escaped as JSON escapes them: they stand within its texts only.
+pub(super) fn plain_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_command(c) {
+            plain.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+fn is_command(c: char) -> bool {
+    (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{plain, plain_json};
 
     #[test]
     fn nothing_in_a_request_commands_the_terminal() {
         assert_eq!(
             plain("a\u{1b}[31m\u{9b}\u{202e}b\nc"),
             "a\\u{1b}[31m\\u{9b}\\u{202e}b\nc"
+        );
+        let said = serde_json::json!({ "a\u{9b}": "\u{1b}[31m\u{7f}\u{202e}b\nc" });
+        let json = plain_json(&serde_json::to_string_pretty(&said).unwrap());
+        assert!(json.is_ascii() && !json.contains('\u{1b}') && !json.contains('\u{7f}'));
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&json).unwrap(),
+            said
         );
     }
 }
