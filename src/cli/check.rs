@@ -127,7 +127,7 @@ fn write_problems(problems: &[Problem], file: &str, out: &mut dyn Write) -> io::
 }
 
 /// `2 errors, 1 warning`.
-fn counted(problems: &[Problem]) -> String {
+pub(super) fn counted(problems: &[Problem]) -> String {
     let count = |severity: Severity| {
         let number = problems
             .iter()
@@ -200,6 +200,15 @@ per_user = { rate = "10/m", burst = 3 }
         ] {
             assert!(said.contains(words), "{words:?} is missing in\n{said}");
         }
+    }
+
+    #[test]
+    fn where_answers_may_go_is_told_for_each_kind_of_token() {
+        let accept = "name = \"helpdesk\"\naccept = [\"channel\", \"skill\", \"emulator\"]";
+        let (outcome, said) = checked(&GOOD.replace("name = \"helpdesk\"", accept));
+        assert_eq!(outcome, Exit::Good, "{said}");
+        let words = "service URLs  as the token says, on hosts of cloud public; skills and agents: any on listed hosts; the Emulator: this machine, and hosts named for this bot\n";
+        assert!(said.contains(words), "{said}");
     }
 
     #[test]

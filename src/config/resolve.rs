@@ -5,6 +5,7 @@ use super::file::{Environment, Reading, Section};
 use super::server;
 use super::text::read_file;
 use super::{Identifiers, Log, LogFormat, Problem, Settings, Severity, clouds, fetching, keys};
+use std::collections::HashMap;
 use std::path::Path;
 use toml::de::DeTable;
 use tracing::level_filters::LevelFilter;
@@ -36,6 +37,8 @@ pub struct Loaded {
 pub struct Lines {
     /// `[keys]`, or what stands for it.
     pub keys: Option<u32>,
+    /// `channel_metadata` and `entra_metadata` of each of `[clouds]`, by its name.
+    pub clouds: HashMap<String, [Option<u32>; 2]>,
     /// `hosts` of each bot.
     pub hosts: Vec<Option<u32>>,
     /// `backend` of each bot.
@@ -81,12 +84,21 @@ pub(super) fn parse_in(
     let settings = settings(&root, flags);
     let certificate_line = root.table("server").table("tls").line("cert");
     let bots = root.tables("bots");
+    let clouds = root.table("clouds");
+    let metadata = |name: &str| {
+        let cloud = clouds.table(name);
+        ["channel_metadata", "entra_metadata"].map(|key| cloud.line(key))
+    };
     let lines = Lines {
         keys: root.table("keys").line("refresh"),
+        clouds: clouds
+            .keys()
+            .map(|name| (name.to_owned(), metadata(name)))
+            .collect(),
         hosts: bots.iter().map(|bot| bot.line("hosts")).collect(),
         backends: bots.iter().map(|bot| bot.line("backend")).collect(),
     };
-    drop(bots);
+    drop((bots, clouds));
     let problems = reading.into_problems();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);

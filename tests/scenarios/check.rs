@@ -179,7 +179,7 @@ async fn what_is_not_so_is_told_with_its_line_and_what_to_do() {
         "    hint: name the authority of its certificate in bots.backend_tls.ca".to_owned(),
         format!(
             "gateway.toml:{}: warning: keys of https://api.botframework.com: a key is left out: key 1: kty is not RSA",
-            line("[keys]")
+            line("channel_metadata")
         ),
         "hosts is empty, so names cannot be checked".to_owned(),
         "; online: 4 errors, 1 warning".to_owned(),
@@ -203,9 +203,18 @@ async fn keys_that_cannot_be_fetched_and_a_path_that_is_not_there() {
     let folder = folder(&channel.cloud_toml("stand-in"), &rest);
     let (said, exit) = checked(folder.path()).await;
     assert_eq!(exit, Some(1), "{said}");
+    let text = std::fs::read_to_string(folder.path().join("gateway.toml")).unwrap();
+    let line = 1 + text
+        .lines()
+        .position(|line| line.starts_with("channel_metadata"))
+        .unwrap();
+    let at = format!(
+        "gateway.toml:{line}: error: keys of https://api.botframework.com cannot be fetched: http://127.0.0.1:"
+    );
     for words in [
-        "error: keys of https://api.botframework.com cannot be fetched: http://127.0.0.1:",
+        at.as_str(),
         "status 403",
+        "    hint: something answers there, but not with this issuer's keys: correct the address",
         "warning: bots[0].backend of bot \"echo\" is alive, but answers OPTIONS http://127.0.0.1:",
         "warning: server.tls shows a self-signed certificate",
         "; online: 1 error, 2 warnings",

@@ -174,11 +174,31 @@ fn service_urls(settings: &Settings, bot: &Bot) -> String {
             HostList::parse(cloud.service_url_hosts.iter().map(String::as_str))
                 .is_ok_and(|list| list == *hosts)
         });
-    match of_cloud {
-        _ if *hosts == HostList::any() => "as the token says, any host".to_owned(),
-        Some(cloud) => format!("as the token says, on hosts of cloud {}", cloud.name),
-        None => "as the token says, on hosts listed in the file".to_owned(),
-    }
+    let takes = |kind: TokenKind| bot.expect.kinds().any(|taken| taken == kind);
+    let on = match of_cloud {
+        _ if *hosts == HostList::any() => "any host".to_owned(),
+        Some(cloud) => format!("on hosts of cloud {}", cloud.name),
+        None => "on hosts listed in the file".to_owned(),
+    };
+    let each = [
+        (
+            takes(TokenKind::Channel),
+            format!("as the token says, {on}"),
+        ),
+        (
+            takes(TokenKind::Skill) || takes(TokenKind::Agent),
+            "skills and agents: any on listed hosts".to_owned(),
+        ),
+        (
+            takes(TokenKind::Emulator),
+            "the Emulator: this machine, and hosts named for this bot".to_owned(),
+        ),
+    ];
+    let told: Vec<String> = each
+        .into_iter()
+        .filter_map(|(applies, text)| applies.then_some(text))
+        .collect();
+    told.join("; ")
 }
 
 /// Who may call with an Entra token.

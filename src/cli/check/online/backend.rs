@@ -38,6 +38,15 @@ pub(super) async fn try_out(settings: &Settings, places: &Places, findings: &mut
                     "the path is probably another: bots serve /api/messages unless told otherwise";
                 findings.note(Severity::Warning, &place, what, hint);
             }
+            Ok(status) if status.is_server_error() => {
+                let what = format!(
+                    "of bot {:?} answers OPTIONS {shown} with {}",
+                    bot.name,
+                    status.as_u16()
+                );
+                let hint = "a proxy before the bot says 502, 503 or 504 when the bot is away; a bot that says 500 or 501 itself may still take messages";
+                findings.note(Severity::Warning, &place, what, hint);
+            }
             Ok(status) => findings.good(
                 "backend",
                 format!(
@@ -84,6 +93,8 @@ fn hint(why: &str) -> &'static str {
         "name the authority of its certificate in bots.backend_tls.ca"
     } else if why.contains("NotValidForName") || why.contains("not valid for name") {
         "set bots.backend_tls.server_name to a name that its certificate is for"
+    } else if why.contains("tls handshake eof") || why.contains("InvalidContentType") {
+        "nothing speaks TLS there: write http:// if the bot is plain, or correct the port"
     } else if why.contains("certificate") || why.contains("tls") {
         "look at [bots.backend_tls] and at the bot's certificate"
     } else {

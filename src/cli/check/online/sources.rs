@@ -1,7 +1,7 @@
 //! The keys of every source in use, and this machine's clock against the servers' that publish them.
 
 use super::{Findings, Place, Places};
-use crate::config::{KeySource, Settings, Severity};
+use crate::config::{KeyOrigin, KeySource, Settings, Severity};
 use crate::judge::UnixSeconds;
 use crate::keyring;
 use crate::net::clock;
@@ -12,11 +12,11 @@ use tokio::time::Instant;
 const CLOCK_WARNS: Duration = Duration::from_secs(30);
 
 pub(super) async fn try_out(settings: &Settings, places: &Places, findings: &mut Findings) {
-    let place = Place {
-        key: "keys",
-        line: places.lines.keys,
-    };
     for source in &settings.key_sources {
+        let place = Place {
+            key: "keys",
+            line: line(source, places),
+        };
         let from = keyring::first_address(source).map_or_else(
             || "a local file".to_owned(),
             |address| format!("as {address} says"),
@@ -42,13 +42,47 @@ pub(super) async fn try_out(settings: &Settings, places: &Places, findings: &mut
             }
             Err(why) => {
                 let what = format!("of {} cannot be fetched: {why}", source.issuer);
-                let hint = "let this machine reach that address by https, directly or by keys.proxy; without keys every request is answered 503";
-                findings.note(Severity::Error, &place, what, hint);
+                findings.note(Severity::Error, &place, what, hint(source, &why));
                 // The same host would be waited for a second time.
                 continue;
             }
         }
-        compare_clocks(settings, source, &place, findings).await;
+        let clock = Place {
+            key: "keys",
+            line: places.lines.keys,
+        };
+        compare_clocks(settings, source, &clock, findings).await;
+    }
+}
+
+/// Where the address of a source stands: in its cloud, or, for a built-in one, what is said of keys.
+fn line(source: &KeySource, places: &Places) -> Option<u32> {
+    // As `KeySource::name` has it: CLOUD, CLOUD+entra, CLOUD+TENANT.
+    let (cloud, is_entra) = match source.name.split_once('+') {
+        Some((cloud, _)) => (cloud, true),
+        None => (source.name.as_str(), false),
+    };
+    match places.lines.clouds.get(cloud) {
+        Some([channel, entra]) => *if is_entra { entra } else { channel },
+        None => places.lines.keys,
+    }
+}
+
+/// What to do where keys cannot be fetched; until then tokens of that issuer are answered 503.
+fn hint(source: &KeySource, why: &str) -> &'static str {
+    const ANSWERED: &[&str] = &[
+        ": status ",
+        ": issuer is ",
+        ": not OpenID metadata",
+        ": not a key set",
+        ": the key set",
+    ];
+    if matches!(source.origin, KeyOrigin::File(_)) {
+        "put a key set (JWKS) there; tokens of this issuer are answered 503 without"
+    } else if ANSWERED.iter().any(|words| why.contains(words)) {
+        "something answers there, but not with this issuer's keys: correct the address, or look at what stands between; tokens of this issuer are answered 503 without keys"
+    } else {
+        "let this machine reach that address, directly or by keys.proxy; tokens of this issuer are answered 503 without keys"
     }
 }
 
