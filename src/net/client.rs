@@ -7,6 +7,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,8 +112,10 @@ pub(super) fn tls_config(trust: &TlsTrust<'_>) -> Result<ClientConfig, ClientPro
     }
 }
 
-/// An error with all its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
+/// An error with all its causes. What an HTTP client only wraps its causes in, "client error (Connect)", tells nobody anything.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let wrapped = error.downcast_ref::<hyper_util::client::legacy::Error>();
+    let error = wrapped.and_then(|e| e.source()).unwrap_or(error);
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

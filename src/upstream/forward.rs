@@ -136,7 +136,7 @@ fn failed(error: &Error) -> Rejection {
     broken(error)
 }
 
-fn broken(error: &dyn std::error::Error) -> Rejection {
+fn broken(error: &(dyn std::error::Error + 'static)) -> Rejection {
     Rejection::from(Reason::UpstreamBroken).noting(chain(error))
 }
 
