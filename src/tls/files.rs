@@ -102,9 +102,20 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 fn broken(path: &Path, error: &PemError) -> TlsProblem {
+    // The library shows the lines as lists of numbers.
+    let what = match error {
+        PemError::MissingSectionEnd { end_marker } => {
+            let end = String::from_utf8_lossy(end_marker);
+            format!("the line -----END {end}----- is missing")
+        }
+        PemError::IllegalSectionStart { .. } => {
+            "a line that begins with -----BEGIN does not end with -----".to_owned()
+        }
+        other => other.to_string(),
+    };
     problem(
         path,
-        &format!("the PEM is damaged: {error}"),
+        &format!("the PEM is damaged: {what}"),
         "copy the file again, whole",
     )
 }

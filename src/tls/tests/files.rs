@@ -145,7 +145,7 @@ fn every_mistake_is_told_by_its_name() {
         (
             &cert[..cert.len() - 30],
             private.as_str(),
-            "server.pem: the PEM is damaged",
+            "server.pem: the PEM is damaged: the line -----END CERTIFICATE----- is missing",
         ),
         (
             &pem("CERTIFICATE", b"0000"),
