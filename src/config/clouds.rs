@@ -55,7 +55,9 @@ pub(super) fn hosts<'t>(entries: &'t [Text<'_>]) -> Vec<&'t str> {
     let usable = |text: &&Text<'_>| match HostList::parse([text.value.as_str()]) {
         Ok(_) => true,
         Err((_, why)) => {
-            text.error(format!("is {}", text.shown()), format!("the entry {why}"));
+            // Such as "is not a host name; write a name such as ...".
+            let (what, hint) = why.split_once("; ").unwrap_or((why, ""));
+            text.error(format!("is {}, which {what}", text.shown()), hint);
             false
         }
     };
@@ -184,7 +186,7 @@ fn metadata(section: &Section<'_>, text: &Text<'_>) -> String {
         Ok(document) => {
             if let Err(problem) = KeySet::parse(&document) {
                 text.error(
-                    format!("is {}, where keys cannot be read from: {problem}", text.shown()),
+                    format!("is {}, which cannot be used: {problem}", text.shown()),
                     "put a key set (JWKS) there, such as what the metadata's jwks_uri leads to",
                 );
             }

@@ -33,6 +33,7 @@ fn callers(
     cloud: Option<&Cloud>,
     kinds: &[TokenKind],
 ) -> CallerPolicy {
+    let mode = mode(section, default);
     let texts = section.list("allow");
     let takes_skills = kinds.contains(&TokenKind::Skill);
     let mut listed = HashSet::new();
@@ -60,7 +61,7 @@ fn callers(
             listed.insert(text.value.to_ascii_lowercase());
         }
     }
-    if takes_skills && texts.is_empty() {
+    if takes_skills && texts.is_empty() && mode == Mode::Enforce {
         section.warn(
             "allow",
             "is empty while \"skill\" tokens are accepted: no application may call",
@@ -86,7 +87,7 @@ fn callers(
         );
     }
     CallerPolicy {
-        mode: mode(section, default),
+        mode,
         allow: if any {
             AllowedCallers::Any
         } else {

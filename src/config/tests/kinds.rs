@@ -429,6 +429,15 @@ fn lists_of_callers_that_do_nothing_are_pointed_out() {
         "bots[0].callers.allow",
         &["warning", "no application may call"],
     );
+    let reported = parse(&with_skill("callers.mode = \"report\""))
+        .unwrap()
+        .warnings;
+    assert!(
+        !reported
+            .iter()
+            .any(|problem| problem.what.contains("no application may call")),
+        "in report mode any may: {reported:?}"
+    );
     assert_bot_problem(
         &format!("callers.allow = [\"{PARENT}\"]"),
         "callers.allow",
