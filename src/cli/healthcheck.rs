@@ -10,6 +10,13 @@ const WITHIN: Duration = Duration::from_secs(3);
 
 /// Exit 0 if `url` answers 200 within 3 s.
 pub(super) fn run(url: &Uri) -> Exit {
+    if !matches!(url.scheme_str(), Some("http" | "https")) {
+        let _ = writeln!(
+            io::stderr(),
+            "botgate: --url {url} is no http address; write the whole of it, such as http://127.0.0.1:9090/readyz"
+        );
+        return Exit::Usage;
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,8 +1,9 @@
 //! `run`: loads settings, starts the app, waits for a signal.
 
 use super::Exit;
+use super::check::counted;
 use crate::app::{self, StartProblem};
-use crate::config::{self, Loaded, Severity, StartFlags};
+use crate::config::{self, Loaded, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,14 +23,11 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
             for problem in &problems {
                 let _ = writeln!(out, "{}", problem.in_file(&path.display().to_string()));
             }
-            let errors = problems
-                .iter()
-                .filter(|problem| problem.severity == Severity::Error)
-                .count();
             let _ = writeln!(
                 out,
-                "botgate: {errors} problem(s) in {}; not started",
-                path.display()
+                "{}: {}; not started",
+                path.display(),
+                counted(&problems)
             );
             return Exit::Configuration;
         }

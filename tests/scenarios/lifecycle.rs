@@ -188,7 +188,7 @@ async fn every_problem_of_the_file_is_told_at_once() {
         "bots[0].tenants.allow",
         "contoso.com",
         "gateway.toml:",
-        "4 problem(s)",
+        "gateway.toml: 4 errors, ",
         "not started",
     ] {
         assert!(said.contains(words), "{words:?} is missing in {said}");
@@ -283,6 +283,7 @@ async fn usage_errors_and_help_have_exit_codes_of_their_own() {
         (&["no-such-command"], 2, "no-such-command"),
         (&["run", "--no-such-option"], 2, "--no-such-option"),
         (&["run", "--config", "no/such.toml"], 78, "no/such.toml"),
+        (&["healthcheck", "--url", "readyz"], 2, "no http address"),
         // The default command is run, its default file is gateway.toml.
         (&[], 78, "gateway.toml"),
     ] {
