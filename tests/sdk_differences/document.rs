@@ -188,7 +188,8 @@ fn fails(findings: &Findings<'_>, sdk: usize) -> String {
                 such.partition(|(_, finding)| finding.direct.ended());
             let mut names: Vec<_> = fails.iter().map(|(case, _)| case.name.clone()).collect();
             if !ends.is_empty() {
-                names.push(format!("{} requests", ends.len()));
+                let s = if ends.len() == 1 { "" } else { "s" };
+                names.push(format!("{} request{s}", ends.len()));
             }
             row(&mut text, class, &names, &way);
         }
