@@ -93,8 +93,8 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> io::Result<Exit> {
         }
     };
     if options.json {
-        serde_json::to_writer_pretty(&mut *out, &report)?;
-        writeln!(out)?;
+        let json = serde_json::to_string_pretty(&report)?;
+        writeln!(out, "{}", text::plain_json(&json))?;
     } else {
         text::write(&report, out)?;
     }
