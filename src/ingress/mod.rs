@@ -19,7 +19,7 @@ use crate::upstream::{Answer, Upstreams};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
@@ -303,7 +303,10 @@ impl Ingress {
             }
             Err(End::ClientLeft) => {
                 watch.conclude(Verdict::Abandoned);
-                Response::new(body::empty())
+                // Whoever closed only its sending half reads on, and must not take this for the bot's word.
+                let mut response = Response::new(body::empty());
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                response
             }
             Err(End::Refused(rejection)) => {
                 // A body that took too long once is not waited for again.

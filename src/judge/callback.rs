@@ -47,7 +47,7 @@ pub struct Callback {
     pub method: Method,
     /// The path, as received.
     pub path: String,
-    /// The conversation that the path names, as it is spelled there.
+    /// The conversation that the path names, decoded: however it is spelled, it is one.
     pub conversation: Option<String>,
     /// `type` of the body, where it is a string.
     pub kind: Option<String>,
@@ -108,27 +108,42 @@ pub(super) fn has_body(method: &Method) -> bool {
 }
 
 /// Splits a path into what precedes the API and the rest; nothing where it is no path of the API, or one that a server behind
-/// could resolve to another (dot segments, encoded slashes, empty segments).
+/// could resolve to another (dot segments, encoded slashes, empty segments) or decode otherwise than the next.
 pub(super) fn split(path: &str) -> Option<(&str, &str)> {
     let at = path.find(API)?;
     let (prefix, rest) = path.split_at(at);
-    let below = rest.strip_prefix(API)?;
-    let is_api = below.is_empty() || below.starts_with('/');
-    let lower = below.to_ascii_lowercase();
-    let is_plain = !below.ends_with('/')
-        && !["//", "%2e", "%2f", "%5c", "%00", "%25", "\\", ";"]
-            .iter()
-            .any(|odd| lower.contains(odd))
-        && !below
-            .split('/')
-            .any(|segment| matches!(segment, "." | ".."));
-    (is_api && is_plain).then_some((prefix, rest))
+    let mut below = rest.strip_prefix(API)?.split('/');
+    let is_api = below.next() == Some("");
+    (is_api && below.all(|segment| decoded(segment).is_some())).then_some((prefix, rest))
+}
+
+/// What every server decodes a segment to; nothing where they differ. What does not decode to text some leave as it is, some
+/// replace and some refuse; what decodes to `/`, `\`, `%` or a control character is another path to whoever decodes first.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        let byte = match byte {
+            b'%' => {
+                let mut digit = || char::from(rest.next()?).to_digit(16);
+                let (high, low) = (digit()?, digit()?);
+                u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()?
+            }
+            b';' => return None,
+            other => other,
+        };
+        let is_plain = !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\' | b'%');
+        bytes.push(is_plain.then_some(byte)?);
+    }
+    let text = String::from_utf8(bytes).ok()?;
+    // Some servers cut parameters off a segment (`..;x`), and blanks at its end.
+    let name = text.split(';').next().unwrap_or_default().trim();
+    (!matches!(name, "" | "." | "..")).then_some(text)
 }
 
 fn conversation_of(path: &str) -> Option<String> {
     let (_, rest) = split(path)?;
-    let id = rest.strip_prefix(API)?.split('/').nth(1)?;
-    (!id.is_empty()).then(|| id.to_owned())
+    decoded(rest.strip_prefix(API)?.split('/').nth(1)?)
 }
 
 #[cfg(test)]
@@ -174,8 +189,57 @@ mod tests {
             "/api/skills/v3/conversations//a",
             "/api/skills/v3/conversations/a;x=1/activities",
             "/api/skills/V3/conversations/a",
+            "/api/skills/v3/conversations%2Fa",
+            "/api/skills/v3/conversations/a/",
         ] {
             assert_eq!(split(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn escapes_that_servers_decode_differently_are_no_path_of_the_api() {
+        for tail in [
+            "%",
+            "%2",
+            "%zz",
+            "%+5",
+            "%u002e%u002e",
+            "%%32%65",
+            "%c0%ae%c0%ae",
+            "%e9",
+            "%ed%a0%80",
+            "%0d%0a",
+            "%09",
+            "%7f",
+            "..%3b",
+            "..%3bx=1",
+            ".%3B",
+            "..%20",
+            "%20",
+            "%3bx",
+            "%C2%A0",
+        ] {
+            let path = format!("/api/skills/v3/conversations/{tail}/activities");
+            assert_eq!(split(&path), None, "{path}");
+        }
+        for tail in [
+            "19%3Ax%40thread.tacv2%3Bmessageid%3D17-skill-msteams-skillconvo",
+            "%E4%BD%A0%E5%A5%BD",
+            "a%7C0000001",
+            "...",
+            "..x",
+        ] {
+            let path = format!("/api/skills/v3/conversations/{tail}/activities");
+            assert!(split(&path).is_some(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_is_the_same_one_in_every_spelling() {
+        for spelling in ["a:1", "a%3A1", "a%3a1", "%61%3A%31"] {
+            let path = format!("/api/skills/v3/conversations/{spelling}/activities");
+            let callback = Callback::parse(&Method::GET, &path, Bytes::new(), LIMITS).unwrap();
+            assert_eq!(callback.conversation.as_deref(), Some("a:1"), "{path}");
         }
     }
 
@@ -183,7 +247,7 @@ mod tests {
     fn bodies_are_read_in_one_way_or_refused() {
         let activity = r#"{"type":"message","channelId":"msteams","relatesTo":{"serviceUrl":"https://a.example"}}"#;
         let callback = parse(&Method::PUT, activity).unwrap();
-        assert_eq!(callback.conversation.as_deref(), Some("a%3A1"));
+        assert_eq!(callback.conversation.as_deref(), Some("a:1"));
         assert_eq!(callback.kind.as_deref(), Some("message"));
         assert_eq!(
             callback.relates_to_service_url.as_deref(),

@@ -125,7 +125,10 @@ fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Res
             short(metadata.issuer.as_deref().unwrap_or_default()),
         ));
     }
-    let keys_at: Uri = metadata.jwks_uri.parse().map_err(|_| {
+    // Visible ASCII only (RFC 3986 2): the http crate takes the rest, too, and the address is told to people and servers.
+    let is_visible = metadata.jwks_uri.bytes().all(|b| b.is_ascii_graphic());
+    let parsed: Option<Uri> = metadata.jwks_uri.parse().ok().filter(|_| is_visible);
+    let keys_at = parsed.ok_or_else(|| {
         format!(
             "{at}: jwks_uri {:?} is not a URL",
             short(&metadata.jwks_uri)
@@ -180,6 +183,14 @@ mod tests {
             &metadata,
             &publisher,
         )
+    }
+
+    #[test]
+    fn a_key_address_that_commands_a_terminal_is_not_told_as_it_is() {
+        let uri = "https://login.botframework.com/keys\u{9b}31m\u{202e}";
+        assert!(uri.parse::<Uri>().is_ok(), "the http crate takes it");
+        let why = keys_at("https://api.botframework.com", uri).unwrap_err();
+        assert!(why.is_ascii() && why.ends_with("is not a URL"), "{why}");
     }
 
     #[test]

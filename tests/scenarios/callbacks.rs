@@ -181,3 +181,52 @@ async fn report_mode_lets_other_callers_through_and_says_so() {
     )])
     .await;
 }
+
+#[tokio::test]
+async fn a_conversation_spelled_otherwise_has_no_other_budget() {
+    let gateway = Gateway::with(&format!(
+        "[bots]
+        accept = ['skill']
+        callers = {{ allow = ['{SKILL}'], callback_path = '/api/skills' }}
+        rate_limits.per_conversation = {{ rate = '1/h', burst = 1 }}"
+    ))
+    .start()
+    .await;
+    let to = |conversation: &str| {
+        callback(&gateway).path(&format!(
+            "/api/skills/v3/conversations/{conversation}/activities"
+        ))
+    };
+    let limited = || Proven(Reason::RateLimitedConversation);
+    play(vec![
+        row("one", to("a%3A1"), Forwarded),
+        row("again", to("a%3A1"), limited()),
+        row("plain", to("a:1"), limited()),
+        row("in lower case", to("a%3a1"), limited()),
+        row("a letter escaped", to("%61:1"), limited()),
+        row("another one", to("a:2"), Forwarded),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_path_that_servers_decode_differently_is_not_forwarded() {
+    let gateway = gateway().await;
+    let rows = [
+        "%zz",
+        "%%32%65",
+        "%c0%ae%c0%ae",
+        "..%3Bx",
+        "%0d%0aX:y",
+        "..%20",
+    ]
+    .map(|odd| {
+        let path = format!("/api/skills/v3/conversations/{odd}/activities");
+        row(
+            odd,
+            callback(&gateway).path(&path),
+            Stranger(Reason::PathNotFound),
+        )
+    });
+    play(rows.into()).await;
+}

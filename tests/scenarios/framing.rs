@@ -294,6 +294,19 @@ async fn a_body_with_broken_chunks_is_refused() {
 }
 
 #[tokio::test]
+async fn a_sender_that_stops_in_the_middle_of_its_body_is_not_told_that_it_was_handled() {
+    let gateway = Gateway::start().await;
+    let bytes = gateway.teams_message().into_bytes();
+    let mut wire = Wire::open(&gateway).await;
+    wire.write(&bytes[..bytes.len() - 1]).await;
+    wire.stop_writing().await;
+    if let Some(response) = wire.response().await {
+        assert_eq!(response.status(), 400);
+    }
+    assert!(gateway.bot().seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_its_body_is_written_down_as_that() {
     let gateway = Gateway::start().await;
     for (id, framing) in [

@@ -96,11 +96,8 @@ pub(super) fn run(options: &Options, out: &mut dyn Write) -> io::Result<Exit> {
         }
     };
     if options.json {
-        writeln!(
-            out,
-            "{}",
-            text::plain_json(&serde_json::to_string_pretty(&report)?)
-        )?;
+        let json = serde_json::to_string_pretty(&report)?;
+        writeln!(out, "{}", text::plain_json(&json))?;
     } else {
         text::write(&report, out)?;
     }

@@ -15,11 +15,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if let Some(token) = &report.token {
         for (name, members) in [("header", &token.header), ("claims", &token.claims)] {
             match members {
-                Some(members) => line(
-                    out,
-                    name,
-                    &indented(&serde_json::to_string_pretty(members)?),
-                )?,
+                Some(members) => block(out, name, &serde_json::to_string_pretty(members)?)?,
                 None => line(out, name, "not shown: not one JSON object")?,
             }
         }
@@ -133,15 +129,17 @@ fn line(out: &mut dyn Write, name: &str, text: &str) -> io::Result<()> {
     writeln!(out, "{name:<12} {}", plain(text))
 }
 
-fn indented(text: &str) -> String {
-    text.replace('\n', "\n             ")
+/// JSON of several lines, each of them indented, so that none passes for one of ours.
+fn block(out: &mut dyn Write, name: &str, json: &str) -> io::Result<()> {
+    let lines: Vec<String> = json.split('\n').map(plain).collect();
+    writeln!(out, "{name:<12} {}", lines.join("\n             "))
 }
 
-/// What a stranger sent must not command a terminal.
+/// What a stranger sent must not command a terminal, nor pass for a line of ours.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_command(c) {
+        if commands(c) {
             plain.extend(c.escape_unicode());
         } else {
             plain.push(c);
@@ -150,11 +148,11 @@ fn plain(text: &str) -> String {
     plain
 }
 
-/// The same JSON, with such characters escaped as JSON escapes them: they stand within its texts only.
+/// The same for JSON, which leaves these as they are in strings. Outside of strings there is nothing but ASCII and line ends.
 pub(super) fn plain_json(json: &str) -> String {
     let mut plain = String::with_capacity(json.len());
     for c in json.chars() {
-        if is_command(c) {
+        if commands(c) && c > '\u{1f}' {
             plain.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             plain.push(c);
@@ -163,26 +161,51 @@ pub(super) fn plain_json(json: &str) -> String {
     plain
 }
 
-fn is_command(c: char) -> bool {
-    (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Control characters, line ends of Unicode's own, and what turns the direction of text round.
+fn commands(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{plain, plain_json};
+    use super::{block, plain, plain_json};
 
     #[test]
     fn nothing_in_a_request_commands_the_terminal() {
         assert_eq!(
-            plain("a\u{1b}[31m\u{9b}\u{202e}b\nc"),
-            "a\\u{1b}[31m\\u{9b}\\u{202e}b\nc"
+            plain("a\u{1b}[31m\u{9b}\u{202e}\u{200f}b"),
+            "a\\u{1b}[31m\\u{9b}\\u{202e}\\u{200f}b"
         );
-        let said = serde_json::json!({ "a\u{9b}": "\u{1b}[31m\u{7f}\u{202e}b\nc" });
+    }
+
+    #[test]
+    fn nothing_in_a_request_or_key_set_makes_a_line_of_its_own() {
+        assert_eq!(
+            plain("endorsed for x\nforwarded\u{2028}"),
+            "endorsed for x\\u{a}forwarded\\u{2028}"
+        );
+        let mut out = Vec::new();
+        block(&mut out, "claims", "[\nforwarded\r\n]").unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "claims       [\n             forwarded\\u{d}\n             ]\n"
+        );
+    }
+
+    #[test]
+    fn json_says_the_same_without_commanding_the_terminal() {
+        let said = serde_json::json!({ "a": "\u{1b}[2J\u{7f}\u{9b}31m\u{202e}\u{2028}\n\u{e9}" });
         let json = plain_json(&serde_json::to_string_pretty(&said).unwrap());
-        assert!(json.is_ascii() && !json.contains('\u{1b}') && !json.contains('\u{7f}'));
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&json).unwrap(),
             said
         );
+        assert!(
+            !json.contains(['\u{7f}', '\u{9b}', '\u{202e}', '\u{2028}']),
+            "{json}"
+        );
+        assert!(json.contains("{\n") && json.contains('\u{e9}'), "{json}");
     }
 }

@@ -55,6 +55,11 @@ impl Wire {
         written.expect("the gateway reads on or closes").is_ok()
     }
 
+    /// Closes the sending half, and goes on reading.
+    pub(crate) async fn stop_writing(&mut self) {
+        self.stream.shutdown().await.expect("the half closes");
+    }
+
     /// The next answer; `None` if the gateway closes without a word.
     pub(crate) async fn answer(&mut self) -> Option<Reply> {
         let response = self.response().await?;
