@@ -29,7 +29,7 @@ use time::format_description::well_known::Rfc3339;
 /// What is asked.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Whose rules: the name of one of [[bots]]. A request leads to its bot by itself, and one bot alone needs no name.
+    /// Whose rules: the name of a bot in the configuration file. A request leads to its bot by itself, and one bot alone needs no name.
     #[arg(long, value_name = "NAME")]
     bot: Option<String>,
     /// A saved HTTP/1.1 request: request line, headers, an empty line, body.
