@@ -29,6 +29,8 @@
 //!
 //! *caller*: who sent a request. *bot*: who receives it. *channel*: Teams, Direct Line and so on. *door*: where requests come in.
 //! *reason*: why one was refused. *verdict*: how one ended. *stranger*: a caller that has proven nothing.
+//! *kind*: of token, `channel`, `skill`, `agent` or `emulator`. *root*: whose tokens of a kind a bot trusts. *callback*: a skill's
+//! call to the Connector API of the bot that called it. *source*: where one key set comes from.
 //!
 //! # If you want to …
 //!
@@ -38,6 +40,7 @@
 //! | add a reason | a row in `reasons!`; the README table and the metric label follow, tests fail until they do |
 //! | know another cloud | a row in `judge/cloud.rs` |
 //! | ask more of a kind of token | `judge/token/roots.rs` before its signature, a rule in `judge/policy/` after it |
+//! | change what `explain` asks | `judge/explain/`; it asks the same rules as the gateway |
 //! | change what callers see | `net/reply.rs` |
 //! | change what is logged | `observe/audit.rs` |
 

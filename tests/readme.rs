@@ -41,6 +41,36 @@ fn the_log_line_shown_is_json_with_the_contracts_fields() {
     assert_eq!(line["reason"], Reason::ServiceUrlMismatch.code());
 }
 
+/// The commands of the README's list.
+fn listed_commands() -> Vec<&'static str> {
+    let (_, listed) = README.split_once("`botgate --help`:").unwrap();
+    let (listed, _) = listed.split_once('.').unwrap();
+    listed.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_commands_listed_are_the_programs_and_none_is_said_to_come() {
+    let help = std::process::Command::new(env!("CARGO_BIN_EXE_botgate"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let mut commands: Vec<&str> = commands
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    let mut listed = listed_commands();
+    commands.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, commands);
+    for command in commands {
+        assert!(!NOT_YET.contains(&format!("`{command}`")), "{command}");
+    }
+}
+
 #[test]
 fn reasons_named_as_not_yet_are_reasons() {
     let (_, listed) = NOT_YET

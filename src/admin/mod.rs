@@ -52,7 +52,7 @@ impl Admin {
             .keyring
             .missing()
             .into_iter()
-            .map(|cloud| format!("keys of cloud {cloud:?}"))
+            .map(|set| format!("keys {set:?}"))
             .collect();
         if self.draining.is_cancelled() {
             missing.push("draining".to_owned());

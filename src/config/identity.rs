@@ -3,7 +3,7 @@
 use super::clouds::{NAME_HINT, is_name};
 use super::file::Section;
 use super::text::Text;
-use crate::judge::Route;
+use crate::judge::{CALLBACK_API, Route};
 
 /// A bot's name, and where it is served.
 pub(super) struct Identity {
@@ -105,16 +105,24 @@ fn route(section: &Section<'_>) -> Route {
         .table("callers")
         .text("callback_path")
         .filter(|text| !text.value.is_empty())
-        .filter(is_path)
-        .map(|text| {
-            let prefix = text.value.strip_suffix('/').unwrap_or(&text.value);
-            prefix.to_owned()
-        });
+        .and_then(|text| callback(&text));
     Route {
         hosts,
         path,
         callback,
     }
+}
+
+/// What precedes the API's own path, without a slash at its end.
+fn callback(text: &Text<'_>) -> Option<String> {
+    let prefix = text.value.strip_suffix('/').unwrap_or(&text.value);
+    if let Some(before) = prefix.strip_suffix(CALLBACK_API) {
+        let what = format!("holds \"{CALLBACK_API}\", which follows by itself");
+        let hint = format!("write \"{}\"", if before.is_empty() { "/" } else { before });
+        text.error(what, hint);
+        return None;
+    }
+    is_path(text).then(|| prefix.to_owned())
 }
 
 /// The form in which requests name it: lower case, no port, IPv6 in brackets.

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::Method;
 
 /// What follows a callback path.
-pub(super) const API: &str = "/v3/conversations";
+pub const API: &str = "/v3/conversations";
 
 /// Where on a bot a request is addressed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ mod tenant_id;
 pub mod token;
 
 pub use activity::{Activity, NamedTenants};
-pub use callback::{Callback, Place};
+pub use callback::{API as CALLBACK_API, Callback, Place};
 pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
 pub use head::{check_callback_head, check_head, check_size};
 pub use policy::{

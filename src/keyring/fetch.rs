@@ -145,7 +145,7 @@ fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Res
             .host()
             .zip(at.host())
             .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
-        && keys_at.port_u16() == at.port_u16();
+        && port(&keys_at) == port(at);
     let is_bare = keys_at
         .authority()
         .is_some_and(|authority| !authority.as_str().contains('@'));
@@ -156,6 +156,16 @@ fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Res
         ));
     }
     Ok(keys_at)
+}
+
+/// The port that is connected to, written or not.
+fn port(url: &Uri) -> Option<u16> {
+    let by_scheme = match url.scheme_str() {
+        Some("https") => Some(443),
+        Some("http") => Some(80),
+        Some(_) | None => None,
+    };
+    url.port_u16().or(by_scheme)
 }
 
 fn short(text: &str) -> String {
@@ -198,6 +208,7 @@ mod tests {
         let issuer = "https://api.botframework.com";
         for good in [
             "https://login.botframework.com/v1/.well-known/keys",
+            "https://login.botframework.com:443/v1/.well-known/keys",
             "https://keys.example/any",
             "https://KEYS.example:443/any",
         ] {

@@ -30,7 +30,7 @@ async fn readiness_waits_for_keys_and_health_does_not() {
         (status, answer),
         (
             503,
-            json!({ "ready": false, "missing": ["keys of cloud \"stand-in\""] })
+            json!({ "ready": false, "missing": ["keys \"stand-in\""] })
         )
     );
     eventually("the first fetch fails", async || {

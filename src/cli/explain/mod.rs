@@ -32,7 +32,7 @@ use time::format_description::well_known::Rfc3339;
     override_usage = "botgate explain --request FILE [OPTIONS]\n       botgate explain --token-file FILE --activity FILE [OPTIONS]"
 )]
 pub(super) struct Options {
-    /// Whose rules: the name of a bot in the configuration. A request leads to its bot by itself, and one bot alone needs no name.
+    /// Whose rules: the name of a bot in the configuration file. A request leads to its bot by itself, and one bot alone needs no name.
     #[arg(long, value_name = "NAME")]
     bot: Option<String>,
     /// A saved HTTP/1.1 request: request line, headers, an empty line, body.

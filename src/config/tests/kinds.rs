@@ -1,12 +1,12 @@
-//! `accept`, `[bots.callers]` and what the kinds of token ask of clouds, listeners and key sources.
+//! `accept` and what the kinds of token ask of clouds, listeners and key sources.
 
 use super::*;
 use crate::config::KeyOrigin;
-use crate::judge::{AllowedCallers, KeySourceId, TenantId, TokenKind};
+use crate::judge::{KeySourceId, TenantId, TokenKind};
 
 const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
-const PARENT: &str = "6a2b3c4d-1e2f-4a5b-8c6d-7e8f90a1b2c3";
-const PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
+pub(super) const PARENT: &str = "6a2b3c4d-1e2f-4a5b-8c6d-7e8f90a1b2c3";
+pub(super) const PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
 const LOCAL: &str = "[server]\nlisten = [\"127.0.0.1:8443\"]\n";
 const LAB: &str = r#"
 [clouds.lab]
@@ -16,7 +16,7 @@ service_url_hosts = ["connector.lab.example"]
 "#;
 
 /// A bot that is called as a skill by [`PARENT`], and nothing wrong with it.
-fn with_skill(keys: &str) -> String {
+pub(super) fn with_skill(keys: &str) -> String {
     with_bot(&format!(
         "accept = [\"channel\", \"skill\"]\nservice_urls.extra_hosts = [\"parent.example\"]\n{keys}"
     ))
@@ -383,99 +383,6 @@ fn a_custom_cloud_can_name_its_agent_platform() {
         "clouds.lab.agent_platforms[0]",
         &["error", "is not an app id"],
     );
-}
-
-#[test]
-fn callers_are_app_ids() {
-    let listed_in = |list: &str| {
-        let loaded = good(&with_skill(&format!("callers.allow = {list}")));
-        loaded.settings.bots[0].policy.callers.allow.clone()
-    };
-    let one = AllowedCallers::Listed([PARENT.to_owned()].into());
-    assert_eq!(listed_in(&format!("[\"{PARENT}\"]")), one);
-    assert_eq!(listed_in(&format!("[\"{}\"]", PARENT.to_uppercase())), one);
-    for wrong in [
-        "parent",
-        "**",
-        "https://parent.example",
-        "6a2b3c4d1e2f4a5b8c6d7e8f90a1b2c3",
-        "api://6a2b3c4d-1e2f-4a5b-8c6d-7e8f90a1b2c3",
-    ] {
-        assert_problem(
-            &with_skill(&format!(
-                "callers.allow = [\"{PARENT}\",\n\"{wrong}\", #<-\n]"
-            )),
-            "bots[0].callers.allow[1]",
-            &["warning", "is not a GUID"],
-        );
-    }
-    assert_problem(
-        &with_skill("callers.allow = [\"\"] #<-"),
-        "bots[0].callers.allow[0]",
-        &["error", "is empty"],
-    );
-    assert_problem(
-        &with_skill("callers.allow = [\"*\"] #<-"),
-        "bots[0].callers.allow[0]",
-        &["warning", "every application of every tenant"],
-    );
-    assert_eq!(listed_in("[\"*\"]"), AllowedCallers::Any);
-}
-
-#[test]
-fn lists_of_callers_that_do_nothing_are_pointed_out() {
-    assert_problem(
-        &with_skill("callers.allow = [] #<-"),
-        "bots[0].callers.allow",
-        &["warning", "no application may call"],
-    );
-    let reported = parse(&with_skill("callers.mode = \"report\""))
-        .unwrap()
-        .warnings;
-    assert!(
-        !reported
-            .iter()
-            .any(|problem| problem.what.contains("no application may call")),
-        "in report mode any may: {reported:?}"
-    );
-    assert_bot_problem(
-        &format!("callers.allow = [\"{PARENT}\"]"),
-        "callers.allow",
-        &["warning", "bots.accept does not name \"skill\""],
-    );
-    let own = "5F1C8A5E-7F0B-4F3E-9D55-6F2B1B0A9C11";
-    assert_problem(
-        &with_skill(&format!("callers.allow = [\"{own}\"] #<-")),
-        "bots[0].callers.allow",
-        &["warning", "names this bot itself"],
-    );
-    assert_problem(
-        &with_skill(&format!("callers.allow = [\"{PLATFORM}\"] #<-")),
-        "bots[0].callers.allow",
-        &[
-            "warning",
-            "names the platform that calls agents",
-            "\"agent\"",
-        ],
-    );
-}
-
-#[test]
-fn a_list_of_callers_that_is_only_reported_is_pointed_out() {
-    let allow = format!("callers.allow = [\"{PARENT}\"] #<-");
-    let told = |text: &str| {
-        let warnings = good(text).warnings;
-        let about = warnings
-            .iter()
-            .find(|problem| problem.at == "bots[0].callers.allow");
-        about.map(ToString::to_string)
-    };
-    for mode in ["mode = \"report\"", "callers.mode = \"report\""] {
-        let told = told(&with_skill(&format!("{allow}\n{mode}"))).expect(mode);
-        assert!(told.contains("may call this bot"), "{told}");
-    }
-    let own_mode = format!("{allow}\nmode = \"report\"\ncallers.mode = \"enforce\"");
-    assert_eq!(told(&with_skill(&own_mode)), None);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Whole files in, settings or problems out.
 
 mod bots;
+mod callers;
 mod clouds;
 mod contract;
 mod fetching;

@@ -32,19 +32,16 @@ pub(super) fn is_recipient(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rej
         return Ok(());
     }
     let activity = evidence.activity;
-    match activity.recipient_role.as_deref() {
-        None => {
-            return Err(Rejection::from(Reason::ActivityFieldInvalid)
-                .noting("recipient.role is missing; an agent's token needs one"));
-        }
-        Some(role) if !AGENT_ROLES.contains(&role) => {
-            let role: String = role.chars().take(64).collect();
-            return Err(Rejection::from(Reason::CallerNotAllowed).noting(format!(
-                "recipient.role is {role:?}; an agent's token is for {}",
-                AGENT_ROLES.join(" or ")
-            )));
-        }
-        Some(_) => {}
+    let role = activity.recipient_role.as_deref();
+    if !role.is_some_and(|role| AGENT_ROLES.contains(&role)) {
+        let role = match role {
+            None => "missing".to_owned(),
+            Some(role) => format!("{:?}", role.chars().take(64).collect::<String>()),
+        };
+        return Err(Rejection::from(Reason::CallerNotAllowed).noting(format!(
+            "recipient.role is {role}; an agent's token is for {}",
+            AGENT_ROLES.join(" or ")
+        )));
     }
     // Where the recipient names no tenant, the Agents SDKs act in the conversation's.
     let tenants = &activity.tenants;

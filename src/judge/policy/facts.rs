@@ -68,8 +68,24 @@ pub(super) fn service_url_bound(_: &Policy, evidence: Evidence<'_>) -> Facts {
     }
 }
 
-pub(super) fn service_url_secure(_: &Policy, evidence: Evidence<'_>) -> Facts {
-    Facts::of("https on port 443, in plain form", urls(evidence))
+pub(super) fn service_url_secure(policy: &Policy, evidence: Evidence<'_>) -> Facts {
+    let hosts = policy.service_urls.hosts_for(evidence.kind);
+    Facts::of(secure(hosts), urls(evidence))
+}
+
+/// What makes a URL secure, where these hosts are listed.
+fn secure(hosts: &HostList) -> String {
+    let entries = hosts.entries();
+    let plain: Vec<&str> = entries
+        .iter()
+        .map(String::as_str)
+        .filter(|host| hosts.permits_plain(host))
+        .collect();
+    let mut wanted = "https on port 443, in plain form".to_owned();
+    if !plain.is_empty() {
+        wanted.push_str(&format!("; or http, or any port, on {}", plain.join(" ")));
+    }
+    wanted
 }
 
 pub(super) fn service_url_host(policy: &Policy, evidence: Evidence<'_>) -> Facts {
@@ -81,7 +97,7 @@ pub(super) fn relates_to(hosts: &HostList, url: Option<&str>) -> Facts {
     match url {
         None => Facts::default(),
         Some(url) => Facts::of(
-            format!("https on port 443, in plain form, and {}", entries(hosts)),
+            format!("{}; {}", secure(hosts), entries(hosts)),
             format!("relatesTo.serviceUrl {url:?}"),
         ),
     }
@@ -257,4 +273,20 @@ fn words(items: &[String]) -> String {
 
 fn optional(text: Option<&str>) -> String {
     text.map_or_else(|| "none".to_owned(), |text| format!("{text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_named_where_the_list_permits_it_and_only_there() {
+        let secure = |hosts: &[&str]| secure(&HostList::parse(hosts.iter().copied()).unwrap());
+        let public = ["smba.trafficmanager.net", "*.botframework.com"];
+        assert_eq!(secure(&public), "https on port 443, in plain form");
+        assert_eq!(
+            secure(&["localhost", "127.0.0.1", "smba.trafficmanager.net"]),
+            "https on port 443, in plain form; or http, or any port, on 127.0.0.1 localhost"
+        );
+    }
 }

@@ -86,7 +86,7 @@ impl HostList {
     }
 
     /// Plain http and a port are for a stand-in channel on this very machine, and only where the list names it.
-    fn permits_plain(&self, host: &str) -> bool {
+    pub(super) fn permits_plain(&self, host: &str) -> bool {
         is_loopback(host) && self.exact.contains(host)
     }
 }

@@ -96,16 +96,18 @@ fn callers(world: &World) -> Vec<Row> {
 fn recipients(world: &World) -> Vec<Row> {
     let field = Proven(Reason::ActivityFieldInvalid);
     let foreign = Proven(Reason::TenantNotAllowed);
+    // As ordinary activities of channels are.
+    let addressed_to_no_agent = Proven(Reason::CallerNotAllowed);
     let mut rows = vec![
         row(
             "agent: no recipient",
             agent(world).lacking("/recipient"),
-            field,
+            addressed_to_no_agent,
         ),
         row(
             "agent: no role",
             agent(world).lacking("/recipient/role"),
-            field,
+            addressed_to_no_agent,
         ),
         row(
             "agent: a role that is a number",

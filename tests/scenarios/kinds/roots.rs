@@ -92,7 +92,7 @@ fn body_tricks(world: &World) -> Vec<Row> {
     rows.push(row(
         "an agent platform's token with the body of a channel",
         world.issued_to(world.channel().to("all"), TENANT, PLATFORM),
-        Proven(Reason::ActivityFieldInvalid),
+        Proven(Reason::CallerNotAllowed),
     ));
     rows.push(row(
         "a skill's token with the body of the Emulator",

@@ -196,12 +196,12 @@ fn agents_are_called_by_the_platform_of_their_cloud() {
 fn an_agents_activity_is_addressed_to_an_agent() {
     let role = |role: Value| agent().set("/recipient/role", role).outcome();
     assert_eq!(role(json!("agenticAppInstance")), Ok(()));
-    assert_eq!(role(Value::Null), Err(Reason::ActivityFieldInvalid));
+    assert_eq!(role(Value::Null), Err(Reason::CallerNotAllowed));
     for wrong in ["", "bot", "skill", "agenticuser", "agenticUser ", "agent"] {
         assert_eq!(role(json!(wrong)), Err(Reason::CallerNotAllowed), "{wrong}");
     }
     let nobody = agent().set("/recipient", Value::Null);
-    assert_eq!(nobody.outcome(), Err(Reason::ActivityFieldInvalid));
+    assert_eq!(nobody.outcome(), Err(Reason::CallerNotAllowed));
     for other in [skill(), teams()] {
         let recipient = json!({ "id": "28:1", "role": "agenticUser" });
         assert_eq!(
