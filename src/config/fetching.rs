@@ -77,7 +77,9 @@ pub(super) fn check_environment(section: &Section<'_>, sources: &[Arc<KeySource>
         KeyOrigin::Connector { metadata, .. } | KeyOrigin::Entra { metadata, .. } => {
             is_https(metadata)
         }
-        KeyOrigin::EntraTenant { keys, metadata, .. } => is_https(keys) || is_https(metadata),
+        KeyOrigin::EntraTenant { keys, metadata, .. } => {
+            keys.iter().any(|keys| is_https(keys)) || is_https(metadata)
+        }
         KeyOrigin::File(_) => false,
     });
     let is_written = section.has("proxy")

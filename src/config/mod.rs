@@ -81,9 +81,9 @@ pub enum KeyOrigin {
     },
     /// At an address made from a tenant's id.
     EntraTenant {
-        /// URL of the key set.
-        keys: String,
-        /// URL of the metadata to turn to where that address is not there (404), as in clouds made for tests.
+        /// URLs of the key set: the next counts where one is not there (404). The built-in clouds have one each.
+        keys: Vec<String>,
+        /// URL of the metadata to turn to where no such address is there, as in clouds made for tests.
         metadata: String,
         /// Hosts the metadata's keys may be on, beside its own.
         key_hosts: Vec<String>,

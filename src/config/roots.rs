@@ -242,6 +242,17 @@ fn of_entra(cloud: &Cloud) -> KeySource {
     }
 }
 
+/// What may precede a tenant in the addresses of a cloud's Entra. Where a custom cloud's metadata is at
+/// `https://lab.example/entra/v2.0/...`, `entra` may be a folder, or stand in the place of the tenant.
+fn logins(cloud: &Cloud) -> impl Iterator<Item = &str> {
+    let login = cloud.entra_login.as_str();
+    let above = login
+        .rsplit_once('/')
+        .map(|(above, _)| above)
+        .filter(|above| above.contains("://") && !above.ends_with('/'));
+    std::iter::once(login).chain(above)
+}
+
 fn of_tenant(cloud: &Cloud, tenant: TenantId) -> KeySource {
     let issuer = cloud
         .entra_issuers
@@ -251,7 +262,9 @@ fn of_tenant(cloud: &Cloud, tenant: TenantId) -> KeySource {
     let origin = match local(&cloud.entra_metadata) {
         Some(path) => KeyOrigin::File(path),
         None => KeyOrigin::EntraTenant {
-            keys: format!("{}/{tenant}/discovery/v2.0/keys", cloud.entra_login),
+            keys: logins(cloud)
+                .map(|login| format!("{login}/{tenant}/discovery/v2.0/keys"))
+                .collect(),
             metadata: cloud.entra_metadata.clone(),
             key_hosts: cloud.entra_key_hosts.clone(),
         },

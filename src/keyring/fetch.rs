@@ -60,13 +60,14 @@ pub(super) async fn documents(fetcher: &Fetcher, origin: &KeyOrigin) -> Result<D
             metadata,
             key_hosts,
         } => {
-            let at = address(keys)?;
-            match fetcher.get(&at, MAX_KEYS_BYTES).await {
-                Err(problem) if problem.is_not_found() => {
-                    by_metadata(fetcher, &of_entra(metadata, key_hosts)).await
+            for keys in keys {
+                let at = address(keys)?;
+                match fetcher.get(&at, MAX_KEYS_BYTES).await {
+                    Err(problem) if problem.is_not_found() => {}
+                    outcome => return read(&at, outcome).await,
                 }
-                outcome => read(&at, outcome),
             }
+            by_metadata(fetcher, &of_entra(metadata, key_hosts)).await
         }
         KeyOrigin::File(path) => {
             let read = file::read(path, MAX_KEYS_BYTES);
@@ -74,7 +75,7 @@ pub(super) async fn documents(fetcher: &Fetcher, origin: &KeyOrigin) -> Result<D
                 .in_time(read)
                 .await
                 .unwrap_or_else(|why| Err(format!("{}: {why}", path.display())))?;
-            parse(&path.display().to_string(), document)
+            parse(path.display().to_string(), document).await
         }
     }
 }
@@ -97,21 +98,27 @@ async fn by_metadata(fetcher: &Fetcher, publisher: &Publisher<'_>) -> Result<Doc
         serde_json::from_slice(&document).map_err(|e| format!("{at}: not OpenID metadata: {e}"))?;
     let keys_at = keys_address(&at, &metadata, publisher)?;
     let outcome = fetcher.get(&keys_at, MAX_KEYS_BYTES).await;
-    read(&keys_at, outcome)
+    read(&keys_at, outcome).await
 }
 
 fn address(url: &str) -> Result<Uri, String> {
     url.parse().map_err(|e| format!("{url}: {e}"))
 }
 
-fn read(at: &Uri, outcome: Result<Bytes, FetchProblem>) -> Result<Documents, String> {
+async fn read(at: &Uri, outcome: Result<Bytes, FetchProblem>) -> Result<Documents, String> {
     let document = outcome.map_err(|why| format!("{at}: {why}"))?;
-    parse(&at.to_string(), document)
+    parse(at.to_string(), document).await
 }
 
-fn parse(at: &str, key_document: Bytes) -> Result<Documents, String> {
-    let keys = KeySet::parse(&key_document).map_err(|why| format!("{at}: {why}"))?;
-    Ok(Documents { keys, key_document })
+/// Beside the threads that serve requests: looking over hundreds of keys takes tens of milliseconds.
+async fn parse(at: String, key_document: Bytes) -> Result<Documents, String> {
+    let parsed = tokio::task::spawn_blocking(move || match KeySet::parse(&key_document) {
+        Ok(keys) => Ok(Documents { keys, key_document }),
+        Err(why) => Err(format!("{at}: {why}")),
+    });
+    parsed
+        .await
+        .unwrap_or_else(|stopped| Err(format!("the key set was not read to its end: {stopped}")))
 }
 
 /// Where the keys are: on the metadata's own scheme, host and port, on a host that is known for it, or nowhere

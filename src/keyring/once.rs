@@ -56,7 +56,7 @@ pub async fn fetch_once(settings: &Settings, source: &KeySource) -> Result<KeySe
 pub fn first_address(source: &KeySource) -> Option<&str> {
     match &source.origin {
         KeyOrigin::Connector { metadata, .. } | KeyOrigin::Entra { metadata, .. } => Some(metadata),
-        KeyOrigin::EntraTenant { keys, .. } => Some(keys),
+        KeyOrigin::EntraTenant { keys, .. } => keys.first().map(String::as_str),
         KeyOrigin::File(_) => None,
     }
 }

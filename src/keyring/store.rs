@@ -52,7 +52,7 @@ impl Store {
             KeyOrigin::Connector { metadata, .. } | KeyOrigin::Entra { metadata, .. } => {
                 metadata.clone()
             }
-            KeyOrigin::EntraTenant { keys, .. } => keys.clone(),
+            KeyOrigin::EntraTenant { keys, .. } => keys.first()?.clone(),
             KeyOrigin::File(_) => return None,
         };
         Some(Self {

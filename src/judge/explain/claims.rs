@@ -35,25 +35,10 @@ pub(super) fn issuers(expect: &Expect) -> String {
 
 /// Why the token is of this kind, after the same claims that [`Expect::trust`] goes by.
 pub(super) fn why_of_kind(expect: &Expect, trust: Trust, claimed: &Claims) -> String {
-    let callers = [claimed.caller_by_presence(), claimed.caller_app_id()];
-    let is_called_by = |app_id: &String| {
-        let mut callers = callers.iter().flatten();
-        callers.any(|caller| caller.eq_ignore_ascii_case(app_id))
-    };
-    let is_self = is_called_by(&expect.app_id);
-    let is_platform = expect.entra.platforms.iter().any(is_called_by);
-    let why = match trust.kind {
-        TokenKind::Channel => {
-            return "channel token: iss is that of the Bot Connector of this cloud".to_owned();
-        }
-        TokenKind::Emulator if is_self => "the calling application is this bot itself",
-        TokenKind::Emulator => "the bot accepts no other kind of Entra token",
-        TokenKind::Agent if is_platform => {
-            "the calling application is the platform that calls agents"
-        }
-        TokenKind::Agent => "the bot accepts agents' tokens and none of skills",
-        TokenKind::Skill => "the calling application is another one than this bot",
-    };
+    if trust.kind.is_channel() {
+        return "channel token: iss is that of the Bot Connector of this cloud".to_owned();
+    }
+    let (_, why) = expect.entra_kind(claimed);
     let tenant = trust.tenant.map(|tenant| tenant.to_string());
     format!(
         "{} token: iss is Entra's, of tenant {}; {why}",

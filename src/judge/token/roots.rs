@@ -156,7 +156,7 @@ impl Expect {
 
     fn entra_trust(&self, claimed: &Claims, tenant: TenantId) -> Result<Trust, Rejection> {
         let roots = &self.entra;
-        let kind = self.entra_kind(claimed);
+        let (kind, _) = self.entra_kind(claimed);
         let keys = match kind {
             TokenKind::Emulator => roots.emulator.as_ref().map(|root| root.keys),
             TokenKind::Skill => roots.skill,
@@ -177,9 +177,11 @@ impl Expect {
         })
     }
 
+    /// The kind of an Entra token, and why it is of that kind.
+    ///
     /// Who calls decides: the platform (an agent is called), the bot itself (the Emulator), or another bot. The first two are
     /// never another bot, accepted or not: a list of callers, or `"*"` in it, leads round nothing that their kinds ask for.
-    fn entra_kind(&self, claimed: &Claims) -> TokenKind {
+    pub fn entra_kind(&self, claimed: &Claims) -> (TokenKind, &'static str) {
         let roots = &self.entra;
         // Where appid and azp differ, either counts: the kind is not to be chosen by which of them a check reads.
         let callers = [claimed.caller_by_presence(), claimed.caller_app_id()];
@@ -188,19 +190,37 @@ impl Expect {
             callers.any(|caller| caller.eq_ignore_ascii_case(app_id))
         };
         if roots.platforms.iter().any(|id| is_called_by(id)) {
-            return TokenKind::Agent;
+            return (
+                TokenKind::Agent,
+                "the calling application is the platform that calls agents",
+            );
         }
         if is_called_by(&self.app_id) {
-            return TokenKind::Emulator;
+            return (
+                TokenKind::Emulator,
+                "the calling application is this bot itself",
+            );
         }
         if roots.skill.is_some() {
-            TokenKind::Skill
+            (
+                TokenKind::Skill,
+                "the calling application is another one than this bot",
+            )
         } else if roots.agent.is_some() {
-            TokenKind::Agent
+            (
+                TokenKind::Agent,
+                "the bot accepts agents' tokens and none of skills",
+            )
         } else if roots.emulator.is_some() {
-            TokenKind::Emulator
+            (
+                TokenKind::Emulator,
+                "the bot accepts no other kind of Entra token",
+            )
         } else {
-            TokenKind::Skill
+            (
+                TokenKind::Skill,
+                "the calling application is another one than this bot",
+            )
         }
     }
 
