@@ -7,12 +7,18 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// Long for a task that only has to write, short for whoever waits.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A body whose end writes the request line: when it is complete, when it breaks, or when the client leaves.
 pub(super) struct Watched {
     answer: Answer,
     watch: Watch,
-    has_broken: bool,
+    /// Runs since the answer broke.
+    broken: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
@@ -20,7 +26,7 @@ impl Watched {
         Self {
             answer,
             watch,
-            has_broken: false,
+            broken: None,
         }
     }
 }
@@ -34,8 +40,11 @@ impl Body for Watched {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
-        if this.has_broken {
-            return Poll::Ready(Some(Err(BodyError::from("the answer ended early"))));
+        if let Some(pause) = &mut this.broken {
+            return pause
+                .as_mut()
+                .poll(cx)
+                .map(|()| Some(Err(BodyError::from("the answer ended early"))));
         }
         match Pin::new(&mut this.answer).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -45,12 +54,14 @@ impl Body for Watched {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(rejection))) => {
-                // hyper drops what it has not yet written when a body fails: a pause lets it write the head and what came
-                // before, so that the client sees an answer break off and not a connection that never answered.
+                // hyper and h2 drop what they have not yet written when a body fails: a pause lets the connection's own task
+                // write the head and what came before, so that the client sees an answer break off and not one that never began.
                 this.watch.note_broken(rejection);
-                this.has_broken = true;
-                cx.waker().wake_by_ref();
-                Poll::Pending
+                let pause = this.broken.insert(Box::pin(tokio::time::sleep(PAUSE)));
+                pause
+                    .as_mut()
+                    .poll(cx)
+                    .map(|()| Some(Err(BodyError::from("the answer ended early"))))
             }
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => Poll::Pending,

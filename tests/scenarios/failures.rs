@@ -322,7 +322,12 @@ async fn a_client_that_leaves_in_the_middle_of_an_answer_lets_the_bot_go() {
 async fn is_cut_off(gateway: &Gateway, protocol: Protocol, id: &str) {
     let mut connection = gateway.client().connect(protocol).await.unwrap();
     let request = gateway.teams_message().header("x-request-id", id);
-    let response = connection.send(request.into_request()).await.unwrap();
+    let response = match connection.send(request.into_request()).await {
+        Ok(response) => response,
+        // On a machine that is too busy to write the head in time, HTTP/2 resets the stream before it: no part for the whole, either.
+        Err(_) if protocol == Protocol::Http2 => return,
+        Err(error) => panic!("{error}"),
+    };
     assert_eq!(response.status(), 200);
     let body = timeout(PATIENCE, response.into_body().collect()).await;
     assert!(
