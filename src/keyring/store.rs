@@ -72,16 +72,19 @@ impl Store {
             Err(error) => return self.ignore(&error.to_string()),
             Ok(bytes) => serde_json::from_slice::<Saved>(&bytes),
         };
-        let saved = match saved {
-            Ok(saved) if saved.format == FORMAT && saved.metadata == self.metadata => saved,
-            Ok(_) => return self.ignore("written for another metadata address or format"),
-            Err(error) => return self.ignore(&error.to_string()),
-        };
+        let saved =
+            match saved {
+                Ok(saved) if saved.format == FORMAT && saved.metadata == self.metadata => saved,
+                Ok(_) => return self.ignore(
+                    "written for another metadata address or format; the next fetch replaces it",
+                ),
+                Err(error) => return self.ignore(&error.to_string()),
+            };
         if saved.sha256 != checksum(&saved) {
-            return self.ignore("its checksum does not fit");
+            return self.ignore("its checksum does not fit; it was changed or cut, delete it and look at who can write there");
         }
         if saved.fetched_at > now.0 || now.0.saturating_sub(saved.fetched_at) >= max_age.as_secs() {
-            return self.ignore("too old, or from the future");
+            return self.ignore("older than keys.max_stale, or from the future: if the clock is right, keys come from the network only");
         }
         match KeySet::parse(saved.keys.as_bytes()) {
             Ok(keys) => Some((keys, UnixSeconds(saved.fetched_at))),

@@ -38,7 +38,7 @@ pub(super) fn refresh_failed(issuer: &str, why: &str, age_seconds: Option<u64>, 
             issuer,
             error = why,
             age_seconds,
-            "key refresh failed and there are no usable keys; requests are answered 503"
+            "key refresh failed and there are no usable keys; requests that need them are answered 503"
         );
     }
 }
@@ -65,7 +65,7 @@ pub(super) fn standing(
             issuer,
             age_seconds,
             max_stale_seconds,
-            "the keys are older than keys.max_stale and serve no longer; requests are answered 503 until a refresh succeeds"
+            "the keys are older than keys.max_stale and serve no longer; requests that need them are answered 503 until a refresh succeeds"
         ),
     }
 }

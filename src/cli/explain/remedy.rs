@@ -7,7 +7,7 @@ use crate::judge::Reason;
 pub(super) const fn of(reason: Reason) -> &'static str {
     match reason {
         Reason::RequestMalformed => {
-            "Look at what stands between channel and gateway: real channels send plain HTTP, and something has rewritten this."
+            "Look at what stands between channel and gateway: real channels send HTTP that can be read in one way only, and something has rewritten this."
         }
         Reason::HostNotServed => {
             "Add the host to bots.hosts, or correct the messaging endpoint of the Azure Bot resource."
