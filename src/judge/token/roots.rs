@@ -183,44 +183,39 @@ impl Expect {
     /// never another bot, accepted or not: a list of callers, or `"*"` in it, leads round nothing that their kinds ask for.
     pub fn entra_kind(&self, claimed: &Claims) -> (TokenKind, &'static str) {
         let roots = &self.entra;
-        // Where appid and azp differ, either counts: the kind is not to be chosen by which of them a check reads.
+        // Agents' tokens name the caller by azp, the others by what ver says. Where the two readings differ, either counts: the kind
+        // is not to be chosen by which of them a check goes by.
         let callers = [claimed.caller_by_presence(), claimed.caller_app_id()];
         let is_called_by = |app_id: &str| {
             let mut callers = callers.iter().flatten();
             callers.any(|caller| caller.eq_ignore_ascii_case(app_id))
         };
         if roots.platforms.iter().any(|id| is_called_by(id)) {
-            return (
-                TokenKind::Agent,
-                "the calling application is the platform that calls agents",
-            );
+            let why = "the calling application is the platform that calls agents";
+            return (TokenKind::Agent, why);
         }
         if is_called_by(&self.app_id) {
-            return (
-                TokenKind::Emulator,
-                "the calling application is this bot itself",
-            );
+            let why = "the calling application is this bot itself";
+            return (TokenKind::Emulator, why);
         }
-        if roots.skill.is_some() {
-            (
-                TokenKind::Skill,
-                "the calling application is another one than this bot",
-            )
-        } else if roots.agent.is_some() {
-            (
+        let accepted = (
+            roots.skill.is_some(),
+            roots.agent.is_some(),
+            roots.emulator.is_some(),
+        );
+        match accepted {
+            (false, true, _) => (
                 TokenKind::Agent,
                 "the bot accepts agents' tokens and none of skills",
-            )
-        } else if roots.emulator.is_some() {
-            (
+            ),
+            (false, false, true) => (
                 TokenKind::Emulator,
                 "the bot accepts no other kind of Entra token",
-            )
-        } else {
-            (
+            ),
+            (true, _, _) | (false, false, false) => (
                 TokenKind::Skill,
                 "the calling application is another one than this bot",
-            )
+            ),
         }
     }
 
