@@ -91,7 +91,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     }
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let limiter = Arc::new(Limiter::new(&settings));
-    let upstreams = Upstreams::new(&settings).map_err(|e| problem("backends", &e))?;
+    let upstreams = Arc::new(Upstreams::new(&settings).map_err(|e| problem("backends", &e))?);
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let (requests, background) = (TaskTracker::new(), TaskTracker::new());
     let rooms = Rooms {

@@ -15,7 +15,7 @@ use crate::net::headers::{self, Origin};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
-use crate::upstream::{Answer, Upstreams};
+use crate::upstream::{Answer, Sent, Upstreams};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderName};
 use http::request::Parts;
@@ -38,7 +38,7 @@ pub struct Ingress {
     routes: Routes,
     keyring: Arc<Keyring>,
     limiter: Arc<Limiter>,
-    upstreams: Upstreams,
+    upstreams: Arc<Upstreams>,
     observer: Arc<Observer>,
     draining: CancellationToken,
 }
@@ -50,7 +50,7 @@ pub struct Rooms {
     /// Budgets.
     pub limiter: Arc<Limiter>,
     /// The bots.
-    pub upstreams: Upstreams,
+    pub upstreams: Arc<Upstreams>,
     /// Who is told.
     pub observer: Arc<Observer>,
 }
@@ -166,7 +166,7 @@ impl Ingress {
         let asked = Instant::now();
         let answer = self
             .upstreams
-            .forward(bot, admitted, headers, head.uri.query())
+            .forward(bot, admitted, headers, head.uri.query(), &Sent::default())
             .await;
         let waited = asked.elapsed();
         watch.line_mut().upstream = Some(waited);

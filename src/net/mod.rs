@@ -3,10 +3,13 @@
 pub mod body;
 pub mod client;
 pub mod clock;
+mod connection;
 mod fetcher;
 pub mod gate;
 mod head_scan;
 pub mod headers;
+mod http1;
+mod http2;
 pub mod listener;
 mod paced;
 pub mod reply;

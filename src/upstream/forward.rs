@@ -1,6 +1,6 @@
 //! Sends an admitted request and streams the answer back.
 
-use super::Backend;
+use super::{Backend, Sent};
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::client::chain;
 use crate::net::{clock, headers};
@@ -9,9 +9,9 @@ use http::header::CONTENT_TYPE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -28,6 +28,7 @@ impl Backend {
         admitted: Admitted,
         headers: HeaderMap,
         query: Option<&str>,
+        sent: &Sent,
     ) -> Result<Response<Answer>, Rejection> {
         let (method, uri) = match admitted.content() {
             Content::Activity(_) => (Method::POST, self.target(None, query)),
@@ -36,7 +37,7 @@ impl Backend {
                 self.target(Some(&callback.path), query),
             ),
         };
-        let sending = self.send(method, uri, headers, admitted.body().clone());
+        let sending = self.send(method, uri, headers, admitted.body().clone(), sent);
         let response = match tokio::time::timeout(self.response_timeout, sending).await {
             Ok(outcome) => outcome?,
             Err(_) => {
@@ -88,12 +89,13 @@ impl Backend {
         uri: Uri,
         headers: HeaderMap,
         body: Bytes,
+        sent: &Sent,
     ) -> Result<Response<Incoming>, Rejection> {
         let request = || {
             let mut request = Request::builder()
                 .method(method.clone())
                 .uri(uri.clone())
-                .body(Full::new(body.clone()))
+                .body(Outgoing::new(body.clone(), sent.clone()))
                 .map_err(|e| broken(&e))?;
             *request.headers_mut() = headers.clone();
             Ok::<_, Rejection>(request)
@@ -151,6 +153,46 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
             .trim_ascii()
             .eq_ignore_ascii_case(b"text/event-stream")
     })
+}
+
+/// The body of a request to the bot, which tells when all of it has been taken.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    body: Option<Bytes>,
+    sent: Sent,
+}
+
+impl Outgoing {
+    fn new(body: Bytes, sent: Sent) -> Self {
+        let body = Some(body).filter(|body| !body.is_empty());
+        if body.is_none() {
+            sent.set();
+        }
+        Self { body, sent }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let body = self.body.take();
+        self.sent.set();
+        Poll::Ready(body.map(|body| Ok(Frame::data(body))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let bytes = self.body.as_ref().map_or(0, Bytes::len);
+        SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
 }
 
 /// The body of an answer: passed on as it comes, ended when the bot falls silent.

@@ -7,13 +7,14 @@ pub use forward::Answer;
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Rejection};
 use crate::net::client::{ClientProblem, TlsTrust, connector};
-use bytes::Bytes;
+use forward::Outgoing;
 use http::{HeaderMap, Response, Uri};
-use http_body_util::Full;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Node and several Python servers close an idle connection after 5 s; leaving first avoids sending a request into a closing one.
@@ -28,9 +29,24 @@ pub struct Upstreams {
 
 #[derive(Debug)]
 struct Backend {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
     uri: Uri,
     response_timeout: Duration,
+}
+
+/// Whether the bot's side has taken the whole request: from then on it may be at work.
+#[derive(Clone, Debug, Default)]
+pub struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    /// Whether all of it was taken.
+    pub fn is_complete(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 impl Upstreams {
@@ -39,7 +55,7 @@ impl Upstreams {
     /// # Errors
     /// When the TLS settings of a backend cannot be used; names the bot.
     pub fn new(settings: &Settings) -> Result<Self, ClientProblem> {
-        let backend = |bot: &std::sync::Arc<Bot>| {
+        let backend = |bot: &Arc<Bot>| {
             Backend::new(bot)
                 .map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))
         };
@@ -52,7 +68,7 @@ impl Upstreams {
         })
     }
 
-    /// Sends an admitted activity to the bot and waits for the head of its answer.
+    /// Sends an admitted activity to the bot and waits for the head of its answer; `sent` tells how far that has come.
     ///
     /// # Errors
     /// [`Reason::UpstreamUnreachable`](crate::judge::Reason::UpstreamUnreachable),
@@ -64,9 +80,10 @@ impl Upstreams {
         admitted: Admitted,
         headers: HeaderMap,
         query: Option<&str>,
+        sent: &Sent,
     ) -> Result<Response<Answer>, Rejection> {
         match self.backends.get(bot.index) {
-            Some(backend) => backend.forward(admitted, headers, query).await,
+            Some(backend) => backend.forward(admitted, headers, query, sent).await,
             None => Err(crate::judge::Reason::UpstreamUnreachable.into()),
         }
     }
