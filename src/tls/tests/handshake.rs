@@ -21,8 +21,10 @@ fn handshake(
     roots
         .add(CertificateDer::from_pem_file(trusted).unwrap())
         .unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    let of_server = provider.cipher_suites.clone();
+    provider.cipher_suites.reverse();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
@@ -41,10 +43,24 @@ fn handshake(
         client.read_tls(&mut bytes.as_slice()).unwrap();
         client.process_new_packets()?;
     }
+    let chosen = client.negotiated_cipher_suite().unwrap();
+    let preferred = of_server
+        .iter()
+        .find(|suite| suite.version() == chosen.version() && usable_with_ecdsa(suite));
+    assert_eq!(
+        Some(chosen.suite()),
+        preferred.map(|suite| suite.suite()),
+        "the client likes the other end of the list, and the server decides"
+    );
     Ok((
         client.protocol_version().unwrap(),
         client.alpn_protocol().map(<[u8]>::to_vec),
     ))
+}
+
+/// The test certificates are ECDSA.
+fn usable_with_ecdsa(suite: &rustls::SupportedCipherSuite) -> bool {
+    !format!("{:?}", suite.suite()).contains("_RSA_")
 }
 
 #[test]
