@@ -59,6 +59,7 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod nothing_lost;
 mod outage;
 mod overload;
 mod policies;

@@ -430,7 +430,7 @@ impl Flood {
             stop: CancellationToken::new(),
             clients: vec![],
         };
-        let body = Bytes::from(forgery.post(gateway).into_request().into_body());
+        let body = forgery.post(gateway).into_request().into_body();
         for _ in 0..connections {
             let stream = gateway.client().handshake(Protocol::Http2).await.unwrap();
             let (sender, driver) = handshake(TokioExecutor::new(), TokioIo::new(stream))
