@@ -120,6 +120,7 @@ fn bot(
         },
         policy,
         rate_limits,
+        in_flight: section.count("in_flight", 1_000, 1..=100_000),
         identity_headers: section.table("identity_headers").flag("enabled", false),
     })
 }

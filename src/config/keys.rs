@@ -90,6 +90,7 @@ const LIMITS: Fields = &[
     ("header_bytes", Value),
     ("headers", Value),
     ("body_bytes", Value),
+    ("body_bytes_total", Value),
     ("json_depth", Value),
     ("json_members", Value),
     ("requests_per_ip", Table(QUOTA)),
@@ -126,6 +127,7 @@ const BOT: Fields = &[
     ("cloud", Value),
     ("accept", Value),
     ("mode", Value),
+    ("in_flight", Value),
     (
         "backend_tls",
         Table(&[

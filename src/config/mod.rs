@@ -167,6 +167,8 @@ pub struct Limits {
     pub headers: usize,
     /// Size of the body, bytes.
     pub body_bytes: usize,
+    /// Size of all bodies in memory, bytes; at least `body_bytes`.
+    pub body_bytes_total: usize,
     /// Depth and member count of the activity.
     pub json: StrictLimits,
     /// Requests of one address, before any token is looked at.
@@ -262,6 +264,8 @@ pub struct Bot {
     pub policy: Policy,
     /// Budgets counted after authentication.
     pub rate_limits: RateLimits,
+    /// Admitted requests at once, from admission to the end of the answer.
+    pub in_flight: usize,
     /// Whether `X-Botgate-*` headers tell the backend what was proven.
     pub identity_headers: bool,
 }

@@ -319,6 +319,7 @@ fn limits(limits: &Section<'_>) -> Limits {
         interval: Duration::from_millis(5),
         burst: NonZeroU32::MIN.saturating_add(399),
     };
+    let body_bytes = limits.size("body_bytes", 1 << 20, (1 << 10)..=(16 << 20));
     Limits {
         connections: limits.count("connections", 10_000, 1..=1_000_000),
         connections_per_ip: limits.count("connections_per_ip", 1_000, 1..=1_000_000),
@@ -328,7 +329,8 @@ fn limits(limits: &Section<'_>) -> Limits {
         // Tokens of agents with many claims reach several KiB, and hyper refuses buffers below 8 KiB.
         header_bytes: limits.size("header_bytes", 32 << 10, (8 << 10)..=(1 << 20)),
         headers: limits.count("headers", 100, 10..=1_000),
-        body_bytes: limits.size("body_bytes", 1 << 20, (1 << 10)..=(16 << 20)),
+        body_bytes,
+        body_bytes_total: limits.size("body_bytes_total", 256 << 20, body_bytes..=(64 << 30)),
         json: StrictLimits {
             depth: limits.count("json_depth", defaults.depth, 1..=MAX_DEPTH),
             members: limits.count("json_members", defaults.members, 1..=1_000_000),

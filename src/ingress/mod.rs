@@ -1,6 +1,7 @@
 //! The door for channels: one request's way through the gateway, top to bottom.
 
 mod door;
+mod proof;
 mod watched;
 
 use crate::config::{Bot, Settings};
@@ -9,7 +10,7 @@ use crate::judge::{
     self, Activity, Admitted, Bearer, Callback, Caller, Place, Reason, Rejection, Routes,
 };
 use crate::keyring::Keyring;
-use crate::limit::Limiter;
+use crate::limit::{Limiter, Slot};
 use crate::net::body::{self, ReadError};
 use crate::net::headers::{self, Origin};
 use crate::net::reply::{self, Audience};
@@ -83,6 +84,8 @@ struct Progress {
     swallow: Option<bool>,
     /// What a policy in report mode would have refused it for.
     would_reject: Option<Rejection>,
+    /// The place at the bot, once it is taken: held until the answer has ended.
+    slot: Option<Slot>,
 }
 
 impl Ingress {
@@ -131,6 +134,7 @@ impl Ingress {
         judge::check_size(head, limits.header_bytes, limits.headers)?;
         let (bot, place) = self.bot_of(head)?;
         watch.set_bot(bot.index);
+        self.limiter.check_room(bot)?;
         match place {
             Place::Messages => judge::check_head(head)?,
             Place::Callback => judge::check_callback_head(head)?,
@@ -143,12 +147,13 @@ impl Ingress {
         let screened = bot.expect.screen(bearer, now)?;
         watch.line_mut().token_kind = Some(screened.kind());
         place.check_kind(screened.kind())?;
-        let key = self.keyring.key_for(&screened).await?;
-        let caller = self.keyring.verify(screened, &key)?;
+        let caller = self.prove(screened, watch.line().client_ip).await?;
         progress.audience = Audience::Proven;
         self.note_clock(caller.claims(), now);
 
-        let bytes = body::read(body, limits.body_bytes, limits.body_timeout).await?;
+        let mut room = self.limiter.body_room();
+        let grow = |bytes| room.grow(bytes);
+        let bytes = body::read(body, limits.body_bytes, limits.body_timeout, grow).await?;
         watch.line_mut().bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let mut admitted = match place {
             Place::Messages => self.admit_activity(bot, caller, bytes, watch, progress)?,
@@ -159,6 +164,8 @@ impl Ingress {
                 bot.policy.admit_callback(caller, callback)?
             }
         };
+        // Before the budgets: what is refused for want of a place costs its sender nothing.
+        progress.slot = Some(self.limiter.enter(bot, room)?);
         self.limiter.take(bot, &mut admitted)?;
 
         progress.would_reject = admitted.would_reject().cloned();
@@ -284,6 +291,7 @@ impl Ingress {
             audience: Audience::Stranger { sent_token },
             swallow: None,
             would_reject: None,
+            slot: None,
         };
         match self
             .admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress)
@@ -296,8 +304,8 @@ impl Ingress {
                     None => Verdict::Forwarded { status },
                 });
                 let request_id = watch.line().request_id.clone();
-                let mut response =
-                    response.map(|answer| Watched::new(answer, watch).boxed_unsync());
+                let mut response = response
+                    .map(|answer| Watched::new(answer, watch, progress.slot).boxed_unsync());
                 reply::name(&mut response, &request_id);
                 response
             }
@@ -309,6 +317,11 @@ impl Ingress {
                 response
             }
             Err(End::Refused(rejection)) => {
+                // The bot's part is over, and reading the rest of the body is not its business.
+                progress.slot = None;
+                if rejection.reason().status() == 401 {
+                    self.limiter.count_failure(watch.line().client_ip);
+                }
                 // A body that took too long once is not waited for again.
                 let is_body_late = rejection.reason() == Reason::BodyTimedOut;
                 let response = refuse(watch, &progress, rejection, &head);

@@ -1,5 +1,6 @@
 //! The bot's answer on its way to the client, watched to its end.
 
+use crate::limit::Slot;
 use crate::net::BodyError;
 use crate::observe::Watch;
 use crate::upstream::Answer;
@@ -17,15 +18,18 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) struct Watched {
     answer: Answer,
     watch: Watch,
+    /// Given back when the answer has ended, or nobody reads it any more.
+    _slot: Option<Slot>,
     /// Runs since the answer broke.
     broken: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) const fn new(answer: Answer, watch: Watch) -> Self {
+    pub(super) const fn new(answer: Answer, watch: Watch, slot: Option<Slot>) -> Self {
         Self {
             answer,
             watch,
+            _slot: slot,
             broken: None,
         }
     }

@@ -80,6 +80,11 @@ impl Keyring {
         }
     }
 
+    /// Whether this very token was verified before, with a key that is still published. Says nothing about time or audience.
+    pub fn remembers(&self, token: &Screened<'_>) -> bool {
+        self.verified.remembers(token)
+    }
+
     /// Proves a token's signature with that key, or recalls that it was proven before.
     ///
     /// # Errors

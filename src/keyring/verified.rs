@@ -41,6 +41,11 @@ impl Verified {
         Ok(caller)
     }
 
+    /// Whether there is a proof of a token.
+    pub(super) fn remembers(&self, token: &Screened<'_>) -> bool {
+        self.proofs.peek(token.digest()).is_some()
+    }
+
     /// Forgets what was proven with keys that the issuer no longer publishes.
     pub(super) fn forget_removed(&self, before: &KeySet, now: &KeySet) {
         let kept: HashSet<_> = now.fingerprints().collect();
@@ -141,9 +146,7 @@ mod tests {
     }
 
     fn is_remembered(verified: &Verified, token: &str) -> bool {
-        let expect = expect();
-        let digest = *expect.screen(bearer(token), NOW).unwrap().digest();
-        verified.proofs.peek(&digest).is_some()
+        verified.remembers(&expect().screen(bearer(token), NOW).unwrap())
     }
 
     #[test]

@@ -1,17 +1,27 @@
-//! How often: budgets per address before proof, per user, conversation, tenant and bot after it.
+//! How often and how much at once: budgets and failures per address before proof; per user, conversation, tenant and bot after it.
 //!
 //! This room must not know how a refusal is answered, and must not keep more in memory than its caps allow.
 
 mod budget;
+mod failures;
+mod in_flight;
 mod store;
+
+pub use failures::{Wait, WaitingPlace};
+pub use in_flight::{BodyRoom, Slot};
 
 use crate::config::{self, Quota, RateLimits, Settings};
 use crate::judge::{Admitted, Mode, Reason, Rejection, TenantId};
 use crate::net::Network;
 use budget::Budget;
+use failures::Failures;
 use governor::clock::{Clock, MonotonicClock};
+use in_flight::InFlight;
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// All budgets of one gateway.
 ///
@@ -21,6 +31,9 @@ pub struct Limiter<C: Clock = MonotonicClock> {
     hasher: Hasher,
     per_ip: Budget<C>,
     bots: Vec<BotBudgets<C>>,
+    in_flight: InFlight,
+    failures: Arc<Failures>,
+    started: Instant,
 }
 
 struct BotBudgets<C: Clock> {
@@ -36,6 +49,7 @@ impl Limiter {
         Self::with_clock(
             settings.server.limits.requests_per_ip,
             settings.bots.iter().map(|bot| &bot.rate_limits),
+            InFlight::new(settings),
             &MonotonicClock,
         )
     }
@@ -45,6 +59,7 @@ impl<C: Clock + Clone> Limiter<C> {
     fn with_clock<'a>(
         per_ip: Quota,
         bots: impl Iterator<Item = &'a RateLimits>,
+        in_flight: InFlight,
         clock: &C,
     ) -> Self {
         let per_ip = Budget::new(
@@ -58,6 +73,9 @@ impl<C: Clock + Clone> Limiter<C> {
             hasher: Hasher::default(),
             per_ip,
             bots: bots.map(|limits| BotBudgets::new(limits, clock)).collect(),
+            in_flight,
+            failures: Arc::new(Failures::new()),
+            started: Instant::now(),
         }
     }
 
@@ -66,10 +84,58 @@ impl<C: Clock + Clone> Limiter<C> {
     /// # Errors
     /// [`Reason::RateLimitedIp`].
     pub fn take_arrival(&self, address: IpAddr) -> Result<(), Rejection> {
-        let hash = self.hasher.of(Network::of(address));
         self.per_ip
-            .take(hash)
+            .take(self.address(address))
             .map_err(|wait| self.per_ip.refusal(wait))
+    }
+
+    /// Counts a request of an address that failed authentication.
+    pub fn count_failure(&self, address: IpAddr) {
+        self.failures.count(self.address(address), self.now());
+    }
+
+    /// Whether an address failed lately. Costs nothing while hardly anybody does.
+    pub fn has_failed(&self, address: IpAddr) -> bool {
+        self.failures.has_failed(self.address(address))
+    }
+
+    /// Whether a token of an address that failed has to wait before any cryptography.
+    pub fn wait(&self, address: IpAddr) -> Wait {
+        self.failures.wait(self.address(address), self.now())
+    }
+
+    /// Forgets the failures of an address: a token that was not known before has been verified.
+    pub fn forget_failures(&self, address: IpAddr) {
+        self.failures.forget(self.address(address));
+    }
+
+    /// Whether a bot has a place for one more request, as far as can be told before the request is proven. Takes none.
+    ///
+    /// # Errors
+    /// [`Reason::Overloaded`].
+    pub fn check_room(&self, bot: &config::Bot) -> Result<(), Rejection> {
+        self.in_flight.check_room(bot.index)
+    }
+
+    /// Room for a body that is about to be read: of a proven caller, since it is for all bodies together.
+    pub fn body_room(&self) -> BodyRoom {
+        self.in_flight.body_room()
+    }
+
+    /// Takes a place at a bot for an admitted request, with its body.
+    ///
+    /// # Errors
+    /// [`Reason::Overloaded`].
+    pub fn enter(&self, bot: &config::Bot, body: BodyRoom) -> Result<Slot, Rejection> {
+        self.in_flight.enter(bot.index, body)
+    }
+
+    fn address(&self, address: IpAddr) -> u128 {
+        self.hasher.of(Network::of(address))
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Counts an admitted activity against every budget of its bot, or against none.
@@ -146,6 +212,7 @@ impl<C: Clock + Clone> Limiter<C> {
     /// Forgets counters that mean nothing any more. To be called every few seconds.
     pub fn sweep(&self) {
         self.per_ip.sweep();
+        self.failures.sweep(self.now());
         for bot in &self.bots {
             [&bot.user, &bot.conversation, &bot.tenant, &bot.bot]
                 .into_iter()
@@ -202,6 +269,8 @@ impl Hasher {
     }
 }
 
+/// What `Retry-After` says where places become free all the time.
+const SOON: Duration = Duration::from_secs(1);
 /// Some nine megabytes, should all be active at once.
 const MAX_ADDRESSES: usize = 200_000;
 /// Users, and conversations, of one bot.

@@ -17,7 +17,11 @@ fn quota(interval: Duration, burst: u32) -> Quota {
 fn limiter(limits: RateLimits) -> (Limiter<FakeRelativeClock>, FakeRelativeClock) {
     let clock = FakeRelativeClock::default();
     let per_ip = quota(SECOND, 3);
-    (Limiter::with_clock(per_ip, [limits].iter(), &clock), clock)
+    let in_flight = InFlight::with_caps(std::iter::once(1), 1);
+    (
+        Limiter::with_clock(per_ip, [limits].iter(), in_flight, &clock),
+        clock,
+    )
 }
 
 fn sender<'a>(user: &'a str, conversation: &'a str) -> Sender<'a> {

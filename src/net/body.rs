@@ -31,17 +31,18 @@ pub fn check_announced(body: &Incoming, max_bytes: usize) -> Result<(), Rejectio
     Err(too_large(max_bytes).noting(format!("Content-Length {announced}, at most {max_bytes}")))
 }
 
-/// Reads the whole body.
+/// Reads the whole body; `room` is asked for each piece of it, by its size.
 ///
 /// # Errors
 /// [`Reason::BodyTooLarge`], [`Reason::BodyTimedOut`] when it is not complete after `within`,
-/// [`Reason::RequestMalformed`] for broken chunks.
+/// [`Reason::RequestMalformed`] for broken chunks, and what `room` says.
 pub async fn read(
     body: &mut Incoming,
     max_bytes: usize,
     within: Duration,
+    room: impl FnMut(usize) -> Result<(), Rejection>,
 ) -> Result<Bytes, ReadError> {
-    match timeout(within, read_frames(body, max_bytes)).await {
+    match timeout(within, read_frames(body, max_bytes, room)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(ReadError::Rejected(
             Rejection::from(Reason::BodyTimedOut).noting(format!("not complete after {within:?}")),
@@ -49,7 +50,11 @@ pub async fn read(
     }
 }
 
-async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, ReadError> {
+async fn read_frames(
+    body: &mut Incoming,
+    max_bytes: usize,
+    mut room: impl FnMut(usize) -> Result<(), Rejection>,
+) -> Result<Bytes, ReadError> {
     let announced = usize::try_from(body.size_hint().lower())
         .unwrap_or(usize::MAX)
         .min(max_bytes);
@@ -66,6 +71,7 @@ async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Rea
         if so_far.saturating_add(data.len()) > max_bytes {
             return Err(ReadError::Rejected(too_large(max_bytes)));
         }
+        room(data.len()).map_err(ReadError::Rejected)?;
         // A body that came in one piece is passed on as that piece.
         match first.as_ref() {
             None => first = Some(data),

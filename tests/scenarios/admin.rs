@@ -135,6 +135,7 @@ async fn every_metric_is_there_and_described() {
         ("botgate_key_fetches_total", "counter"),
         ("botgate_token_clock_offset_seconds", "gauge"),
         ("botgate_endorsement_missing_total", "counter"),
+        ("botgate_auth_delays_total", "counter"),
         ("botgate_rate_limit_store_errors_total", "counter"),
         ("botgate_config_reloads_total", "counter"),
         (

@@ -19,7 +19,9 @@
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
+//! | `nothing_lost` | Under load, through restarts of the bot, rollovers, reloads and the end, every request is accounted for. |
 //! | `outage` | Keys cannot be had, in every way there is. |
+//! | `overload` | How much at once, and what a flood of forged tokens does to valid ones. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
@@ -57,7 +59,9 @@ mod kinds;
 mod lifecycle;
 mod limits;
 mod matrix;
+mod nothing_lost;
 mod outage;
+mod overload;
 mod policies;
 mod reasons;
 mod rollover;

@@ -143,7 +143,7 @@ fn how(reason: Reason) -> How {
         Reason::BodyTimedOut => Told(|_| Box::pin(a_body_that_does_not_come())),
         Reason::ConnectionLimited => Later("an answer in HTTP; see the test above"),
         Reason::RateLimitedIp => Told(|_| Box::pin(an_address_too_eager())),
-        Reason::Overloaded => Later("shedding load"),
+        Reason::Overloaded => Told(|_| Box::pin(a_bot_with_its_hands_full())),
 
         // Who is not proven.
         Reason::TokenMissing => Stranger(|g| g.teams_message().without_token()),
@@ -334,6 +334,17 @@ async fn an_address_too_eager() {
     gateway.teams_message().send().await.forwarded().await;
     let reply = gateway.teams_message().send().await;
     reply.refused_before_proof(Reason::RateLimitedIp).await;
+}
+
+async fn a_bot_with_its_hands_full() {
+    let gateway = Gateway::with("bots.in_flight = 1").start().await;
+    let mut streams = gateway.bot().answer_with_streams("text/plain");
+    let held = tokio::spawn(gateway.teams_message().try_send());
+    let pieces = streams.recv().await.expect("the bot is at work");
+    let reply = gateway.teams_message().send().await;
+    reply.refused_before_proof(Reason::Overloaded).await;
+    drop(pieces);
+    assert_eq!(held.await.unwrap().unwrap().status, 200);
 }
 
 async fn no_keys_to_be_had() {

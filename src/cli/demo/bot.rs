@@ -141,6 +141,12 @@ impl EchoBot {
         self.server.close().await;
     }
 
+    /// Closes the port as a server does that is told to end: what it has is finished, and every connection ends with its next
+    /// answer.
+    pub async fn retire(&self) {
+        self.server.retire().await;
+    }
+
     /// Opens the same port again.
     ///
     /// # Errors
@@ -293,6 +299,28 @@ mod tests {
         bot.echo();
         assert_eq!(send(&bot, &Value::Null).await.status(), 200);
         assert_eq!(bot.seen().len(), 4);
+    }
+
+    #[tokio::test]
+    async fn one_that_retires_finishes_what_it_has() {
+        let bot = EchoBot::start().await.unwrap();
+        let mut streams = bot.answer_with_streams("text/plain");
+        let url = bot.messages_url();
+        let asking = tokio::spawn(async move { ask(Method::POST, &url, Bytes::new()).await });
+        let pieces = streams.recv().await.unwrap();
+        bot.retire().await;
+        let refused = ask(Method::POST, &bot.messages_url(), Bytes::new()).await;
+        assert_eq!(
+            refused.unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
+        bot.reopen().await.unwrap();
+        bot.echo();
+        assert_eq!(send(&bot, &Value::Null).await.status(), 200);
+        assert!(pieces.send("whole"));
+        drop(pieces);
+        let answer = asking.await.unwrap().unwrap();
+        assert_eq!(answer.body(), &Bytes::from_static(b"whole"));
     }
 
     #[tokio::test]

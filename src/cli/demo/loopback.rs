@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 server on 127.0.0.1, on which the stand-ins stand.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The body of an answer.
@@ -36,7 +37,18 @@ type Handler = Arc<dyn Fn(Request<Incoming>) -> Future + Send + Sync>;
 pub(super) struct Loopback {
     address: SocketAddr,
     handler: Handler,
-    task: Mutex<Option<AbortOnDropHandle<()>>>,
+    task: Mutex<Option<Serving>>,
+    /// Servers that only finish what they have.
+    retired: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+/// The task that serves, and how it is told to come to an end.
+struct Serving {
+    task: AbortOnDropHandle<()>,
+    /// Cancelled to begin with the end.
+    retire: CancellationToken,
+    /// Cancelled when nobody listens any more.
+    deaf: CancellationToken,
 }
 
 impl Loopback {
@@ -54,6 +66,7 @@ impl Loopback {
             address,
             handler,
             task,
+            retired: Mutex::default(),
         })
     }
 
@@ -64,11 +77,22 @@ impl Loopback {
 
     /// Closes the port and every connection; from now on a connection is refused.
     pub(super) async fn close(&self) {
-        let task = hold(&self.task).take();
-        if let Some(task) = task {
+        let serving = hold(&self.task).take();
+        if let Some(Serving { task, .. }) = serving {
             task.abort();
             // The listener is dropped with the task; a cancelled task is the expected outcome.
             let _cancelled = task.await;
+        }
+    }
+
+    /// Closes the port as a server does that is told to end: whoever has connected is served, and every connection ends with
+    /// its next answer, which says so.
+    pub(super) async fn retire(&self) {
+        let serving = hold(&self.task).take();
+        if let Some(Serving { task, retire, deaf }) = serving {
+            retire.cancel();
+            deaf.cancelled().await;
+            hold(&self.retired).push(task);
         }
     }
 
@@ -129,31 +153,54 @@ pub(super) async fn ask(method: Method, url: &str, body: Bytes) -> io::Result<Re
     Ok(Response::from_parts(head, body))
 }
 
-fn spawn(listener: TcpListener, handler: Handler) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(async move {
+fn spawn(listener: TcpListener, handler: Handler) -> Serving {
+    let (retire, deaf) = (CancellationToken::new(), CancellationToken::new());
+    let (retiring, is_deaf) = (retire.clone(), deaf.clone().drop_guard());
+    let task = AbortOnDropHandle::new(tokio::spawn(async move {
         // Connections belong to this task: aborting it drops the set, which aborts them.
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
+                () = retiring.cancelled() => break,
                 accepted = listener.accept() => {
                     if let Ok((stream, _)) = accepted {
-                        connections.spawn(serve(stream, Arc::clone(&handler)));
+                        connections.spawn(serve(stream, Arc::clone(&handler), retiring.clone()));
                     }
                 }
                 Some(_) = connections.join_next() => {}
             }
         }
-    }))
+        // Whoever the system has let in already must not be reset.
+        if let Ok(listener) = listener.into_std() {
+            while let Ok((stream, _)) = listener.accept() {
+                if stream.set_nonblocking(true).is_ok()
+                    && let Ok(stream) = TcpStream::from_std(stream)
+                {
+                    connections.spawn(serve(stream, Arc::clone(&handler), retiring.clone()));
+                }
+            }
+        }
+        drop(is_deaf);
+        while connections.join_next().await.is_some() {}
+    }));
+    Serving { task, retire, deaf }
 }
 
-async fn serve(stream: TcpStream, handler: Handler) {
+async fn serve(stream: TcpStream, handler: Handler, retiring: CancellationToken) {
     let raw = Arc::new(Mutex::new(None));
     let service = service_fn(|request| {
         let (outcome, raw) = (handler(request), Arc::clone(&raw));
+        let retiring = retiring.clone();
         // hyper gives the stream back only to services whose future can be moved.
         Box::pin(async move {
             match outcome.await {
-                Outcome::Answer(response) => Ok(response),
+                Outcome::Answer(mut response) => {
+                    if retiring.is_cancelled() {
+                        let close = HeaderValue::from_static("close");
+                        response.headers_mut().insert(header::CONNECTION, close);
+                    }
+                    Ok(response)
+                }
                 Outcome::Raw(bytes) => {
                     *hold(&raw) = Some(bytes);
                     Err(io::Error::from(io::ErrorKind::ConnectionAborted))

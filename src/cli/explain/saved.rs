@@ -167,7 +167,7 @@ async fn served(bytes: &Bytes, limits: &Limits) -> Result<One, Rejection> {
     let service = service_fn(|request: Request<Incoming>| async {
         let (head, mut incoming) = request.into_parts();
         let announced = body::check_announced(&incoming, limits.body_bytes);
-        let read = body::read(&mut incoming, limits.body_bytes, WITHIN).await;
+        let read = body::read(&mut incoming, limits.body_bytes, WITHIN, |_| Ok(())).await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, announced, read));
         done.notify_one();
         // Nobody reads an answer.

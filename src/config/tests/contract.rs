@@ -28,6 +28,7 @@ keep_alive_timeout = "75s"
 header_bytes = "32KiB"
 headers = 100
 body_bytes = "1MiB"
+body_bytes_total = "256MiB"
 json_depth = 64
 json_members = 20000
 requests_per_ip = { rate = "200/s", burst = 400 }
@@ -73,6 +74,7 @@ backend = "http://127.0.0.1:3978/api/messages"
 cloud = "public"
 accept = ["channel"]
 mode = "enforce"
+in_flight = 1000
 
 [bots.backend_tls]
 ca = ""

@@ -13,6 +13,9 @@ pub(super) struct Trust {
     key_fetches: IntCounterVec,
     /// `botgate_token_clock_offset_seconds`: `nbf` of the last proven token minus our clock.
     clock_offset: Gauge,
+    /// `botgate_auth_delays_total{outcome}`: unknown tokens of addresses that failed too often. outcome: waited; no_place where
+    /// too many were waiting already, and the token was verified at once.
+    auth_delays: IntCounterVec,
     /// `botgate_endorsement_missing_total{channel}`: proven tokens whose key is not endorsed for the activity's channel.
     /// channel: [`KNOWN_CHANNELS`] or other.
     endorsement_missing: IntCounterVec,
@@ -38,6 +41,11 @@ impl Trust {
                 "botgate_token_clock_offset_seconds",
                 "Start of validity of the last proven token minus our clock.",
             )?,
+            auth_delays: describe.counters(
+                "botgate_auth_delays_total",
+                &["outcome"],
+                "Unknown tokens of addresses that failed too often.",
+            )?,
             endorsement_missing: describe.counters(
                 "botgate_endorsement_missing_total",
                 &["channel"],
@@ -49,6 +57,9 @@ impl Trust {
                 this.key_fetches
                     .with_label_values(&[source.issuer.as_str(), result]);
             }
+        }
+        for outcome in [WAITED, NO_PLACE] {
+            this.auth_delays.with_label_values(&[outcome]);
         }
         Ok(this)
     }
@@ -77,6 +88,12 @@ impl Metrics {
         self.trust.clock_offset.set(seconds);
     }
 
+    /// An unknown token of an address that failed too often was made to wait, or there was no place left to wait in.
+    pub fn auth_delayed(&self, has_waited: bool) {
+        let outcome = if has_waited { WAITED } else { NO_PLACE };
+        self.trust.auth_delays.with_label_values(&[outcome]).inc();
+    }
+
     /// A proven token's key is not endorsed for this base channel.
     pub fn endorsement_missing(&self, base_channel: &str) {
         let known = KNOWN_CHANNELS
@@ -89,6 +106,9 @@ impl Metrics {
             .inc();
     }
 }
+
+const WAITED: &str = "waited";
+const NO_PLACE: &str = "no_place";
 
 /// Base channel ids of the Bot Framework and Agents SDKs (AUTHENTICATION 1.1.6).
 const KNOWN_CHANNELS: &[&str] = &[

@@ -1,0 +1,41 @@
+//! Proves a token, and makes the tokens of addresses that keep failing wait for it.
+
+use super::Ingress;
+use crate::judge::{Caller, Rejection, Screened};
+use crate::limit::Wait;
+use std::net::IpAddr;
+
+impl Ingress {
+    /// The caller of a token. One that is remembered as verified never waits, whatever its address did.
+    ///
+    /// # Errors
+    /// As [`Keyring::key_for`](crate::keyring::Keyring::key_for) and [`Keyring::verify`](crate::keyring::Keyring::verify).
+    pub(super) async fn prove(
+        &self,
+        token: Screened<'_>,
+        address: IpAddr,
+    ) -> Result<Caller, Rejection> {
+        let is_doubtful = self.limiter.has_failed(address) && !self.keyring.remembers(&token);
+        if is_doubtful {
+            self.hold_back(address).await;
+        }
+        let key = self.keyring.key_for(&token).await?;
+        let caller = self.keyring.verify(token, &key)?;
+        if is_doubtful {
+            // Only by a token not seen before: else one valid token, sent over and over, would pay for any number of forged ones.
+            self.limiter.forget_failures(address);
+        }
+        Ok(caller)
+    }
+
+    async fn hold_back(&self, address: IpAddr) {
+        match self.limiter.wait(address) {
+            Wait::None => {}
+            Wait::In(place) => {
+                self.observer.metrics().auth_delayed(true);
+                tokio::time::sleep(place.wait()).await;
+            }
+            Wait::NoPlace => self.observer.metrics().auth_delayed(false),
+        }
+    }
+}
