@@ -1,8 +1,8 @@
 //! The bot's answer on its way to the client, watched to its end.
 
+use super::told::Told;
 use crate::net::BodyError;
 use crate::observe::Watch;
-use crate::upstream::Answer;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -15,14 +15,14 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A body whose end writes the request line: when it is complete, when it breaks, or when the client leaves.
 pub(super) struct Watched {
-    answer: Answer,
+    answer: Told,
     watch: Watch,
     /// Runs since the answer broke.
     broken: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) const fn new(answer: Answer, watch: Watch) -> Self {
+    pub(super) const fn new(answer: Told, watch: Watch) -> Self {
         Self {
             answer,
             watch,
