@@ -58,6 +58,8 @@ pub struct Running {
     /// Cancelled last: background work and the admin listener end.
     stop: CancellationToken,
     requests: TaskTracker,
+    /// What bots work on although no client waits for it.
+    work: TaskTracker,
     background: TaskTracker,
     observer: Arc<Observer>,
 }
@@ -93,12 +95,13 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let limiter = Arc::new(Limiter::new(&settings));
     let upstreams = Arc::new(Upstreams::new(&settings).map_err(|e| problem("backends", &e))?);
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
-    let (requests, background) = (TaskTracker::new(), TaskTracker::new());
+    let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
         limiter: Arc::clone(&limiter),
         upstreams,
         observer: Arc::clone(&observer),
+        work: work.clone(),
     };
     let ingress = Arc::new(Ingress::new(Arc::clone(&settings), rooms, drain.clone()));
     let gate = Gate::new(public_caps(&settings));
@@ -160,6 +163,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         drain,
         stop,
         requests,
+        work,
         background,
         observer,
     })
@@ -186,12 +190,19 @@ impl Running {
         );
         self.drain.cancel();
         self.requests.close();
-        let outcome = match tokio::time::timeout(self.drain_timeout, self.requests.wait()).await {
+        self.work.close();
+        let finished = async {
+            self.requests.wait().await;
+            // Only requests start work, so there is no more to come.
+            self.work.wait().await;
+        };
+        let outcome = match tokio::time::timeout(self.drain_timeout, finished).await {
             Ok(()) => Drained::Clean,
             Err(_) => {
                 tracing::warn!(
                     event = "drain_cut_off",
                     connections = self.requests.len(),
+                    work = self.work.len(),
                     "the drain deadline came before every request had finished"
                 );
                 Drained::CutOff
@@ -202,8 +213,8 @@ impl Running {
         // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
         let _ = tokio::time::timeout(TICK, self.background.wait()).await;
         self.observer.flush();
-        let left = self.requests.len();
-        tracing::info!(event = "stopped", connections_cut = left, "stopped");
+        let (connections_cut, work_cut) = (self.requests.len(), self.work.len());
+        tracing::info!(event = "stopped", connections_cut, work_cut, "stopped");
         outcome
     }
 }

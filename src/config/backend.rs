@@ -3,9 +3,10 @@
 use super::file::Section;
 use super::server::{MOMENT, hours, seconds, warn_if_readable};
 use super::text::{Text, read_file};
-use super::{Backend, BackendTls};
+use super::{Backend, BackendTls, values};
 use crate::secret::Secret;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use url::{Host, Url};
 
 /// Where and how a bot is reached.
@@ -13,25 +14,47 @@ pub(super) fn read(bot: &Section<'_>, listen: &[SocketAddr]) -> Option<Backend> 
     let timeouts = bot.table("timeouts");
     let connect_timeout = timeouts.duration("connect", seconds(2), MOMENT..=hours(1));
     let response_timeout = timeouts.duration("response", seconds(30), MOMENT..=hours(1));
-    if timeouts
-        .text("acknowledge_after")
-        .is_some_and(|text| !text.value.is_empty())
-    {
-        timeouts.duration("acknowledge_after", MOMENT, MOMENT..=hours(1));
-        timeouts.not_yet(
-            "acknowledge_after",
-            "early acknowledgement",
-            "remove it, or set it to \"\"",
-        );
-    }
+    let acknowledge_after = acknowledge_after(&timeouts, response_timeout);
     let url = url(bot, listen);
     let tls = tls(&bot.table("backend_tls"), url.as_ref());
     Some(Backend {
         url: url?,
         connect_timeout,
         response_timeout,
+        acknowledge_after,
         tls,
     })
+}
+
+/// Nothing where it is not wanted: `""`.
+fn acknowledge_after(timeouts: &Section<'_>, response_timeout: Duration) -> Option<Duration> {
+    const HINT: &str = "write less than timeouts.response, such as \"8s\"; \"\" for never";
+    /// Channels give up after 10 to 15 s (AUTHENTICATION 5.5).
+    const TOO_LATE: Duration = seconds(14);
+    let text = timeouts
+        .text("acknowledge_after")
+        .filter(|text| !text.value.is_empty())?;
+    let mark = match values::duration(&text.value) {
+        Ok(mark) => mark,
+        Err(hint) => {
+            text.error(format!("is {}, wanted a duration", text.shown()), hint);
+            return None;
+        }
+    };
+    if mark < MOMENT {
+        text.error("leaves the bot no time", HINT);
+    } else if mark >= response_timeout {
+        let response = values::duration_text(response_timeout);
+        let what = format!(
+            "is {}, not shorter than timeouts.response, \"{response}\", when the bot is given up",
+            text.shown()
+        );
+        text.error(what, HINT);
+    } else if mark > TOO_LATE {
+        let what = format!("is {}, when channels have given up", text.shown());
+        text.warn(what, "they wait 10 to 15 s: write less, such as \"8s\"");
+    }
+    Some(mark)
 }
 
 const EXAMPLE: &str =

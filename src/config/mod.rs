@@ -279,6 +279,8 @@ pub struct Backend {
     pub connect_timeout: Duration,
     /// From the last byte sent to the response head.
     pub response_timeout: Duration,
+    /// When the channel is told 202 although the bot is still at work, from the request's arrival on; `None` for never.
+    pub acknowledge_after: Option<Duration>,
     /// `[bots.backend_tls]`.
     pub tls: BackendTls,
 }

@@ -1,37 +1,41 @@
 //! The door for channels: one request's way through the gateway, top to bottom.
 
+mod backend_head;
+mod delivery;
 mod door;
+mod notes;
 mod proof;
+mod told;
 mod watched;
+mod work;
 
 use crate::config::{Bot, Settings};
-use crate::judge::token::UnixSeconds;
 use crate::judge::{
     self, Activity, Admitted, Bearer, Callback, Caller, Place, Reason, Rejection, Routes,
 };
 use crate::keyring::Keyring;
 use crate::limit::{Limiter, Slot};
 use crate::net::body::{self, ReadError};
-use crate::net::headers::{self, Origin};
+use crate::net::headers;
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
-use crate::upstream::{Answer, Sent, Upstreams};
+use crate::upstream::Upstreams;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderName};
+use delivery::Delivery;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use notes::{note_activity, note_callback, note_token};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use told::Told;
 use uuid::Uuid;
 use watched::Watched;
-
-/// Channels give up after 10 to 15 s (AUTHENTICATION 5.5): a bot this slow is worth a line of its own.
-const SLOW: Duration = Duration::from_secs(10);
 
 /// The door for channels.
 pub struct Ingress {
@@ -41,6 +45,7 @@ pub struct Ingress {
     limiter: Arc<Limiter>,
     upstreams: Arc<Upstreams>,
     observer: Arc<Observer>,
+    work: TaskTracker,
     draining: CancellationToken,
 }
 
@@ -54,6 +59,8 @@ pub struct Rooms {
     pub upstreams: Arc<Upstreams>,
     /// Who is told.
     pub observer: Arc<Observer>,
+    /// Where work is kept that no client waits for, until it has ended.
+    pub work: TaskTracker,
 }
 
 /// How a request ends without an answer of the bot.
@@ -85,7 +92,7 @@ struct Progress {
     /// What a policy in report mode would have refused it for.
     would_reject: Option<Rejection>,
     /// The place at the bot, once it is taken: held until the answer has ended.
-    slot: Option<Slot>,
+    slot: Option<Arc<Slot>>,
 }
 
 impl Ingress {
@@ -97,6 +104,7 @@ impl Ingress {
             limiter,
             upstreams,
             observer,
+            work,
         } = rooms;
         Self {
             settings,
@@ -105,6 +113,7 @@ impl Ingress {
             limiter,
             upstreams,
             observer,
+            work,
             draining,
         }
     }
@@ -117,7 +126,7 @@ impl Ingress {
         peer: Peer,
         watch: &mut Watch,
         progress: &mut Progress,
-    ) -> Result<Response<Answer>, End> {
+    ) -> Result<Response<Told>, End> {
         if self.draining.is_cancelled() {
             return Err(Rejection::from(Reason::Draining)
                 .retry_after(Duration::from_secs(1))
@@ -165,29 +174,20 @@ impl Ingress {
             }
         };
         // Before the budgets: what is refused for want of a place costs its sender nothing.
-        progress.slot = Some(self.limiter.enter(bot, room)?);
+        let slot = Arc::new(self.limiter.enter(bot, room)?);
+        progress.slot = Some(Arc::clone(&slot));
         self.limiter.take(bot, &mut admitted)?;
 
         progress.would_reject = admitted.would_reject().cloned();
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
-        let asked = Instant::now();
-        let answer = self
-            .upstreams
-            .forward(bot, admitted, headers, head.uri.query(), &Sent::default())
-            .await;
-        let waited = asked.elapsed();
-        watch.line_mut().upstream = Some(waited);
-        if waited > SLOW {
-            let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
-            tracing::warn!(
-                event = "backend_slow",
-                bot = bot.name,
-                request_id,
-                seconds,
-                "the bot was slower than channels wait"
-            );
-        }
-        Ok(answer?)
+        let delivery = Delivery {
+            bot,
+            admitted,
+            headers,
+            query: head.uri.query(),
+            slot,
+        };
+        Ok(self.deliver(delivery, watch).await?)
     }
 
     fn admit_activity(
@@ -207,79 +207,14 @@ impl Ingress {
         })
     }
 
-    fn bot_of(&self, head: &Parts) -> Result<(&Bot, Place), Rejection> {
+    fn bot_of(&self, head: &Parts) -> Result<(&Arc<Bot>, Place), Rejection> {
         let host = judge::host_of(head)?;
         let (position, place) = self.routes.find(&host, head.uri.path())?;
         self.settings
             .bots
             .get(position)
-            .map(|bot| (bot.as_ref(), place))
+            .map(|bot| (bot, place))
             .ok_or_else(|| Reason::PathNotFound.into())
-    }
-
-    fn headers_for(
-        &self,
-        bot: &Bot,
-        head: &Parts,
-        peer: Peer,
-        admitted: &Admitted,
-        request_id: &str,
-    ) -> HeaderMap {
-        let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
-        let origin = Origin {
-            peer: peer.address.ip(),
-            peer_is_trusted: headers::is_trusted(
-                peer.address.ip(),
-                &self.settings.server.trusted_proxies,
-            ),
-            scheme: if peer.tls_version.is_some() {
-                "https"
-            } else {
-                "http"
-            },
-            host: host
-                .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
-                .unwrap_or_default(),
-        };
-        let mut sent = headers::to_backend(&head.headers, origin);
-        let mut say = |name: HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                sent.insert(name, value);
-            }
-        };
-        say(reply::X_REQUEST_ID, request_id);
-        if bot.identity_headers {
-            say(HeaderName::from_static("x-botgate-request-id"), request_id);
-            say(
-                HeaderName::from_static("x-botgate-app-id"),
-                &bot.expect.app_id,
-            );
-            if let Some(channel) = admitted.base_channel() {
-                say(HeaderName::from_static("x-botgate-channel"), channel);
-            }
-            if let Some(tenant) = admitted.tenant() {
-                say(
-                    HeaderName::from_static("x-botgate-tenant"),
-                    &tenant.to_string(),
-                );
-            }
-        }
-        sent
-    }
-
-    fn note_clock(&self, claims: &judge::Claims, now: UnixSeconds) {
-        if let Some(offset) = claims.clock_offset(now) {
-            self.observer.metrics().token_clock_offset(offset);
-        }
-    }
-
-    fn note_refusal(&self, rejection: &Rejection, line: &RequestLine) {
-        if rejection.reason() == Reason::ChannelNotEndorsed {
-            let channel = line.channel.as_deref().unwrap_or_default();
-            self.observer
-                .metrics()
-                .endorsement_missing(channel.split(':').next().unwrap_or_default());
-        }
     }
 
     /// Everything around the sentence: the line, the verdict, the answer.
@@ -375,28 +310,4 @@ fn refuse(
     });
     watch.finish();
     response
-}
-
-/// What a token claims is written down before it is proven: an operator needs to see what was refused.
-fn note_token(line: &mut RequestLine, bearer: &Bearer) {
-    line.token_issuer = bearer.claimed().issuer.clone();
-    line.caller_app_id = bearer.claimed().caller_app_id().map(str::to_owned);
-    line.key_id = Some(bearer.key_id().to_owned());
-}
-
-fn note_callback(line: &mut RequestLine, claims: &judge::Claims, callback: &Callback) {
-    line.channel = callback.channel.clone();
-    line.activity_type = callback.kind.clone();
-    line.tenant = claims.tenant_id();
-    line.conversation = callback.conversation.clone();
-}
-
-fn note_activity(line: &mut RequestLine, claims: &judge::Claims, activity: &Activity) {
-    line.channel = Some(activity.channel.clone());
-    line.activity_type = Some(activity.kind.clone());
-    line.invoke_name = activity.name.clone().filter(|_| activity.is_invoke());
-    line.tenant = judge::tenant_of(claims, activity);
-    line.service_url_host = activity.service_url_parsed.host_str().map(str::to_owned);
-    line.conversation = Some(activity.conversation.clone());
-    line.user = activity.user.clone();
 }

@@ -1,12 +1,13 @@
 //! The bot's answer on its way to the client, watched to its end.
 
+use super::told::Told;
 use crate::limit::Slot;
 use crate::net::BodyError;
 use crate::observe::Watch;
-use crate::upstream::Answer;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Sleep;
@@ -16,16 +17,16 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A body whose end writes the request line: when it is complete, when it breaks, or when the client leaves.
 pub(super) struct Watched {
-    answer: Answer,
+    answer: Told,
     watch: Watch,
     /// Given back when the answer has ended, or nobody reads it any more.
-    _slot: Option<Slot>,
+    _slot: Option<Arc<Slot>>,
     /// Runs since the answer broke.
     broken: Option<Pin<Box<Sleep>>>,
 }
 
 impl Watched {
-    pub(super) const fn new(answer: Answer, watch: Watch, slot: Option<Slot>) -> Self {
+    pub(super) const fn new(answer: Told, watch: Watch, slot: Option<Arc<Slot>>) -> Self {
         Self {
             answer,
             watch,

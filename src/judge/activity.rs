@@ -18,6 +18,8 @@ pub struct Activity {
     pub service_url_parsed: Url,
     /// `relatesTo.serviceUrl`, where it is a string.
     pub relates_to_service_url: Option<String>,
+    /// `id`; nothing where it is empty.
+    pub id: Option<String>,
     /// `name`.
     pub name: Option<String>,
     /// `deliveryMode`.
@@ -134,7 +136,7 @@ impl Activity {
         let data_tenant = object("channelData.tenant", member(channel_data, "tenant"))?;
         let name = text("name", root.get("name"))?;
         text("from.role", member(from, "role"))?;
-        text("id", root.get("id"))?;
+        let id = text("id", root.get("id"))?.filter(|id| !id.is_empty());
         let user = text("from.id", member(from, "id"))?;
         if matches!(kind.as_str(), "message" | "invoke")
             && user.as_deref().is_none_or(str::is_empty)
@@ -163,6 +165,7 @@ impl Activity {
             service_url,
             service_url_parsed,
             relates_to_service_url,
+            id,
             name,
             user,
             raw,
@@ -182,6 +185,20 @@ impl Activity {
     /// Whether the bot's replies are expected in the response.
     pub fn expects_replies(&self) -> bool {
         self.delivery_mode.as_deref() == Some("expectReplies")
+    }
+
+    /// Whether the bot's replies are expected in the response, one by one.
+    pub fn expects_stream(&self) -> bool {
+        self.delivery_mode
+            .as_deref()
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("stream"))
+    }
+
+    /// Whether its sender looks at nothing of the response but the status: replies go elsewhere. A mode that is not known is not
+    /// believed to be so.
+    pub fn is_one_way(&self) -> bool {
+        let mode = self.delivery_mode.as_deref().unwrap_or_default();
+        !self.is_invoke() && matches!(mode, "" | "normal" | "notification")
     }
 
     /// The bytes as received.

@@ -84,6 +84,8 @@ pub struct RequestLine {
     pub bytes_in: u64,
     /// Time spent waiting for the bot.
     pub upstream: Option<Duration>,
+    /// Answered 202 while the bot was at work (`bots.timeouts.acknowledge_after`).
+    pub acknowledged: bool,
     /// HTTP version of the request.
     pub http_version: Option<Version>,
     /// TLS version of the connection; `None` without TLS.
@@ -113,6 +115,7 @@ impl RequestLine {
             user: None,
             bytes_in: 0,
             upstream: None,
+            acknowledged: false,
             http_version: None,
             tls_version: None,
         }
@@ -166,6 +169,7 @@ macro_rules! request_event {
             bytes_out = $entry.bytes_out,
             duration_ms = milliseconds($entry.duration),
             upstream_ms = line.upstream.map(milliseconds),
+            acknowledged = Some(true).filter(|_| line.acknowledged),
             http_version = line.http_version.and_then(http_version),
             tls_version = line.tls_version.map(tls_version),
         );

@@ -15,7 +15,7 @@ mod redact;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
-pub use metrics::{Metrics, Reload};
+pub use metrics::{Ending, Metrics, Reload};
 
 use flood::{Flood, Suppressed};
 
@@ -268,6 +268,11 @@ impl Watch {
     /// Counts bytes of the answer's body.
     pub const fn add_bytes_out(&mut self, bytes: u64) {
         self.bytes_out = self.bytes_out.saturating_add(bytes);
+    }
+
+    /// When the request was first seen.
+    pub const fn started(&self) -> Instant {
+        self.started
     }
 
     /// Since the request was first seen.

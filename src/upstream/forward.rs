@@ -1,5 +1,6 @@
 //! Sends an admitted request and streams the answer back.
 
+use super::outgoing::Outgoing;
 use super::{Backend, Sent};
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::client::chain;
@@ -11,7 +12,6 @@ use http::{HeaderMap, Method, Request, Response, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -38,10 +38,10 @@ impl Backend {
             ),
         };
         let sending = self.send(method, uri, headers, admitted.body().clone(), sent);
-        let response = match tokio::time::timeout(self.response_timeout, sending).await {
+        let response = match sent.within(self.response_timeout, sending).await {
             Ok(outcome) => outcome?,
-            Err(_) => {
-                let note = format!("no answer from the bot within {:?}", self.response_timeout);
+            Err(waited) => {
+                let note = format!("no answer from the bot within {waited:?}");
                 return Err(Rejection::from(Reason::UpstreamTimedOut).noting(note));
             }
         };
@@ -142,7 +142,8 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Rejection {
     Rejection::from(Reason::UpstreamBroken).noting(chain(error))
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+/// Whether an answer is a stream of server-sent events, which may go on for ever.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let media = value
             .as_bytes()
@@ -153,46 +154,6 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
             .trim_ascii()
             .eq_ignore_ascii_case(b"text/event-stream")
     })
-}
-
-/// The body of a request to the bot, which tells when all of it has been taken.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    body: Option<Bytes>,
-    sent: Sent,
-}
-
-impl Outgoing {
-    fn new(body: Bytes, sent: Sent) -> Self {
-        let body = Some(body).filter(|body| !body.is_empty());
-        if body.is_none() {
-            sent.set();
-        }
-        Self { body, sent }
-    }
-}
-
-impl Body for Outgoing {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let body = self.body.take();
-        self.sent.set();
-        Poll::Ready(body.map(|body| Ok(Frame::data(body))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_none()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let bytes = self.body.as_ref().map_or(0, Bytes::len);
-        SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
-    }
 }
 
 /// The body of an answer: passed on as it comes, ended when the bot falls silent.

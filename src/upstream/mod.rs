@@ -1,20 +1,21 @@
 //! The bots behind the gateway. Forwards what was admitted, and nothing else.
 
 mod forward;
+mod outgoing;
 
-pub use forward::Answer;
+pub use forward::{Answer, is_event_stream};
+pub use outgoing::Sent;
 
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Rejection};
 use crate::net::client::{ClientProblem, TlsTrust, connector};
-use forward::Outgoing;
 use http::{HeaderMap, Response, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use outgoing::Outgoing;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Node and several Python servers close an idle connection after 5 s; leaving first avoids sending a request into a closing one.
@@ -32,21 +33,6 @@ struct Backend {
     client: Client<HttpsConnector<HttpConnector>, Outgoing>,
     uri: Uri,
     response_timeout: Duration,
-}
-
-/// Whether the bot's side has taken the whole request: from then on it may be at work.
-#[derive(Clone, Debug, Default)]
-pub struct Sent(Arc<AtomicBool>);
-
-impl Sent {
-    /// Whether all of it was taken.
-    pub fn is_complete(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn set(&self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 impl Upstreams {

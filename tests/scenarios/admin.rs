@@ -144,6 +144,8 @@ async fn every_metric_is_there_and_described() {
         ),
         ("botgate_certificate_expiry_timestamp_seconds", "gauge"),
         ("botgate_inflight_requests", "gauge"),
+        ("botgate_acknowledged_total", "counter"),
+        ("botgate_acknowledged_outcomes_total", "counter"),
         ("botgate_build_info", "gauge"),
         ("process_resident_memory_bytes", "gauge"),
         ("process_open_fds", "gauge"),

@@ -2,6 +2,7 @@
 //!
 //! | module | promises |
 //! | --- | --- |
+//! | `acknowledge` | A message that the bot has, and is slow with, is answered 202, and the bot goes on. |
 //! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
@@ -42,6 +43,7 @@
     reason = "a test may fail by panicking"
 )]
 
+mod acknowledge;
 mod activities;
 mod admin;
 mod callbacks;

@@ -246,3 +246,28 @@ fn accept_names_kinds_of_token() {
         &["error", "a list of strings"],
     );
 }
+
+#[test]
+fn a_slow_bot_is_acknowledged_before_it_is_given_up() {
+    let read = |keys: &str| bot(keys).backend.acknowledge_after;
+    assert_eq!(read(""), None);
+    assert_eq!(read("timeouts.acknowledge_after = \"\""), None);
+    let eight = Some(Duration::from_secs(8));
+    assert_eq!(read("timeouts.acknowledge_after = \"8s\""), eight);
+    for (mark, response, says) in [
+        ("8s", "8s", ["error", "not shorter than timeouts.response"]),
+        ("31s", "30s", ["error", "such as \"8s\""]),
+        ("0s", "30s", ["error", "no time"]),
+        ("soon", "30s", ["error", "wanted a duration"]),
+        ("15s", "30s", ["warning", "channels have given up"]),
+    ] {
+        let keys = format!(
+            "[bots.timeouts]\nresponse = \"{response}\"\nacknowledge_after = \"{mark}\" #<-"
+        );
+        assert_problem(
+            &with_bot(&keys),
+            "bots[0].timeouts.acknowledge_after",
+            &says,
+        );
+    }
+}

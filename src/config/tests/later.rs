@@ -31,10 +31,6 @@ const LATER: &[(&str, &str)] = &[
 ];
 
 const LATER_OF_A_BOT: &[(&str, &str)] = &[
-    (
-        "timeouts.acknowledge_after",
-        "timeouts.acknowledge_after = \"8s\"",
-    ),
     ("health.path", "health.path = \"/healthz\""),
     ("redelivery.window", "redelivery.window = \"10m\""),
 ];

@@ -111,3 +111,28 @@ fn an_invoke_has_a_name() {
     invoke["name"] = json!("task/fetch");
     assert!(parse(&invoke).unwrap().is_invoke());
 }
+
+#[test]
+fn only_what_is_known_to_need_no_content_in_the_response_is_one_way() {
+    use serde_json::json;
+    for (mode, is_one_way) in [
+        (json!(null), true),
+        (json!("normal"), true),
+        (json!("notification"), true),
+        (json!("expectReplies"), false),
+        (json!("expectreplies"), false),
+        (json!("stream"), false),
+        (json!("ephemeral"), false),
+        (json!("Normal"), false),
+    ] {
+        let activity = parse(&edited("/deliveryMode", mode.clone())).unwrap();
+        assert_eq!(activity.is_one_way(), is_one_way, "{mode}");
+        assert_eq!(activity.expects_stream(), mode == "stream", "{mode}");
+    }
+    let mut invoke = teams();
+    invoke["name"] = "task/fetch".into();
+    for kind in ["invoke", "Invoke", "invoke/x"] {
+        invoke["type"] = kind.into();
+        assert!(!parse(&invoke).unwrap().is_one_way(), "{kind}");
+    }
+}

@@ -5,11 +5,13 @@
 
 mod bot;
 mod describe;
+mod slow;
 mod transport;
 mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
+pub use slow::Ending;
 pub use upkeep::Reload;
 
 use crate::config::Settings;
@@ -26,6 +28,7 @@ pub struct Metrics {
     registry: Registry,
     bots: Vec<BotMetrics>,
     no_bot: BotMetrics,
+    slow: slow::Slow,
     transport: transport::Transport,
     trust: trust::Trust,
     upkeep: upkeep::Upkeep,
@@ -63,6 +66,7 @@ impl Metrics {
                 .map(|bot| per_bot.of(&bot.name))
                 .collect(),
             no_bot: per_bot.of(""),
+            slow: slow::Slow::new(&describe, settings)?,
             transport: transport::Transport::new(&describe)?,
             trust: trust::Trust::new(&describe, settings)?,
             upkeep: upkeep::Upkeep::new(&describe, settings)?,

@@ -174,6 +174,8 @@ fn every_metric_of_the_contract_is_there() {
     metrics.config_reloaded(super::super::Reload::Applied, UnixSeconds(1_800_000_000));
     metrics.certificate_expires("certs/server.pem", UnixSeconds(1_900_000_000));
     metrics.backend_is_up(1, true);
+    metrics.acknowledged(0);
+    metrics.acknowledged_ended(0, crate::observe::Ending::TimedOut);
     let text = metrics.render();
     for series in [
         "botgate_requests_total{bot=\"helpdesk\",door=\"ingress\",reason=\"\",verdict=\"forwarded\"} 0",
@@ -197,6 +199,10 @@ fn every_metric_of_the_contract_is_there() {
         "botgate_certificate_expiry_timestamp_seconds{name=\"certs/server.pem\"} 1900000000",
         "botgate_backend_up{backend=\"127.0.0.1:3978\",bot=\"sales\"} 1",
         "botgate_inflight_requests{bot=\"helpdesk\"} 0",
+        "botgate_acknowledged_total{bot=\"helpdesk\"} 1",
+        "botgate_acknowledged_total{bot=\"sales\"} 0",
+        "botgate_acknowledged_outcomes_total{bot=\"helpdesk\",outcome=\"timed_out\"} 1",
+        "botgate_acknowledged_outcomes_total{bot=\"sales\",outcome=\"cut\"} 0",
         "botgate_log_lines_lost_total 0",
         "# TYPE botgate_request_duration_seconds histogram",
         "process_resident_memory_bytes ",

@@ -1,0 +1,117 @@
+//! Hands an admitted request to its bot, and waits for what the client is to be told.
+
+use super::Ingress;
+use super::told::Told;
+use super::work::Work;
+use crate::config::Bot;
+use crate::judge::{Admitted, Content, Reason, Rejection};
+use crate::limit::Slot;
+use crate::net::clock;
+use crate::observe::Watch;
+use crate::upstream::Sent;
+use http::{HeaderMap, Response, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+/// Channels give up after 10 to 15 s (AUTHENTICATION 5.5): a bot this slow is worth a line of its own.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// A request on its way to the bot.
+pub(super) struct Delivery<'a> {
+    pub(super) bot: &'a Arc<Bot>,
+    pub(super) admitted: Admitted,
+    pub(super) headers: HeaderMap,
+    pub(super) query: Option<&'a str>,
+    /// The place at the bot, held until it is done.
+    pub(super) slot: Arc<Slot>,
+}
+
+impl Ingress {
+    /// What the bot answers; or 202, where it has the request and is slow, and the client need not wait for more.
+    pub(super) async fn deliver(
+        &self,
+        delivery: Delivery<'_>,
+        watch: &mut Watch,
+    ) -> Result<Response<Told>, Rejection> {
+        let (bot, asked) = (delivery.bot, Instant::now());
+        let answer = if acknowledge_after(&delivery).is_some() {
+            self.have_done(delivery, watch).await
+        } else {
+            self.ask(delivery).await
+        };
+        let waited = asked.elapsed();
+        watch.line_mut().upstream = Some(waited);
+        if waited > SLOW {
+            let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
+            tracing::warn!(
+                event = "backend_slow",
+                bot = bot.name,
+                request_id,
+                seconds,
+                "the bot was slower than channels wait"
+            );
+        }
+        answer
+    }
+
+    /// As long as the client waits, and no longer.
+    async fn ask(&self, delivery: Delivery<'_>) -> Result<Response<Told>, Rejection> {
+        let Delivery {
+            bot,
+            admitted,
+            headers,
+            query,
+            slot: _slot,
+        } = delivery;
+        let sent = Sent::default();
+        let answer = self.upstreams.forward(bot, admitted, headers, query, &sent);
+        Ok(answer.await?.map(Told::from))
+    }
+
+    /// In a task of its own, that goes on when the client does not wait.
+    async fn have_done(
+        &self,
+        delivery: Delivery<'_>,
+        watch: &mut Watch,
+    ) -> Result<Response<Told>, Rejection> {
+        let acknowledge_after = acknowledge_after(&delivery);
+        let work = Work {
+            upstreams: Arc::clone(&self.upstreams),
+            observer: Arc::clone(&self.observer),
+            bot: Arc::clone(delivery.bot),
+            request_id: watch.line().request_id.clone(),
+            arrived: watch.started(),
+            acknowledge_at: acknowledge_after
+                .map(|after| clock::deadline(after.saturating_sub(watch.elapsed()))),
+            admitted: delivery.admitted,
+            headers: delivery.headers,
+            query: delivery.query.map(str::to_owned),
+            slot: delivery.slot,
+        };
+        let (tell, told) = oneshot::channel();
+        self.work.spawn(work.run(tell));
+        match told.await {
+            Ok(Ok(Some(answer))) => Ok(answer),
+            Ok(Ok(None)) => {
+                watch.line_mut().acknowledged = true;
+                let mut response = Response::new(Told::default());
+                *response.status_mut() = StatusCode::ACCEPTED;
+                Ok(response)
+            }
+            Ok(Err(rejection)) => Err(rejection),
+            Err(_) => Err(Rejection::from(Reason::UpstreamBroken).noting("the work was cut off")),
+        }
+    }
+}
+
+/// When the client is told 202, where it may be.
+fn acknowledge_after(delivery: &Delivery<'_>) -> Option<Duration> {
+    match delivery.admitted.content() {
+        Content::Activity(activity) if activity.is_one_way() => {
+            delivery.bot.backend.acknowledge_after
+        }
+        Content::Activity(_) | Content::Callback(_) => None,
+    }
+}

@@ -1,0 +1,175 @@
+//! A bot's work on one request, in a task of its own: neither a client that leaves nor an early 202 cuts it off.
+
+use super::told::Told;
+use crate::config::Bot;
+use crate::judge::{Admitted, Reason, Rejection};
+use crate::limit::Slot;
+use crate::observe::{Ending, Observer};
+use crate::upstream::{Sent, Upstreams, is_event_stream};
+use http::{HeaderMap, Response, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// How long a bot may work on what was acknowledged, in all: nobody waits for it any more, but nothing is for ever.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+
+/// What the client is told: what the bot says, or nothing but that the bot has it.
+pub(super) type Word = Result<Option<Response<Told>>, Rejection>;
+
+type Outcome = Result<Response<Told>, Rejection>;
+
+/// What a bot is to work on.
+pub(super) struct Work {
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) observer: Arc<Observer>,
+    pub(super) bot: Arc<Bot>,
+    pub(super) request_id: String,
+    pub(super) arrived: Instant,
+    /// When the client is told 202, if the bot has taken all of it and not answered.
+    pub(super) acknowledge_at: Option<Instant>,
+    pub(super) admitted: Admitted,
+    pub(super) headers: HeaderMap,
+    pub(super) query: Option<String>,
+    /// The place at the bot, held until it is done: also after its client was told 202, or left.
+    pub(super) slot: Arc<Slot>,
+}
+
+impl Work {
+    /// Has it done, and tells `client` once.
+    pub(super) async fn run(self, client: oneshot::Sender<Word>) {
+        let _held = self.slot;
+        let sent = Sent::default();
+        let later = |event| Later {
+            event,
+            observer: Arc::clone(&self.observer),
+            bot: Arc::clone(&self.bot),
+            request_id: self.request_id.clone(),
+            arrived: self.arrived,
+            is_told: false,
+        };
+        let (upstreams, bot, query) = (&self.upstreams, &self.bot, self.query.as_deref());
+        let answering = answer(upstreams, bot, self.admitted, self.headers, query, &sent);
+        let mut answering = std::pin::pin!(answering);
+        let in_time = tokio::select! {
+            biased;
+            outcome = answering.as_mut() => Some(outcome),
+            () = mark(self.acknowledge_at, &sent) => None,
+        };
+        if let Some(outcome) = in_time {
+            match client.send(outcome.map(Some)) {
+                Ok(()) | Err(Ok(None)) => {}
+                Err(Ok(Some(response))) => later("abandoned_done").tell(Ok(response)).await,
+                Err(Err(rejection)) => later("abandoned_done").tell(Err(rejection)).await,
+            }
+            return;
+        }
+        sent.allow(PATIENCE);
+        let later = later("acknowledged_done");
+        self.observer.metrics().acknowledged(self.bot.index);
+        // A client that left by now is told nothing; its bot is as undisturbed.
+        let _ = client.send(Ok(None));
+        later.tell(answering.await).await;
+    }
+}
+
+/// Read ahead where it ends soon, so that a client that leaves in the middle of it does not cut it off.
+async fn answer(
+    upstreams: &Upstreams,
+    bot: &Bot,
+    admitted: Admitted,
+    headers: HeaderMap,
+    query: Option<&str>,
+    sent: &Sent,
+) -> Outcome {
+    let response = upstreams.forward(bot, admitted, headers, query, sent);
+    let (head, body) = response.await?.into_parts();
+    let told = if is_event_stream(&head.headers) {
+        body.into()
+    } else {
+        Told::read(body, bot.backend.response_timeout).await?
+    };
+    Ok(Response::from_parts(head, told))
+}
+
+/// When the client is told 202: not before the bot has taken the request, and for some requests never.
+async fn mark(at: Option<Instant>, sent: &Sent) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+    sent.completed().await;
+}
+
+/// What is to be told of work that nobody waits for any more. Told once, also when the work is cut off.
+struct Later {
+    event: &'static str,
+    observer: Arc<Observer>,
+    bot: Arc<Bot>,
+    request_id: String,
+    arrived: Instant,
+    is_told: bool,
+}
+
+impl Later {
+    /// Reads the answer to its end, for which nobody is left but the log.
+    async fn tell(mut self, outcome: Outcome) {
+        let outcome = match outcome {
+            Err(rejection) => Err(rejection),
+            Ok(response) => {
+                let status = response.status();
+                match timeout(PATIENCE, response.into_body().discard()).await {
+                    Ok(read) => read.map(|()| status),
+                    Err(_) => Err(Rejection::from(Reason::UpstreamTimedOut)
+                        .noting(format!("the answer did not end within {PATIENCE:?}"))),
+                }
+            }
+        };
+        self.write(Ending::of(&outcome), &outcome);
+    }
+
+    fn write(&mut self, ending: Ending, outcome: &Result<StatusCode, Rejection>) {
+        self.is_told = true;
+        if self.event == "acknowledged_done" {
+            let metrics = self.observer.metrics();
+            metrics.acknowledged_ended(self.bot.index, ending);
+        }
+        let status = outcome.as_ref().ok().map(StatusCode::as_u16);
+        let rejection = outcome.as_ref().err();
+        macro_rules! write {
+            ($level:ident) => {
+                tracing::$level!(
+                    event = self.event,
+                    outcome = ending.word(),
+                    status,
+                    reason = rejection.map(|rejection| rejection.reason().code()),
+                    note = rejection.and_then(Rejection::note),
+                    bot = self.bot.name,
+                    request_id = self.request_id,
+                    seconds = rounded(self.arrived.elapsed()),
+                    "the bot is done with what its client did not wait for"
+                )
+            };
+        }
+        match ending {
+            Ending::Answered => write!(info),
+            Ending::Failed | Ending::Broken | Ending::TimedOut | Ending::Cut => write!(warn),
+        }
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        if !self.is_told {
+            let cut =
+                Rejection::from(Reason::Draining).noting("the gateway ended before the bot did");
+            self.write(Ending::Cut, &Err(cut));
+        }
+    }
+}
+
+/// Seconds with three digits after the point.
+fn rounded(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1000.0).round() / 1000.0
+}

@@ -1,0 +1,113 @@
+//! Metrics of slow bots: what they were at work on when the channel was told 202.
+
+use super::Metrics;
+use super::describe::Describe;
+use crate::config::Settings;
+use crate::judge::{Reason, Rejection};
+use http::StatusCode;
+use prometheus::{IntCounter, IntCounterVec};
+
+/// How a bot's work ended that no client waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The bot answered, with a status below 500.
+    Answered,
+    /// The bot answered that it failed: 500 and above.
+    Failed,
+    /// The connection broke, or what came is no answer.
+    Broken,
+    /// The bot did not answer in the time it had.
+    TimedOut,
+    /// The gateway ended first.
+    Cut,
+}
+
+impl Ending {
+    const ALL: [Self; 5] = [
+        Self::Answered,
+        Self::Failed,
+        Self::Broken,
+        Self::TimedOut,
+        Self::Cut,
+    ];
+
+    /// How it ended, from the status the bot gave, or from what went wrong.
+    pub fn of(outcome: &Result<StatusCode, Rejection>) -> Self {
+        match outcome {
+            Ok(status) if status.is_server_error() => Self::Failed,
+            Ok(_) => Self::Answered,
+            Err(rejection) if rejection.reason() == Reason::UpstreamTimedOut => Self::TimedOut,
+            Err(_) => Self::Broken,
+        }
+    }
+
+    /// The word in the log and in `acknowledged_outcomes_total`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Broken => "broken",
+            Self::TimedOut => "timed_out",
+            Self::Cut => "cut",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Slow {
+    /// `botgate_acknowledged_total{bot}`: requests that the bot was still at work on at `acknowledge_after`, answered 202. bot: names of bots.
+    acknowledged: Vec<IntCounter>,
+    /// `botgate_acknowledged_outcomes_total{bot,outcome}`: what came of them. outcome: answered, failed (500 and above), broken,
+    /// timed_out, cut (the gateway ended first).
+    outcomes: IntCounterVec,
+    names: Vec<String>,
+}
+
+impl Slow {
+    pub(super) fn new(
+        describe: &Describe<'_>,
+        settings: &Settings,
+    ) -> Result<Self, prometheus::Error> {
+        let acknowledged = describe.counters(
+            "botgate_acknowledged_total",
+            &["bot"],
+            "Requests answered 202 while the bot was at work.",
+        )?;
+        let outcomes = describe.counters(
+            "botgate_acknowledged_outcomes_total",
+            &["bot", "outcome"],
+            "What came of acknowledged requests.",
+        )?;
+        let names: Vec<String> = settings.bots.iter().map(|bot| bot.name.clone()).collect();
+        for name in &names {
+            for ending in Ending::ALL {
+                outcomes.with_label_values(&[name.as_str(), ending.word()]);
+            }
+        }
+        Ok(Self {
+            acknowledged: names
+                .iter()
+                .map(|name| acknowledged.with_label_values(&[name.as_str()]))
+                .collect(),
+            outcomes,
+            names,
+        })
+    }
+}
+
+impl Metrics {
+    /// A request for this bot (its position in [`Settings::bots`]) was answered 202 while the bot was at work.
+    pub fn acknowledged(&self, bot: usize) {
+        if let Some(counter) = self.slow.acknowledged.get(bot) {
+            counter.inc();
+        }
+    }
+
+    /// The bot is done with an acknowledged request, or was cut off.
+    pub fn acknowledged_ended(&self, bot: usize, ending: Ending) {
+        if let Some(name) = self.slow.names.get(bot) {
+            let labels = [name.as_str(), ending.word()];
+            self.slow.outcomes.with_label_values(&labels).inc();
+        }
+    }
+}
