@@ -82,6 +82,12 @@ async fn main() {
         // Until its address has no budget left.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let known = token(&channel, "known");
+        let status = send(
+            &mut connect(&client).await,
+            request(&known, CHANNEL_ADDRESS),
+        )
+        .await;
+        assert_eq!(status, StatusCode::OK);
         for (load, measured) in [
             (
                 "known token, 4 clients",
