@@ -271,3 +271,15 @@ fn a_slow_bot_is_acknowledged_before_it_is_given_up() {
         );
     }
 }
+
+#[test]
+fn how_many_requests_a_bot_gets_at_once_is_a_number_from_one_on() {
+    assert_eq!(bot("").in_flight, 1_000);
+    assert_eq!(bot("in_flight = 1").in_flight, 1);
+    assert_eq!(bot("in_flight = 100_000").in_flight, 100_000);
+    for number in ["0", "100_001", "-1"] {
+        let keys = format!("in_flight = {number}");
+        let range = ["error", "out of range", "from 1 to 100000"];
+        assert_bot_problem(&keys, "in_flight", &range);
+    }
+}

@@ -259,6 +259,7 @@ handshake_timeout = "250ms"
 connections = 1_000
 headers = 0x40
 body_bytes = "64KiB"
+body_bytes_total = "64KiB"
 json_depth = 120
 requests_per_ip = { rate = "600/m", burst = 7 }
 [log]
@@ -290,6 +291,10 @@ clock_skew = "0s"
     assert_eq!(
         (server.limits.body_bytes, server.limits.json.depth),
         (65_536, 120)
+    );
+    assert_eq!(
+        (server.limits.body_bytes_total, bots[0].in_flight),
+        (65_536, 1_000)
     );
     let quota = server.limits.requests_per_ip;
     assert_eq!(

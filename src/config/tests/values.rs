@@ -116,6 +116,12 @@ fn a_value_out_of_range_is_told_with_the_range() {
         ),
         (
             "server.limits",
+            "body_bytes_total",
+            "\"1023KiB\"",
+            "from \"1MiB\" to",
+        ),
+        (
+            "server.limits",
             "header_bytes",
             "\"4KiB\"",
             "from \"8KiB\" to \"1MiB\"",

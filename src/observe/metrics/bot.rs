@@ -21,7 +21,7 @@ pub(super) struct Families {
     gate_duration: HistogramVec,
     /// `botgate_upstream_duration_seconds{bot}`: the wait for the bot.
     upstream_duration: HistogramVec,
-    /// `botgate_inflight_requests{bot}`: requests that have not ended.
+    /// `botgate_inflight_requests{bot}`: requests that have not ended, also those not proven yet: more than `bots.in_flight` caps.
     inflight: IntGaugeVec,
 }
 
