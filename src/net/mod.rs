@@ -7,6 +7,7 @@ mod connection;
 mod fetcher;
 pub mod gate;
 pub mod headers;
+mod held;
 mod http1;
 mod http2;
 pub mod listener;

@@ -4,9 +4,9 @@
 //! place of a head that is refused hyper gets [`REFUSED`], and the service the reason: the refusal is answered, counted and
 //! written down like any other, and nothing of the hostile bytes is read by anybody else. After that nothing more is read.
 
+use super::held::{Held, Judged};
 use super::paced::Busy;
 use super::wire::{Flaw, Limits, RequestReader, Step};
-use bytes::{Buf, BytesMut};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -21,19 +21,20 @@ const REFUSED: &[u8] =
 #[derive(Debug)]
 pub(super) struct RequestStream<S> {
     stream: S,
+    held: Held,
+    turn: Turn,
+    /// Whether hyper waits for a head of which there is nothing yet.
+    is_idle: bool,
+}
+
+/// Whose turn it is, and what may pass.
+#[derive(Debug)]
+struct Turn {
     busy: Busy,
     reader: RequestReader,
-    /// Read from the client, not yet by hyper. Empty and without memory while a connection is idle.
-    held: BytesMut,
-    /// How many of these hyper may read.
-    passed: usize,
-    /// How many after those are left out.
-    dropped: usize,
     /// How many heads hyper was given.
     heads: usize,
     end: Option<End>,
-    /// Whether hyper waits for a head of which there is nothing yet.
-    is_idle: bool,
 }
 
 /// Why nothing more is read.
@@ -48,24 +49,12 @@ enum End {
     Body(Flaw),
 }
 
-impl<S> RequestStream<S> {
-    pub(super) fn new(stream: S, limits: Limits, busy: Busy) -> Self {
-        Self {
-            stream,
-            busy,
-            reader: RequestReader::new(limits),
-            held: BytesMut::new(),
-            passed: 0,
-            dropped: 0,
-            heads: 0,
-            end: None,
-            is_idle: true,
-        }
-    }
-
-    /// Whether the next request may be judged: the service has been given the one before, and has done with it.
-    fn is_free(&self) -> bool {
-        self.busy.is_idle() && self.busy.begun() == self.heads
+impl Turn {
+    /// Whether the next byte begins a request, and its turn has not come: the service has not been given the one before, or has
+    /// not done with it.
+    fn must_wait(&self) -> bool {
+        let is_free = self.busy.is_idle() && self.busy.begun() == self.heads;
+        self.reader.is_between() && !is_free
     }
 
     /// Finds out how many of these bytes, which follow what was judged before, hyper may read.
@@ -74,10 +63,7 @@ impl<S> RequestStream<S> {
         loop {
             let unread = bytes.get(judged.end()..).unwrap_or_default();
             // A dropped piece is followed by nothing, so that what may be passed is in one piece.
-            if unread.is_empty() || judged.dropped > 0 {
-                return judged;
-            }
-            if self.reader.is_between() && !self.is_free() {
+            if unread.is_empty() || judged.dropped > 0 || self.must_wait() {
                 return judged;
             }
             let is_head = self.reader.is_before_body();
@@ -89,68 +75,38 @@ impl<S> RequestStream<S> {
                 Ok(Step::Body(count)) => judged.passed = judged.passed.saturating_add(count),
                 Ok(Step::Drop(count)) => judged.dropped = count,
                 Ok(Step::More) => return judged,
+                Err(flaw) if is_head => {
+                    self.end = Some(End::Head(flaw));
+                    return judged;
+                }
                 Err(flaw) => {
-                    self.end = Some(if is_head {
-                        End::Head(flaw)
-                    } else {
-                        End::Body(flaw)
-                    });
+                    self.end = Some(End::Body(flaw));
                     return judged;
                 }
             }
         }
     }
-
-    /// Judges what is held.
-    fn judge_held(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        let judged = self.judge(&held);
-        self.held = held;
-        (self.passed, self.dropped) = (judged.passed, judged.dropped);
-    }
-
-    /// Judges what was just read into `buf` behind `before`, while nothing is held: in most cases it stays there.
-    fn judge_read(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
-        let judged = self.judge(buf.filled().get(before..).unwrap_or_default());
-        let kept = before.saturating_add(judged.passed);
-        let rest = before.saturating_add(judged.end());
-        self.held
-            .extend_from_slice(buf.filled().get(rest..).unwrap_or_default());
-        buf.set_filled(kept);
-    }
-
-    /// Leaves out what is dropped and gives memory back that is not needed.
-    fn settle(&mut self) {
-        if self.passed == 0 {
-            self.held.advance(self.dropped.min(self.held.len()));
-            self.dropped = 0;
-        }
-        if self.held.is_empty() {
-            self.held = BytesMut::new();
-        }
-        self.busy
-            .set_head_begun(self.reader.is_before_body() && !self.held.is_empty());
-    }
-
-    fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
-        let count = self.passed.min(buf.remaining());
-        buf.put_slice(self.held.get(..count).unwrap_or_default());
-        self.held.advance(count);
-        self.passed = self.passed.saturating_sub(count);
-        self.settle();
-    }
 }
 
-/// What is known of some bytes: these many may be passed on, and as many after them are to be left out.
-#[derive(Default)]
-struct Judged {
-    passed: usize,
-    dropped: usize,
-}
+impl<S> RequestStream<S> {
+    pub(super) fn new(stream: S, limits: Limits, busy: Busy) -> Self {
+        Self {
+            stream,
+            held: Held::default(),
+            turn: Turn {
+                busy,
+                reader: RequestReader::new(limits),
+                heads: 0,
+                end: None,
+            },
+            is_idle: true,
+        }
+    }
 
-impl Judged {
-    const fn end(&self) -> usize {
-        self.passed.saturating_add(self.dropped)
+    /// Tells the stream below, and the drain, whether a part of a head is here.
+    fn tell(&self) {
+        let has_begun = self.turn.reader.is_before_body() && !self.held.is_empty();
+        self.turn.busy.set_head_begun(has_begun);
     }
 }
 
@@ -163,18 +119,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
         let this = self.get_mut();
         this.is_idle = false;
         loop {
-            if this.passed > 0 {
-                this.hand_over(buf);
+            if this.held.has_passed() {
+                this.held.hand_over(buf);
+                this.tell();
                 return Poll::Ready(Ok(()));
             }
-            match this.end {
+            match this.turn.end {
                 None => {}
                 Some(End::OfClient) => return Poll::Ready(Ok(())),
                 Some(End::Head(flaw)) => {
-                    this.busy.refuse(flaw);
-                    this.held = BytesMut::from(REFUSED);
-                    this.passed = REFUSED.len();
-                    this.end = Some(End::Refused);
+                    this.turn.busy.refuse(flaw);
+                    this.held.replace(REFUSED);
+                    this.turn.end = Some(End::Refused);
                     continue;
                 }
                 // The answer is on its way, and with it the connection ends; nobody needs to be woken for more.
@@ -184,37 +140,31 @@ impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
                 }
             }
             if !this.held.is_empty() {
-                if this.reader.is_between() && !this.is_free() {
+                if this.turn.must_wait() {
                     // hyper asks again when the answer has ended: `State::idle` of its h1 connection sets `notify_read`
                     // wherever a header timeout is set.
                     return Poll::Pending;
                 }
-                this.judge_held();
-                if this.passed > 0 || this.dropped > 0 || this.end.is_some() {
-                    this.settle();
+                let is_new = this.held.judge(|bytes| this.turn.judge(bytes));
+                if is_new || this.turn.end.is_some() {
                     continue;
                 }
             }
-            this.settle();
+            this.tell();
             let before = buf.filled().len();
             if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-                this.is_idle = this.held.is_empty() && this.reader.is_between() && this.is_free();
+                let is_between = this.turn.reader.is_between() && !this.turn.must_wait();
+                this.is_idle = is_between && this.held.is_empty();
                 return Poll::Pending;
             }
             if buf.filled().len() == before {
-                this.end = Some(End::OfClient);
+                this.turn.end = Some(End::OfClient);
                 return Poll::Ready(Ok(()));
             }
-            if this.held.is_empty() {
-                this.judge_read(buf, before);
-                this.settle();
-                if buf.filled().len() > before {
-                    return Poll::Ready(Ok(()));
-                }
-            } else {
-                this.held
-                    .extend_from_slice(buf.filled().get(before..).unwrap_or_default());
-                buf.set_filled(before);
+            let judge = |bytes: &[u8]| this.turn.judge(bytes);
+            if this.held.judge_read(buf, before, judge) {
+                this.tell();
+                return Poll::Ready(Ok(()));
             }
         }
     }
@@ -258,11 +208,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RequestStream<S> {
         const WITHIN: Duration = Duration::from_secs(2);
         if self.stream.shutdown().await.is_err()
             || self.is_idle
-            || matches!(self.end, Some(End::OfClient))
+            || matches!(self.turn.end, Some(End::OfClient))
         {
             return;
         }
-        self.held = BytesMut::new();
+        self.held.clear();
         let mut thrown_away = 0_usize;
         let throwing_away = async {
             let mut piece = vec![0; 16 * 1024];
@@ -276,3 +226,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RequestStream<S> {
         let _ = tokio::time::timeout(WITHIN, throwing_away).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

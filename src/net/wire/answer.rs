@@ -181,3 +181,6 @@ fn parse_status_line(line: &[u8]) -> Result<StatusLine, Flaw> {
     }
     Ok(StatusLine { version, status })
 }
+
+#[cfg(test)]
+mod tests;

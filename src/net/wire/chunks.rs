@@ -233,3 +233,6 @@ fn quoted_string(mut bytes: &[u8]) -> Result<Option<&[u8]>, Flaw> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

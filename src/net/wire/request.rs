@@ -153,3 +153,6 @@ pub fn check_request(bytes: &[u8], limits: Limits) -> Result<(), (Flaw, bool)> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
