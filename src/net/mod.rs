@@ -1,5 +1,6 @@
 //! Moves bytes and holds no opinion: listener, client, bodies, headers, replies.
 
+pub mod answer_stream;
 pub mod body;
 pub mod client;
 pub mod clock;

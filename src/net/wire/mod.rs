@@ -12,7 +12,7 @@ mod head;
 mod request;
 
 pub use answer::AnswerReader;
-pub use request::{RequestReader, check_request};
+pub use request::{RequestReader, check_request, request_length};
 
 use crate::judge::{Reason, Rejection};
 

@@ -154,5 +154,23 @@ pub fn check_request(bytes: &[u8], limits: Limits) -> Result<(), (Flaw, bool)> {
     }
 }
 
+/// The length of a request that this gateway sends, from its head on, bytes; nothing where these do not hold its whole head, or
+/// where its body is chunked.
+pub fn request_length(start: &[u8]) -> Option<u64> {
+    const NO_LIMITS: Limits = Limits {
+        head_bytes: usize::MAX,
+        fields: usize::MAX,
+    };
+    // Not held to what clients are held to: an operator may write any path into the configuration.
+    let mut head = Head::new(Sender::Bot);
+    let length = head.read(start, NO_LIMITS, |_| Ok(())).ok()??;
+    let length = u64::try_from(length).ok()?;
+    match head.declared.framing(Version::V1_1).ok()? {
+        Framing::Length(body) => length.checked_add(body),
+        Framing::Unsaid => Some(length),
+        Framing::Chunked => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;
