@@ -1,7 +1,6 @@
 //! `[[bots]]`: what is asked of each, and what of it reaches the settings.
 
 use super::*;
-use std::time::Duration;
 
 #[test]
 fn what_every_bot_must_have_is_asked_for() {
@@ -92,105 +91,6 @@ fn paths_are_exact() {
             &["error", "is not a path"],
         );
     }
-}
-
-#[test]
-fn a_backend_is_an_http_url_with_host_and_path() {
-    for url in [
-        "http://127.0.0.1:3978/api/messages",
-        "https://bot.internal/x?code=1",
-        "http://[::1]:1/",
-        "http://bot:3978/api/messages",
-    ] {
-        good(&replaced("backend", &format!("\"{url}\"")));
-    }
-    for (url, says) in [
-        ("127.0.0.1:3978/api/messages", "is not a URL"),
-        ("http:127.0.0.1/x", "is not a URL"),
-        ("http://", "is not a URL"),
-        ("http://bot:99999/x", "is not a URL"),
-        ("ftp://bot/x", "is not an http or https URL"),
-        ("http://bot:3978", "has no path"),
-        ("http://bot?x=/", "has no path"),
-        ("http://user:hunter2@bot/x", "user name or password"),
-        ("http://bot/x#y", "\"#\""),
-        ("http://127.0.0.1:8443/api/messages", "this gateway itself"),
-        ("https://localhost:8443/api/messages", "this gateway itself"),
-    ] {
-        assert_problem(
-            &replaced("backend", &format!("\"{url}\"")),
-            "bots[0].backend",
-            &["error", says],
-        );
-    }
-    assert_problem(
-        &replaced("backend", "[]"),
-        "bots[0].backend",
-        &["error", "is empty"],
-    );
-    assert_problem(
-        &replaced("backend", "5"),
-        "bots[0].backend",
-        &["error", "is the number 5"],
-    );
-}
-
-#[test]
-fn timeouts_of_a_backend_reach_the_settings() {
-    let backend = bot("timeouts = { connect = \"1s\", response = \"5m\" }")
-        .backend
-        .clone();
-    assert_eq!(
-        (backend.connect_timeout, backend.response_timeout),
-        (Duration::from_secs(1), Duration::from_secs(300))
-    );
-}
-
-#[test]
-fn tls_to_the_backend_is_read_from_pem_files_and_only_for_https() {
-    let https = BOT.replace("http://", "https://");
-    let keys = "backend_tls.ca = \"certs/server.pem\"\nbackend_tls.client_cert = \"certs/server.pem\"\nbackend_tls.client_key = \"certs/server.key\"\nbackend_tls.server_name = \"bot.internal\"";
-    let settings = good(&format!("{https}{keys}")).settings;
-    let tls = &settings.bots[0].backend.tls;
-    assert!(
-        tls.ca
-            .as_ref()
-            .is_some_and(|pem| pem.starts_with(b"-----BEGIN CERTIFICATE"))
-    );
-    let (cert, key) = tls.client_identity.as_ref().unwrap();
-    assert!(
-        cert.starts_with(b"-----BEGIN CERTIFICATE")
-            && key.expose().starts_with(b"-----BEGIN PRIVATE KEY")
-    );
-    assert_eq!(tls.server_name.as_deref(), Some("bot.internal"));
-
-    for (key, value, says) in [
-        ("ca", "none.pem", "cannot be read"),
-        ("ca", "certs/server.key", "CERTIFICATE"),
-        (
-            "client_cert",
-            "certs/server.pem",
-            "has no client_key beside it",
-        ),
-        (
-            "client_key",
-            "certs/server.key",
-            "has no client_cert beside it",
-        ),
-        ("server_name", "bot.internal:443", "is not a host name"),
-    ] {
-        let text = format!("{https}backend_tls.{key} = \"{value}\" {MARK}");
-        assert_problem(
-            &text,
-            &format!("bots[0].backend_tls.{key}"),
-            &["error", says],
-        );
-    }
-    assert_bot_problem(
-        "backend_tls.server_name = \"x\"",
-        "backend_tls.server_name",
-        &["error", "plain http"],
-    );
 }
 
 #[test]

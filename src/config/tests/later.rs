@@ -35,17 +35,7 @@ const LATER_OF_A_BOT: &[(&str, &str)] = &[
         "timeouts.acknowledge_after",
         "timeouts.acknowledge_after = \"8s\"",
     ),
-    ("health.path", "health.path = \"/healthz\""),
     ("redelivery.window", "redelivery.window = \"10m\""),
-];
-
-const LATER_BACKENDS: &[(&str, &str)] = &[
-    (
-        "backend",
-        "[\"http://127.0.0.1:1/api/messages\", \"http://127.0.0.1:2/api/messages\"]",
-    ),
-    ("backend", "\"unix:/run/bot.sock:/api/messages\""),
-    ("backend[0]", "[\"unix:/run/bot.sock:/api/messages\"]"),
 ];
 
 #[test]
@@ -55,10 +45,6 @@ fn every_later_feature_is_refused_as_not_yet_there() {
     }
     for (at, keys) in LATER_OF_A_BOT {
         assert_not_yet(&with_bot(keys), &format!("bots[0].{at}"));
-    }
-    for (at, backend) in LATER_BACKENDS {
-        let text = BOT.replace("\"http://127.0.0.1:3978/api/messages\"", backend);
-        assert_not_yet(&text, &format!("bots[0].{at}"));
     }
 }
 
@@ -98,16 +84,11 @@ fn their_off_values_and_neighbours_are_good() {
     for keys in [
         "accept = [\"channel\"]",
         "timeouts.acknowledge_after = \"\"",
-        "health = { path = \"\", every = \"1m\" }",
         "callers = { allow = [], mode = \"enforce\" }",
         "redelivery.window = \"0s\"",
     ] {
         good(&with_bot(keys));
     }
-    good(&BOT.replace(
-        "\"http://127.0.0.1:3978/api/messages\"",
-        "[\"http://127.0.0.1:3978/api/messages\"]",
-    ));
 }
 
 #[test]
@@ -130,7 +111,6 @@ fn types_are_checked_there_too() {
             "state.on_store_failure",
             with_server("[state]\non_store_failure = \"shrug\" #<-"),
         ),
-        ("bots[0].health.every", with_bot("health.every = 5 #<-")),
         (
             "bots[0].redelivery.window",
             with_bot("redelivery.window = \"often\" #<-"),
