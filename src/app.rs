@@ -93,13 +93,14 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     }
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let limiter = Arc::new(Limiter::new(&settings));
-    let upstreams = Arc::new(Upstreams::new(&settings).map_err(|e| problem("backends", &e))?);
+    let upstreams =
+        Arc::new(Upstreams::new(&settings, &observer).map_err(|e| problem("backends", &e))?);
     let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
         limiter: Arc::clone(&limiter),
-        upstreams,
+        upstreams: Arc::clone(&upstreams),
         observer: Arc::clone(&observer),
         work: work.clone(),
     };
@@ -135,6 +136,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
             let door = Admin {
                 settings: Arc::clone(&settings),
                 keyring: Arc::clone(&keyring),
+                upstreams: Arc::clone(&upstreams),
                 observer: Arc::clone(&observer),
                 draining: drain.clone(),
             };
@@ -145,6 +147,9 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     };
     for refresher in keyring.refreshers(&stop) {
         background.spawn(refresher);
+    }
+    for probe in upstreams.probes(&stop) {
+        background.spawn(probe);
     }
     background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
     if let Some(certificate) = &certificate {

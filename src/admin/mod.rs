@@ -5,6 +5,7 @@ use crate::keyring::Keyring;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
 use crate::observe::{Metrics, Observer};
+use crate::upstream::Upstreams;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -18,6 +19,8 @@ pub struct Admin {
     pub settings: Arc<Settings>,
     /// For readiness and the keys' age.
     pub keyring: Arc<Keyring>,
+    /// For readiness.
+    pub upstreams: Arc<Upstreams>,
     /// For metrics.
     pub observer: Arc<Observer>,
     /// Cancelled when the gateway drains; then it is not ready.
@@ -54,6 +57,8 @@ impl Admin {
             .into_iter()
             .map(|set| format!("keys {set:?}"))
             .collect();
+        // Only what health checks say: a bot that requests met with as down would stay so if no more requests came.
+        missing.extend(self.upstreams.unhealthy().map(|bot| format!("bot {bot:?}")));
         if self.draining.is_cancelled() {
             missing.push("draining".to_owned());
         }

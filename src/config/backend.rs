@@ -1,11 +1,11 @@
-//! `bots.backend`, `[bots.backend_tls]`, `[bots.timeouts]`: the bot behind the gateway.
+//! `[bots.backend_tls]`, `[bots.timeouts]`, `[bots.health]`: how the bot behind the gateway is reached.
 
 use super::file::Section;
 use super::server::{MOMENT, hours, seconds, warn_if_readable};
-use super::text::{Text, read_file};
-use super::{Backend, BackendTls, values};
+use super::text::read_file;
+use super::{Backend, BackendTls, Endpoint, Health, endpoint, values};
 use crate::secret::Secret;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use url::{Host, Url};
 
@@ -15,14 +15,16 @@ pub(super) fn read(bot: &Section<'_>, listen: &[SocketAddr]) -> Option<Backend> 
     let connect_timeout = timeouts.duration("connect", seconds(2), MOMENT..=hours(1));
     let response_timeout = timeouts.duration("response", seconds(30), MOMENT..=hours(1));
     let acknowledge_after = acknowledge_after(&timeouts, response_timeout);
-    let url = url(bot, listen);
-    let tls = tls(&bot.table("backend_tls"), url.as_ref());
-    Some(Backend {
-        url: url?,
+    let endpoints = endpoint::read(bot, listen);
+    let tls = tls(&bot.table("backend_tls"), &endpoints);
+    let health = health(&bot.table("health"));
+    (!endpoints.is_empty()).then_some(Backend {
+        endpoints,
         connect_timeout,
         response_timeout,
         acknowledge_after,
         tls,
+        health,
     })
 }
 
@@ -57,114 +59,46 @@ fn acknowledge_after(timeouts: &Section<'_>, response_timeout: Duration) -> Opti
     Some(mark)
 }
 
-const EXAMPLE: &str =
-    "write where the bot listens, such as backend = \"http://127.0.0.1:3978/api/messages\"";
-
-fn url(bot: &Section<'_>, listen: &[SocketAddr]) -> Option<Url> {
-    if !bot.is_list("backend") {
-        return bot
-            .required("backend", EXAMPLE)
-            .and_then(|text| checked(&text, listen));
-    }
-    let texts = bot.list("backend");
-    match texts.as_slice() {
-        [] => {
-            bot.error("backend", "is empty", EXAMPLE);
+fn health(section: &Section<'_>) -> Option<Health> {
+    const HINT: &str =
+        "write the path that says whether the bot is well, such as path = \"/healthz\"";
+    let every = section.duration("every", seconds(5), MOMENT..=hours(1));
+    let path = section.text("path").filter(|path| !path.value.is_empty());
+    let Some(path) = path else {
+        if section.has("every") && !section.has("path") {
+            section.warn("every", "has no effect without a path to ask for", HINT);
+        }
+        return None;
+    };
+    let url = Url::parse("http://localhost").and_then(|base| base.join(&path.value));
+    match url {
+        Ok(url)
+            if path.value.starts_with('/')
+                && url.fragment().is_none()
+                && !path.value.starts_with("//") =>
+        {
+            Some(Health {
+                path_and_query: url[url::Position::BeforePath..].to_owned(),
+                every,
+            })
+        }
+        Ok(_) | Err(_) => {
+            path.error(format!("is {}, which is not a path", path.shown()), HINT);
             None
         }
-        [text] => checked(text, listen),
-        [..] => {
-            for text in &texts {
-                checked(text, listen);
-            }
-            bot.not_yet(
-                "backend",
-                "several backends for one bot",
-                "name one, such as a load balancer in front of them",
-            );
-            None
-        }
     }
 }
 
-fn checked(text: &Text<'_>, listen: &[SocketAddr]) -> Option<Url> {
-    if text.value.starts_with("unix:") {
-        text.not_yet(
-            "a Unix socket",
-            "let the bot listen on 127.0.0.1, and write backend = \"http://127.0.0.1:3978/api/messages\"",
-        );
-        return None;
-    }
-    let Some((_, after_scheme)) = text.value.split_once("://") else {
-        text.error("is not a URL", EXAMPLE);
-        return None;
-    };
-    let url = match Url::parse(&text.value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => url,
-        Ok(_) => {
-            text.error("is not an http or https URL", EXAMPLE);
-            return None;
-        }
-        Err(error) => {
-            text.error(format!("is not a URL ({error})"), EXAMPLE);
-            return None;
-        }
-    };
-    let wrong = if !url.username().is_empty() || url.password().is_some() {
-        Some((
-            "holds a user name or password",
-            "remove them; the channel's own token is what the bot checks",
-        ))
-    } else if url.fragment().is_some() {
-        Some((
-            "holds a \"#\" and what follows it",
-            "remove it; a fragment is never sent",
-        ))
-    } else if !after_scheme
-        .trim_start_matches(|c| !matches!(c, '/' | '?'))
-        .starts_with('/')
-    {
-        Some((
-            "has no path",
-            "add the path of the bot's messaging endpoint, usually /api/messages",
-        ))
-    } else if is_self(&url, listen) {
-        Some((
-            "is an address that this gateway itself listens on",
-            "name the port the bot listens on",
-        ))
-    } else {
-        None
-    };
-    if let Some((what, hint)) = wrong {
-        text.error(what, hint);
-        return None;
-    }
-    Some(url)
-}
-
-/// Whether requests would come back to the gateway and go round for ever.
-fn is_self(url: &Url, listen: &[SocketAddr]) -> bool {
-    let ip = match url.host() {
-        Some(Host::Domain("localhost")) => IpAddr::from([127, 0, 0, 1]),
-        Some(Host::Ipv4(ip)) => ip.into(),
-        Some(Host::Ipv6(ip)) => ip.into(),
-        Some(Host::Domain(_)) | None => return false,
-    };
-    let catches = |address: &SocketAddr| {
-        address.ip() == ip || (address.ip().is_unspecified() && ip.is_loopback())
-    };
-    listen
-        .iter()
-        .any(|address| url.port_or_known_default() == Some(address.port()) && catches(address))
-}
-
-fn tls(section: &Section<'_>, url: Option<&Url>) -> BackendTls {
+fn tls(section: &Section<'_>, endpoints: &[Endpoint]) -> BackendTls {
     let set = |key: &str| section.text(key).is_some_and(|text| !text.value.is_empty());
     let first = ["ca", "client_cert", "client_key", "server_name"]
         .into_iter()
         .find(|key| set(key));
-    if let (Some(key), Some("http")) = (first, url.map(Url::scheme)) {
+    let is_https = |endpoint: &Endpoint| endpoint.url.scheme() == "https";
+    if let Some(key) = first
+        && !endpoints.is_empty()
+        && !endpoints.iter().any(is_https)
+    {
         section.error(
             key,
             "is set while the backend is plain http",

@@ -4,7 +4,7 @@ use super::clouds::is_built_in;
 use super::file::Section;
 use super::identity::{self, Identity};
 use super::roots::{self, KeySources};
-use super::server::{Guests, MOMENT, hours, seconds};
+use super::server::{Guests, hours};
 use super::{Bot, KeySource, RateLimits, backend, policy, values};
 use crate::judge::{Cloud, Expect, Mode, TenantId};
 use std::net::SocketAddr;
@@ -178,20 +178,6 @@ fn rate_limits(section: &Section<'_>, default: Mode) -> RateLimits {
 
 /// What a bot can ask for only in a later version.
 fn refuse_later(bot: &Section<'_>) {
-    let health = bot.table("health");
-    if health.duration("every", seconds(5), MOMENT..=hours(1)) != seconds(5) {
-        health.no_effect_yet("every", "health checks of the bot");
-    }
-    if health
-        .text("path")
-        .is_some_and(|path| !path.value.is_empty())
-    {
-        health.not_yet(
-            "path",
-            "health checks of the bot",
-            "remove it, or set it to \"\"",
-        );
-    }
     if bot
         .table("redelivery")
         .duration("window", Duration::ZERO, Duration::ZERO..=hours(1))

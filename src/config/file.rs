@@ -250,13 +250,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// What relative file names start from.
+    pub(super) const fn dir(&self) -> &'a Path {
+        self.reading.dir
+    }
+
     pub(super) fn value(&self, key: &str) -> Option<&'a toml::Spanned<DeValue<'a>>> {
         self.table.and_then(|table| table.get(key))
     }
 }
 
 /// How a later feature is refused.
-pub(super) fn not_yet(feature: &str) -> String {
+fn not_yet(feature: &str) -> String {
     format!("asks for {feature}, which botgate does not yet support")
 }
 

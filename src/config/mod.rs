@@ -5,6 +5,7 @@
 mod backend;
 mod bots;
 mod clouds;
+mod endpoint;
 mod fetching;
 mod file;
 mod identity;
@@ -273,16 +274,38 @@ pub struct Bot {
 /// The bot behind the gateway.
 #[derive(Clone, Debug)]
 pub struct Backend {
-    /// `http` or `https` URL of the messaging endpoint.
-    pub url: Url,
-    /// For a new connection.
+    /// `backend`: the servers it runs on, at least one, each once.
+    pub endpoints: Vec<Endpoint>,
+    /// For a new connection: DNS, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// From the last byte sent to the response head.
+    /// From the request's start to the response head, and from there to the end of the body.
     pub response_timeout: Duration,
     /// When the channel is told 202 although the bot is still at work, from the request's arrival on; `None` for never.
     pub acknowledge_after: Option<Duration>,
     /// `[bots.backend_tls]`.
     pub tls: BackendTls,
+    /// `[bots.health]`; `None` where no path is set.
+    pub health: Option<Health>,
+}
+
+/// One server of a bot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Host and port, or the socket as written: log field and metric label, unique within the bot.
+    pub name: String,
+    /// `http` or `https` URL of the messaging endpoint. Behind a Unix socket the host is `localhost`.
+    pub url: Url,
+    /// The Unix socket to connect to, in place of the URL's host.
+    pub socket: Option<PathBuf>,
+}
+
+/// `[bots.health]`: how the servers of a bot are asked whether they are well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What to GET.
+    pub path_and_query: String,
+    /// From one question to the next.
+    pub every: Duration,
 }
 
 /// `[bots.backend_tls]`. Contents are PEM, read when the file was loaded.

@@ -1,7 +1,7 @@
 //! Strings of the file, with `${NAME}` and `file:` replaced; what they were replaced by is never shown.
 
 use super::Severity;
-use super::file::{Place, Reading, not_yet};
+use super::file::{Place, Reading};
 use super::values::{self, Unexpanded};
 use std::fs::File;
 use std::io::{self, Read};
@@ -94,11 +94,6 @@ impl<'a> Text<'a> {
 
     pub(super) fn error(&self, what: impl Into<String>, hint: impl Into<String>) {
         self.reading.note(Severity::Error, &self.place, what, hint);
-    }
-
-    /// Refuses a feature that this version does not have.
-    pub(super) fn not_yet(&self, feature: &str, instead: &str) {
-        self.error(not_yet(feature), instead);
     }
 
     pub(super) fn warn(&self, what: impl Into<String>, hint: impl Into<String>) {

@@ -225,6 +225,12 @@ impl<'a> Section<'a> {
             .is_some_and(|value| value.get_ref().is_array())
     }
 
+    /// Whether the value is a list of nothing.
+    pub(super) fn has_empty_list(&self, key: &str) -> bool {
+        let value = self.value(key).and_then(|value| value.get_ref().as_array());
+        value.is_some_and(|items| items.is_empty())
+    }
+
     /// A string as it stands in the file, quoted, for a message.
     pub(super) fn shown(&self, key: &str) -> Option<String> {
         let written = self.value(key)?.get_ref().as_str()?;

@@ -1,11 +1,12 @@
-//! HTTP clients of the gateway: one for documents it fetches for itself ([`Fetcher`]), and the connector that backends use.
+//! What HTTP clients of the gateway have in common: whom TLS trusts, and how errors read. [`Fetcher`] fetches documents for the
+//! gateway itself; bots are reached by [`dial`](super::dial).
 
 pub use super::fetcher::{FetchProblem, Fetcher};
 
-use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error as _;
 use std::sync::Arc;
@@ -20,8 +21,6 @@ pub struct TlsTrust<'a> {
     pub only_ca: Option<&'a [u8]>,
     /// PEM of the client's chain and key.
     pub identity: Option<(&'a [u8], &'a [u8])>,
-    /// Verify this name instead of the URL's host.
-    pub server_name: Option<&'a str>,
 }
 
 /// What keeps a client from being made: a sentence for the operator.
@@ -45,18 +44,12 @@ pub fn connector(
     connect_timeout: Duration,
 ) -> Result<HttpsConnector<HttpConnector>, ClientProblem> {
     let tcp = tcp(connect_timeout);
-    let builder = HttpsConnectorBuilder::new()
+    Ok(HttpsConnectorBuilder::new()
         .with_tls_config(tls_config(trust)?)
-        .https_or_http();
-    let builder = match trust.server_name {
-        None => builder,
-        Some(name) => {
-            let name = ServerName::try_from(name.to_owned())
-                .map_err(|_| ClientProblem(format!("{name:?} is not a server name")))?;
-            builder.with_server_name_resolver(FixedServerNameResolver::new(name))
-        }
-    };
-    Ok(builder.enable_http1().enable_http2().wrap_connector(tcp))
+        .https_or_http()
+        .enable_http1()
+        .enable_http2()
+        .wrap_connector(tcp))
 }
 
 /// Connects to any scheme's host; TLS is for whoever wraps it.

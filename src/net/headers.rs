@@ -80,6 +80,16 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
     headers
 }
 
+/// What of a bot's answer tells strangers what runs there, or where else it could be reached.
+const NOT_FOR_STRANGERS: &[&str] = &[
+    "server",
+    "via",
+    "x-powered-by",
+    "x-aspnet-version",
+    "x-aspnetmvc-version",
+    "alt-svc",
+];
+
 /// The headers a client gets: end-to-end ones as the bot sent them, without what tells strangers what runs there.
 pub fn to_client(received: &HeaderMap) -> HeaderMap {
     let listed = connection_options(received);
@@ -87,8 +97,8 @@ pub fn to_client(received: &HeaderMap) -> HeaderMap {
     for (name, value) in received {
         // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
         let dropped = NOT_FORWARDED.contains(&name.as_str())
-            || *name == header::SERVER
-            || name == "x-powered-by"
+            || NOT_FOR_STRANGERS.contains(&name.as_str())
+            || name.as_str().starts_with("proxy-")
             || (listed.contains(name) && *name != header::CONTENT_TYPE);
         if !dropped {
             headers.append(name.clone(), value.clone());

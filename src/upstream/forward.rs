@@ -1,148 +1,244 @@
-//! Sends an admitted request and streams the answer back.
+//! Sends an admitted request to a server of its bot, and to another one where nothing was sent.
 
-use super::outgoing::Outgoing;
-use super::{Backend, Sent};
+use super::answer::{Answer, Kind};
+use super::failure::{Failure, Stage};
+use super::fleet::{Fleet, Lease};
+use super::outgoing::{Outgoing, Sent};
+use super::roster::Nobody;
+use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
-use crate::net::client::chain;
-use crate::net::{clock, headers};
+use crate::net::headers;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Request, Response, Uri, Version};
-use http_body::{Body, Frame, SizeHint};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Error;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Sleep;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep};
 
-/// A bot that restarts refuses connections for a moment.
-const SECOND_TRY_AFTER: Duration = Duration::from_millis(250);
-/// Longest silence within an event stream, which has no other end.
-const STREAM_IDLE: Duration = Duration::from_secs(120);
+/// Between two tries to connect to a bot that restarts.
+const PAUSE: Duration = Duration::from_millis(150);
+/// Connections in a row that may turn out to be closed already, as all that a restarted bot had.
+const MOST_STALE: usize = 8;
 
-impl Backend {
+/// What is sent, as often as it must be.
+struct Message<'a> {
+    method: Method,
+    /// Of a skill's callback; an activity goes to the backend's own path.
+    path: Option<&'a str>,
+    query: Option<&'a str>,
+    headers: &'a HeaderMap,
+    body: &'a Bytes,
+    sent: &'a Sent,
+}
+
+/// The tries of one request so far.
+#[derive(Default)]
+struct Tries {
+    /// Servers of this round.
+    round: Vec<usize>,
+    /// Servers whose failure was told to the roster: one request tells it once, however often it tries.
+    told: Vec<usize>,
+    stale: usize,
+    last: Option<Failure>,
+}
+
+impl Fleet {
     pub(super) async fn forward(
-        &self,
-        admitted: Admitted,
-        headers: HeaderMap,
+        self: &Arc<Self>,
+        admitted: &Admitted,
+        headers: &HeaderMap,
         query: Option<&str>,
         sent: &Sent,
     ) -> Result<Response<Answer>, Rejection> {
-        let (method, uri) = match admitted.content() {
-            Content::Activity(_) => (Method::POST, self.target(None, query)),
-            Content::Callback(callback) => (
-                callback.method.clone(),
-                self.target(Some(&callback.path), query),
-            ),
-        };
-        let sending = self.send(method, uri, headers, admitted.body().clone(), sent);
-        let response = match sent.within(self.response_timeout, sending).await {
-            Ok(outcome) => outcome?,
-            Err(waited) => {
-                let note = format!("no answer from the bot within {waited:?}");
-                return Err(Rejection::from(Reason::UpstreamTimedOut).noting(note));
+        let (method, path, is_streamed) = match admitted.content() {
+            Content::Activity(activity) => {
+                let is_streamed = activity.delivery_mode.as_deref() == Some("stream");
+                (Method::POST, None, is_streamed)
+            }
+            Content::Callback(callback) => {
+                (callback.method.clone(), Some(callback.path.as_str()), false)
             }
         };
-        if response.status().is_informational() {
-            // Nobody asked for an upgrade, and the client would take what follows for another protocol.
-            let note = format!("the bot answered {}", response.status().as_u16());
-            return Err(Rejection::from(Reason::UpstreamBroken).noting(note));
-        }
-        let (mut head, body) = response.into_parts();
-        if head.status.is_informational() {
-            // No upgrade was asked for, so there is none to switch to.
-            return Err(Rejection::from(Reason::UpstreamBroken)
-                .noting(format!("the bot answered {}", head.status)));
-        }
-        let idle = if is_event_stream(&head.headers) {
-            STREAM_IDLE
-        } else {
-            self.response_timeout
+        let message = Message {
+            method,
+            path,
+            query,
+            headers,
+            body: admitted.body(),
+            sent,
         };
+        let (response, lease) = self.deliver(&message).await?;
+        self.receive(response, lease, is_streamed).await
+    }
+
+    /// Tries one server after the other, and then those that refused a connection again, for as long as a connection may take:
+    /// so a restart costs nothing. Once anything was sent there is no second try: a POST may have been handled although its
+    /// answer was lost.
+    async fn deliver(
+        self: &Arc<Self>,
+        message: &Message<'_>,
+    ) -> Result<(Response<Incoming>, Lease), Rejection> {
+        let patience = self.bot.backend.connect_timeout;
+        let started = Instant::now();
+        let is_worth_waiting = !self.have_all_failed_for(patience);
+        let mut tries = Tries::default();
+        loop {
+            match self.choose(&tries.round) {
+                Ok((target, lease)) => match self.try_once(target, message).await {
+                    Ok(response) => return Ok((response, lease)),
+                    Err(failure) => tries.note(failure, &lease, message.sent)?,
+                },
+                Err(Nobody::IsWell) => return Err(tries.give_up(|| self.unhealthy())),
+                Err(Nobody::IsLeft) => {
+                    let is_restart = tries.last_was(Stage::Refused);
+                    if !(is_restart && is_worth_waiting && started.elapsed() < patience) {
+                        return Err(tries.give_up(|| self.unhealthy()));
+                    }
+                    sleep(PAUSE).await;
+                    tries.round.clear();
+                }
+            }
+        }
+    }
+
+    /// Sends it once and waits for the head of the answer.
+    async fn try_once(
+        &self,
+        target: &Target,
+        message: &Message<'_>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let begun = Arc::new(Notify::new());
+        let request = message.request(target, &begun)?;
+        let within = self.bot.backend.response_timeout;
+        let limit = async {
+            // What connecting takes has its own deadline, and is not the bot's time to answer.
+            let connecting = sleep(self.bot.backend.connect_timeout);
+            tokio::select! {
+                () = begun.notified() => {}
+                () = connecting => {}
+            }
+            message.sent.time_is_over(within).await
+        };
+        tokio::select! {
+            biased;
+            outcome = target.client.request(request) => outcome.map_err(|error| (&error).into()),
+            waited = limit => {
+                let note = format!("no answer from the bot within {waited:?}");
+                let rejection = Rejection::from(Reason::UpstreamTimedOut).noting(note);
+                Err(Failure { rejection, stage: Stage::Sent })
+            }
+        }
+    }
+
+    /// Makes the client's answer of the bot's.
+    async fn receive(
+        &self,
+        response: Response<Incoming>,
+        lease: Lease,
+        is_streamed: bool,
+    ) -> Result<Response<Answer>, Rejection> {
+        let (mut head, body) = response.into_parts();
+        if let Some(what) = wrong_with(&head) {
+            let rejection = Rejection::from(Reason::UpstreamBroken).noting(what);
+            lease.failed(&rejection);
+            return Err(rejection);
+        }
+        let kind = if is_streamed || is_event_stream(&head.headers) {
+            Kind::Stream
+        } else {
+            Kind::Document {
+                within: self.bot.backend.response_timeout,
+            }
+        };
+        let answer = Answer::receive(body, kind, lease).await?;
         head.headers = headers::to_client(&head.headers);
         head.extensions.clear();
         // Between bot and gateway; the client's connection has its own.
         head.version = Version::HTTP_11;
-        Ok(Response::from_parts(head, Answer::new(body, idle)))
+        Ok(Response::from_parts(head, answer))
     }
 
-    /// The backend's address, or another path on the same host, with the query of the request where the address has none.
-    fn target(&self, path: Option<&str>, query: Option<&str>) -> Uri {
-        let query = query.filter(|_| path.is_some() || self.uri.query().is_none());
-        let path_and_query = match (path.unwrap_or(self.uri.path()), query) {
-            (_, None) if path.is_none() => return self.uri.clone(),
-            (path, None) => path.to_owned(),
-            (path, Some(query)) => format!("{path}?{query}"),
-        };
-        let mut parts = self.uri.clone().into_parts();
-        parts.path_and_query = path_and_query.parse::<PathAndQuery>().ok();
-        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    fn unhealthy(&self) -> Rejection {
+        let every = self.bot.backend.health.as_ref().map(|health| health.every);
+        Rejection::from(Reason::UpstreamUnhealthy)
+            .noting("every backend fails its health check")
+            .retry_after(every.unwrap_or_default())
     }
+}
 
-    /// One try, and one more where the connection was refused. Once bytes were sent there is no second: a POST may have been
-    /// handled although its answer was lost.
-    async fn send(
-        &self,
-        method: Method,
-        uri: Uri,
-        headers: HeaderMap,
-        body: Bytes,
-        sent: &Sent,
-    ) -> Result<Response<Incoming>, Rejection> {
-        let request = || {
-            let mut request = Request::builder()
-                .method(method.clone())
-                .uri(uri.clone())
-                .body(Outgoing::new(body.clone(), sent.clone()))
-                .map_err(|e| broken(&e))?;
-            *request.headers_mut() = headers.clone();
-            Ok::<_, Rejection>(request)
-        };
-        let first = match self.client.request(request()?).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        if !is_refused(&first) {
-            return Err(failed(&first));
+impl Message<'_> {
+    fn request(&self, target: &Target, begun: &Arc<Notify>) -> Result<Request<Outgoing>, Failure> {
+        let body = Outgoing::new(self.body.clone(), self.sent.clone(), Arc::clone(begun));
+        let request = Request::builder()
+            .method(self.method.clone())
+            .uri(target.uri(self.path, self.query))
+            .body(body);
+        let mut request = request.map_err(|error| Failure {
+            rejection: super::failure::broken(&error),
+            stage: Stage::NotConnected,
+        })?;
+        *request.headers_mut() = self.headers.clone();
+        Ok(request)
+    }
+}
+
+impl Tries {
+    /// What comes next after a failure.
+    ///
+    /// # Errors
+    /// When nothing may.
+    fn note(&mut self, failure: Failure, lease: &Lease, sent: &Sent) -> Result<(), Rejection> {
+        let position = lease.position();
+        let is_stale = failure.stage == Stage::NothingSent && self.stale < MOST_STALE;
+        if !is_stale && !self.told.contains(&position) {
+            lease.failed(&failure.rejection);
+            self.told.push(position);
         }
-        tokio::time::sleep(SECOND_TRY_AFTER).await;
-        self.client
-            .request(request()?)
-            .await
-            .map_err(|error| failed(&error))
+        match failure.stage {
+            Stage::Sent => return Err(failure.rejection),
+            Stage::NothingSent if is_stale => self.stale = self.stale.saturating_add(1),
+            Stage::Refused | Stage::NotConnected | Stage::NothingSent => self.round.push(position),
+        }
+        sent.clear();
+        self.last = Some(failure);
+        Ok(())
+    }
+
+    fn last_was(&self, stage: Stage) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|failure| failure.stage == stage)
+    }
+
+    fn give_up(self, otherwise: impl FnOnce() -> Rejection) -> Rejection {
+        self.last
+            .map_or_else(otherwise, |failure| failure.rejection)
     }
 }
 
-/// Whether nobody listens there: a bot that restarts does so for a moment, and nothing was sent.
-fn is_refused(error: &Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    let mut causes = std::iter::from_fn(|| {
-        let this = cause?;
-        cause = this.source();
-        Some(this)
-    });
-    error.is_connect()
-        && causes.any(|cause| {
-            cause
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
-        })
-}
-
-fn failed(error: &Error) -> Rejection {
-    if error.is_connect() {
-        return Rejection::from(Reason::UpstreamUnreachable).noting(chain(error));
+/// What keeps the head of an answer from being passed on.
+fn wrong_with(head: &http::response::Parts) -> Option<String> {
+    let status = head.status.as_u16();
+    if !(200..600).contains(&status) {
+        // No upgrade was asked for, so there is none to switch to (101); and there are no statuses from 600 on.
+        return Some(format!("the bot answered with status {status}"));
     }
-    broken(error)
+    let codings = || head.headers.get_all(TRANSFER_ENCODING).iter();
+    if codings().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Some("the answer has a Transfer-Encoding other than chunked".to_owned());
+    }
+    let has_coding = codings().next().is_some();
+    if has_coding && head.headers.contains_key(CONTENT_LENGTH) {
+        // RFC 9112 6.3: an attempt at response splitting, or a bot that does not know what it sends.
+        return Some("the answer has both Content-Length and Transfer-Encoding".to_owned());
+    }
+    (has_coding && head.version == Version::HTTP_10)
+        .then(|| "an HTTP/1.0 answer has a Transfer-Encoding".to_owned())
 }
 
-fn broken(error: &(dyn std::error::Error + 'static)) -> Rejection {
-    Rejection::from(Reason::UpstreamBroken).noting(chain(error))
-}
-
-/// Whether an answer is a stream of server-sent events, which may go on for ever.
+/// Whether an answer is a stream of events, which comes piece by piece and has no end that is to be waited for.
 pub fn is_event_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         let media = value
@@ -154,60 +250,4 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
             .trim_ascii()
             .eq_ignore_ascii_case(b"text/event-stream")
     })
-}
-
-/// The body of an answer: passed on as it comes, ended when the bot falls silent.
-#[derive(Debug)]
-pub struct Answer {
-    body: Incoming,
-    idle: Duration,
-    deadline: Pin<Box<Sleep>>,
-}
-
-impl Answer {
-    fn new(body: Incoming, idle: Duration) -> Self {
-        Self {
-            body,
-            idle,
-            deadline: Box::pin(tokio::time::sleep(idle)),
-        }
-    }
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Rejection;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Rejection>>> {
-        let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                this.deadline.as_mut().reset(clock::deadline(this.idle));
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(broken(&error)))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending if this.deadline.as_mut().poll(cx).is_ready() => {
-                let note = format!(
-                    "the bot fell silent for {:?} in the middle of its answer",
-                    this.idle
-                );
-                Poll::Ready(Some(Err(
-                    Rejection::from(Reason::UpstreamTimedOut).noting(note)
-                )))
-            }
-            Poll::Pending => Poll::Pending,
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

@@ -1,65 +1,63 @@
 //! The bots behind the gateway. Forwards what was admitted, and nothing else.
 
+mod answer;
+mod failure;
+mod fleet;
 mod forward;
 mod outgoing;
+mod probe;
+mod roster;
+mod target;
 
-pub use forward::{Answer, is_event_stream};
+pub use answer::Answer;
+pub use forward::is_event_stream;
 pub use outgoing::Sent;
 
 use crate::config::{Bot, Settings};
-use crate::judge::{Admitted, Rejection};
-use crate::net::client::{ClientProblem, TlsTrust, connector};
-use http::{HeaderMap, Response, Uri};
-use hyper_rustls::HttpsConnector;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use outgoing::Outgoing;
+use crate::judge::{Admitted, Reason, Rejection};
+use crate::net::client::ClientProblem;
+use crate::observe::Observer;
+use fleet::Fleet;
+use http::{HeaderMap, Response};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Node and several Python servers close an idle connection after 5 s; leaving first avoids sending a request into a closing one.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-const POOL_MAX_IDLE: usize = 256;
+use tokio_util::sync::CancellationToken;
 
 /// The backends of all bots, with their connection pools.
 #[derive(Debug)]
 pub struct Upstreams {
-    backends: Vec<Backend>,
-}
-
-#[derive(Debug)]
-struct Backend {
-    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
-    uri: Uri,
-    response_timeout: Duration,
+    fleets: Vec<Arc<Fleet>>,
 }
 
 impl Upstreams {
-    /// Makes a pool per bot; connects to nothing yet.
+    /// Makes a pool per backend; connects to nothing yet.
     ///
     /// # Errors
     /// When the TLS settings of a backend cannot be used; names the bot.
-    pub fn new(settings: &Settings) -> Result<Self, ClientProblem> {
-        let backend = |bot: &Arc<Bot>| {
-            Backend::new(bot)
-                .map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))
+    pub fn new(settings: &Settings, observer: &Arc<Observer>) -> Result<Self, ClientProblem> {
+        let fleet = |bot: &Arc<Bot>| {
+            let fleet = Fleet::new(bot, observer);
+            let fleet =
+                fleet.map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))?;
+            Ok(Arc::new(fleet))
         };
         Ok(Self {
-            backends: settings
+            fleets: settings
                 .bots
                 .iter()
-                .map(backend)
-                .collect::<Result<_, _>>()?,
+                .map(fleet)
+                .collect::<Result<_, ClientProblem>>()?,
         })
     }
 
-    /// Sends an admitted activity to the bot and waits for the head of its answer; `sent` tells how far that has come.
+    /// Sends an admitted activity to the bot and waits for the head of its answer, and for the rest if that is short; `sent`
+    /// tells how far the request has come.
     ///
     /// # Errors
-    /// [`Reason::UpstreamUnreachable`](crate::judge::Reason::UpstreamUnreachable),
-    /// [`Reason::UpstreamBroken`](crate::judge::Reason::UpstreamBroken),
-    /// [`Reason::UpstreamTimedOut`](crate::judge::Reason::UpstreamTimedOut).
+    /// [`Reason::UpstreamUnreachable`], [`Reason::UpstreamBroken`], [`Reason::UpstreamTimedOut`],
+    /// [`Reason::UpstreamUnhealthy`].
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the connection to the bot.
     pub async fn forward(
         &self,
         bot: &Bot,
@@ -68,41 +66,26 @@ impl Upstreams {
         query: Option<&str>,
         sent: &Sent,
     ) -> Result<Response<Answer>, Rejection> {
-        match self.backends.get(bot.index) {
-            Some(backend) => backend.forward(admitted, headers, query, sent).await,
-            None => Err(crate::judge::Reason::UpstreamUnreachable.into()),
+        match self.fleets.get(bot.index) {
+            Some(fleet) => fleet.forward(&admitted, &headers, query, sent).await,
+            None => Err(Reason::UpstreamUnreachable.into()),
         }
     }
-}
 
-impl Backend {
-    fn new(bot: &Bot) -> Result<Self, ClientProblem> {
-        let backend = &bot.backend;
-        let trust = TlsTrust {
-            only_ca: backend.tls.ca.as_deref(),
-            identity: backend
-                .tls
-                .client_identity
-                .as_ref()
-                .map(|(chain, key)| (chain.as_slice(), key.expose().as_slice())),
-            server_name: backend.tls.server_name.as_deref(),
-            ..TlsTrust::default()
-        };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_MAX_IDLE)
-            .build(connector(&trust, backend.connect_timeout)?);
-        let uri = backend
-            .url
-            .as_str()
-            .parse()
-            .map_err(|e| ClientProblem(format!("backend: {e}")))?;
-        Ok(Self {
-            client,
-            uri,
-            response_timeout: backend.response_timeout,
-        })
+    /// The names of the bots of which every backend fails its health check.
+    pub fn unhealthy(&self) -> impl Iterator<Item = &str> {
+        let fleets = self.fleets.iter().filter(|fleet| fleet.are_all_unwell());
+        fleets.map(|fleet| fleet.bot.name.as_str())
+    }
+
+    /// What asks the backends how they are, for bots that have `health.path`; each runs until `stop`.
+    pub fn probes(
+        &self,
+        stop: &CancellationToken,
+    ) -> Vec<impl Future<Output = ()> + Send + 'static + use<>> {
+        self.fleets
+            .iter()
+            .flat_map(|fleet| probe::probes(fleet, stop))
+            .collect()
     }
 }

@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::SetOnce;
+use tokio::sync::{Notify, SetOnce, watch};
+use tokio::time::sleep;
 
 /// What the one who sends a request to the bot and the one who waits for the answer tell each other.
 ///
@@ -19,19 +20,20 @@ pub struct Sent(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    complete: SetOnce<()>,
+    complete: watch::Sender<bool>,
     patience: SetOnce<Duration>,
 }
 
 impl Sent {
     /// Whether all of it was taken.
     pub fn is_complete(&self) -> bool {
-        self.0.complete.initialized()
+        *self.0.complete.borrow()
     }
 
     /// Returns once all of it was taken.
     pub async fn completed(&self) {
-        self.0.complete.wait().await;
+        // Fails only once the sender is gone, which `self` holds.
+        let _ = self.0.complete.subscribe().wait_for(|is| *is).await;
     }
 
     /// From now on the answer may come this late after the beginning, in place of what `timeouts.response` says. The first word counts.
@@ -39,32 +41,23 @@ impl Sent {
         let _ = self.0.patience.set(patience);
     }
 
-    /// What comes of `answering` in `usual`, or in as long as was allowed meanwhile.
-    ///
-    /// # Errors
-    /// How long was waited in vain.
-    pub(super) async fn within<T>(
-        &self,
-        usual: Duration,
-        answering: impl Future<Output = T>,
-    ) -> Result<T, Duration> {
-        let late = async {
-            tokio::time::sleep(usual).await;
-            let Some(allowed) = self.0.patience.get().copied() else {
-                return usual;
-            };
-            tokio::time::sleep(allowed.saturating_sub(usual)).await;
-            usual.max(allowed)
+    /// Returns when the time for an answer is over: `usual`, or as long as was allowed meanwhile. Says how long that was.
+    pub(super) async fn time_is_over(&self, usual: Duration) -> Duration {
+        sleep(usual).await;
+        let Some(allowed) = self.0.patience.get().copied() else {
+            return usual;
         };
-        tokio::select! {
-            biased;
-            outcome = answering => Ok(outcome),
-            waited = late => Err(waited),
-        }
+        sleep(allowed.saturating_sub(usual)).await;
+        usual.max(allowed)
     }
 
     fn set(&self) {
-        let _ = self.0.complete.set(());
+        self.0.complete.send_replace(true);
+    }
+
+    /// Nothing arrived after all: the connection turned out to be closed, and another one is tried.
+    pub(super) fn clear(&self) {
+        self.0.complete.send_replace(false);
     }
 }
 
@@ -73,15 +66,19 @@ impl Sent {
 pub(super) struct Outgoing {
     body: Option<Bytes>,
     sent: Sent,
+    begun: Arc<Notify>,
 }
 
 impl Outgoing {
-    pub(super) fn new(body: Bytes, sent: Sent) -> Self {
+    /// `begun` is notified when there is a connection and the request is on its way.
+    pub(super) fn new(body: Bytes, sent: Sent, begun: Arc<Notify>) -> Self {
         let body = Some(body).filter(|body| !body.is_empty());
         if body.is_none() {
+            // Nobody asks for a body that is not there.
             sent.set();
+            begun.notify_one();
         }
-        Self { body, sent }
+        Self { body, sent, begun }
     }
 }
 
@@ -97,6 +94,7 @@ impl Body for Outgoing {
             bytes,
             sent: self.sent.clone(),
         });
+        self.begun.notify_one();
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -144,25 +142,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_usual_time_holds_unless_more_is_allowed_in_time() {
         let sent = Sent::default();
-        let never = || std::future::pending::<()>();
-        assert_eq!(sent.within(USUAL, never()).await, Err(USUAL));
+        assert_eq!(sent.time_is_over(USUAL).await, USUAL);
         let longer = USUAL * 3;
-        let (outcome, ()) = tokio::join!(sent.within(USUAL, never()), async {
+        let (waited, ()) = tokio::join!(sent.time_is_over(USUAL), async {
             tokio::time::sleep(USUAL / 2).await;
             sent.allow(longer);
         });
-        assert_eq!(outcome, Err(longer));
-        let late = async {
-            tokio::time::sleep(USUAL * 2).await;
-            "done"
-        };
-        assert_eq!(sent.within(USUAL, late).await, Ok("done"));
+        assert_eq!(waited, longer);
     }
 
     #[test]
     fn a_body_is_sent_when_its_last_byte_was_written_and_not_when_it_was_taken() {
         let sent = Sent::default();
-        let mut body = Outgoing::new(Bytes::from_static(b"hello"), sent.clone());
+        let mut body = Outgoing::new(Bytes::from_static(b"hello"), sent.clone(), Arc::default());
         let mut context = Context::from_waker(std::task::Waker::noop());
         let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) else {
             panic!("it is there");

@@ -411,12 +411,17 @@ async fn a_large_answer_comes_back_whole() {
 #[tokio::test]
 async fn an_event_stream_is_passed_on_piece_by_piece() {
     let gateway = Gateway::start().await;
-    for content_type in ["text/event-stream", "application/json"] {
+    // What the bot calls an event stream is one, and what the channel asked to be one, whatever its type.
+    for (content_type, mode) in [
+        ("text/event-stream", "normal"),
+        ("application/json", "stream"),
+    ] {
         let mut streams = gateway.bot().answer_with_streams(content_type);
         for protocol in PROTOCOLS {
             let id = format!("stream-{content_type}-{protocol:?}");
             let mut connection = gateway.client().connect(protocol).await.unwrap();
             let request = gateway.teams_message().header("x-request-id", &id);
+            let request = request.with("/deliveryMode", mode);
             let response = connection.send(request.into_request());
             let (response, pieces) = tokio::join!(response, streams.recv());
             let (mut response, pieces) = (response.unwrap(), pieces.unwrap());

@@ -1,6 +1,6 @@
 //! What a configuration enforces, a line each.
 
-use crate::config::{Bot, Quota, Settings, TlsSource};
+use crate::config::{Bot, Endpoint, Quota, Settings, TlsSource};
 use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -111,13 +111,34 @@ fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The URL without its query, which may hold a key.
-pub(super) fn backend(bot: &Bot) -> String {
-    let mut url = bot.backend.url.clone();
+/// Every server of the bot, and how they are asked whether they are well.
+fn backend(bot: &Bot) -> String {
+    let servers: Vec<String> = bot.backend.endpoints.iter().map(server).collect();
+    let servers = servers.join(", ");
+    match &bot.backend.health {
+        None => servers,
+        Some(health) => {
+            // The query may hold a key.
+            let path = health.path_and_query.split('?').next().unwrap_or_default();
+            format!("{servers}; GET {path} every {:?}", health.every)
+        }
+    }
+}
+
+/// The URL without its query, which may hold a key; of a Unix socket as the file has it.
+pub(super) fn server(endpoint: &Endpoint) -> String {
+    let mut url = endpoint.url.clone();
     if url.query().is_some() {
         url.set_query(Some("..."));
     }
-    url.to_string()
+    match &endpoint.socket {
+        None => url.to_string(),
+        Some(_) => format!(
+            "unix:{}:{}",
+            endpoint.name,
+            &url[url::Position::BeforePath..]
+        ),
+    }
 }
 
 fn softened(mode: Mode) -> &'static str {

@@ -30,19 +30,7 @@ const LATER: &[(&str, &str)] = &[
     ),
 ];
 
-const LATER_OF_A_BOT: &[(&str, &str)] = &[
-    ("health.path", "health.path = \"/healthz\""),
-    ("redelivery.window", "redelivery.window = \"10m\""),
-];
-
-const LATER_BACKENDS: &[(&str, &str)] = &[
-    (
-        "backend",
-        "[\"http://127.0.0.1:1/api/messages\", \"http://127.0.0.1:2/api/messages\"]",
-    ),
-    ("backend", "\"unix:/run/bot.sock:/api/messages\""),
-    ("backend[0]", "[\"unix:/run/bot.sock:/api/messages\"]"),
-];
+const LATER_OF_A_BOT: &[(&str, &str)] = &[("redelivery.window", "redelivery.window = \"10m\"")];
 
 #[test]
 fn every_later_feature_is_refused_as_not_yet_there() {
@@ -51,10 +39,6 @@ fn every_later_feature_is_refused_as_not_yet_there() {
     }
     for (at, keys) in LATER_OF_A_BOT {
         assert_not_yet(&with_bot(keys), &format!("bots[0].{at}"));
-    }
-    for (at, backend) in LATER_BACKENDS {
-        let text = BOT.replace("\"http://127.0.0.1:3978/api/messages\"", backend);
-        assert_not_yet(&text, &format!("bots[0].{at}"));
     }
 }
 
@@ -94,16 +78,11 @@ fn their_off_values_and_neighbours_are_good() {
     for keys in [
         "accept = [\"channel\"]",
         "timeouts.acknowledge_after = \"\"",
-        "health = { path = \"\", every = \"1m\" }",
         "callers = { allow = [], mode = \"enforce\" }",
         "redelivery.window = \"0s\"",
     ] {
         good(&with_bot(keys));
     }
-    good(&BOT.replace(
-        "\"http://127.0.0.1:3978/api/messages\"",
-        "[\"http://127.0.0.1:3978/api/messages\"]",
-    ));
 }
 
 #[test]
@@ -126,7 +105,6 @@ fn types_are_checked_there_too() {
             "state.on_store_failure",
             with_server("[state]\non_store_failure = \"shrug\" #<-"),
         ),
-        ("bots[0].health.every", with_bot("health.every = 5 #<-")),
         (
             "bots[0].redelivery.window",
             with_bot("redelivery.window = \"often\" #<-"),

@@ -1,5 +1,6 @@
 //! Whole files in, settings or problems out.
 
+mod backends;
 mod bots;
 mod callers;
 mod clouds;

@@ -227,7 +227,7 @@ tenants.allow = ["file:secrets/tenant"]
     assert_eq!(bot.name, "from-file");
     assert_eq!(bot.expect.app_id, "0a1b2c3d-7f0b-4f3e-9d55-6f2b1b0a9c11");
     assert_eq!(
-        bot.backend.url.as_str(),
+        bot.backend.endpoints[0].url.as_str(),
         "http://127.0.0.1:4000/api/messages"
     );
     assert_eq!(bot.policy.tenants.allow.len(), 1);

@@ -1,7 +1,6 @@
 //! The metrics of one bot, looked up once: a request then costs a few atomic additions.
 
 use super::describe::Describe;
-use crate::config::Bot;
 use crate::judge::Fault;
 use crate::observe::audit::Entry;
 use crate::observe::{Door, Verdict};
@@ -140,12 +139,4 @@ fn is_gate_time_known(entry: &Entry<'_>) -> bool {
             Fault::Upstream => entry.line.upstream.is_some(),
         },
     }
-}
-
-/// Host and port: a path or user name in the URL is nobody's business.
-pub(super) fn backend_label(bot: &Bot) -> String {
-    let url = &bot.backend.url;
-    let host = url.host_str().unwrap_or_default();
-    url.port_or_known_default()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

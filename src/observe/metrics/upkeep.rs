@@ -1,10 +1,10 @@
 //! Metrics of the gateway itself: configuration, certificates, backends, its own log.
 
 use super::describe::Describe;
-use super::{Metrics, bot, exact};
+use super::{Metrics, exact};
 use crate::config::Settings;
 use crate::judge::{Reason, UnixSeconds};
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge};
 
 /// What came of an attempt to reload the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +45,9 @@ pub(super) struct Upkeep {
     config_last_reload: Gauge,
     /// `botgate_certificate_expiry_timestamp_seconds{name}`: notAfter, Unix time. name: names the operator chose.
     certificate_expiry: GaugeVec,
-    /// `botgate_backend_up{bot,backend}`: 1 or 0. bot: names of bots; backend: host and port from the settings.
-    backend_up: IntGaugeVec,
-    /// Labels of `backend_up`, by the position of the bot.
-    backends: Vec<(String, String)>,
+    /// `botgate_backend_up{bot,backend}`: 1, or 0 while it is left out. bot: names of bots; backend: host and port, or the Unix
+    /// socket, from the settings. By the positions of both.
+    backends: Vec<Vec<IntGauge>>,
     /// `botgate_rate_limit_store_errors_total`: failed calls of the shared limit store.
     rate_limit_store_errors: IntCounter,
     /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
@@ -62,8 +61,18 @@ impl Upkeep {
         describe: &Describe<'_>,
         settings: &Settings,
     ) -> Result<Self, prometheus::Error> {
-        let labels =
-            |bot: &std::sync::Arc<crate::config::Bot>| (bot.name.clone(), bot::backend_label(bot));
+        let backend_up = describe.gauges(
+            "botgate_backend_up",
+            &["bot", "backend"],
+            "Whether a backend is up.",
+        )?;
+        let bots = settings.bots.iter();
+        let backends = bots.map(|bot| {
+            let endpoints = bot.backend.endpoints.iter();
+            endpoints
+                .map(|endpoint| backend_up.with_label_values(&[&bot.name, &endpoint.name]))
+                .collect()
+        });
         let this = Self {
             config_reloads: describe.counters(
                 "botgate_config_reloads_total",
@@ -79,12 +88,7 @@ impl Upkeep {
                 &["name"],
                 "When the certificate ends, Unix time.",
             )?,
-            backend_up: describe.gauges(
-                "botgate_backend_up",
-                &["bot", "backend"],
-                "Whether a backend is up.",
-            )?,
-            backends: settings.bots.iter().map(labels).collect(),
+            backends: backends.collect(),
             rate_limit_store_errors: describe.counter(
                 "botgate_rate_limit_store_errors_total",
                 "Failed calls of the shared limit store.",
@@ -132,14 +136,15 @@ impl Metrics {
             .set(exact(at.0));
     }
 
-    /// Whether the backend of a bot (its position in [`Settings::bots`]) is up.
-    pub fn backend_is_up(&self, bot: usize, is_up: bool) {
-        if let Some((name, backend)) = self.upkeep.backends.get(bot) {
-            let labels = [name.as_str(), backend.as_str()];
-            self.upkeep
-                .backend_up
-                .with_label_values(&labels)
-                .set(i64::from(is_up));
+    /// Whether a backend of a bot is up; by its position in [`Settings::bots`] and among the bot's endpoints.
+    pub fn backend_is_up(&self, bot: usize, backend: usize, is_up: bool) {
+        let gauge = self
+            .upkeep
+            .backends
+            .get(bot)
+            .and_then(|bot| bot.get(backend));
+        if let Some(gauge) = gauge {
+            gauge.set(i64::from(is_up));
         }
     }
 

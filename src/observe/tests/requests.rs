@@ -173,9 +173,9 @@ fn every_metric_of_the_contract_is_there() {
     metrics.endorsement_missing("made up by a client");
     metrics.config_reloaded(super::super::Reload::Applied, UnixSeconds(1_800_000_000));
     metrics.certificate_expires("certs/server.pem", UnixSeconds(1_900_000_000));
-    metrics.backend_is_up(1, true);
     metrics.acknowledged(0);
     metrics.acknowledged_ended(0, crate::observe::Ending::TimedOut);
+    metrics.backend_is_up(1, 0, true);
     let text = metrics.render();
     for series in [
         "botgate_requests_total{bot=\"helpdesk\",door=\"ingress\",reason=\"\",verdict=\"forwarded\"} 0",
