@@ -129,6 +129,7 @@ impl Ingress {
                 .into());
         }
         judge::check_size(head, limits.header_bytes, limits.headers)?;
+        judge::check_http2(head)?;
         let (bot, place) = self.bot_of(head)?;
         watch.set_bot(bot.index);
         match place {

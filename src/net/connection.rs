@@ -1,8 +1,9 @@
 //! One connection: its handshake, its protocol, and the requests on it.
 
+use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::listener::{Door, Event};
-use super::paced::{Busy, Paced, Patience, Protocol, Serving};
+use super::paced::{Paced, Patience, Protocol};
 use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
@@ -91,14 +92,13 @@ pub(super) async fn answer<D: Door>(
     door: Arc<D>,
     request: Request<Incoming>,
     peer: Peer,
-    mut serving: Serving,
+    serving: Serving,
 ) -> Result<Response<Body>, Infallible> {
     let peer = Peer {
         is_ambiguous: serving.is_ambiguous,
         ..peer
     };
     let response = door.answer(request, peer).await;
-    serving.set_owed(true);
     Ok(response.map(|body| Held { body, serving }.boxed_unsync()))
 }
 
@@ -117,7 +117,7 @@ impl HttpBody for Held {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.serving.set_owed(frame.is_ready());
+        self.serving.set_waiting(frame.is_pending());
         frame
     }
 

@@ -46,6 +46,15 @@ pub enum Event<'a> {
     HandshakeFailed(SocketAddr, &'a io::Error),
     /// hyper refused to read a request and answered by itself.
     Unreadable(Peer, &'a hyper::Error),
+    /// What a client of HTTP/2 did wrong on a connection that has ended.
+    Http2Ended {
+        /// The client's.
+        address: IpAddr,
+        /// What ended the connection, in a word fit for a metric label; nothing if it was not the client's fault.
+        why: Option<&'static str>,
+        /// How many requests were reset because they were malformed.
+        malformed: u64,
+    },
     /// `accept` failed; it is tried again after a pause.
     AcceptFailed(&'a io::Error),
 }

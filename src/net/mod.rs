@@ -1,17 +1,23 @@
 //! Moves bytes and holds no opinion: listener, client, bodies, headers, replies.
 
+mod answer_watch;
 pub mod body;
+mod busy;
 pub mod client;
 pub mod clock;
 mod connection;
 mod fetcher;
+mod frame_watch;
+mod frames;
 pub mod gate;
 mod head_scan;
 pub mod headers;
 mod http1;
 mod http2;
+mod http2_side;
 pub mod listener;
 mod paced;
+mod pressure;
 pub mod reply;
 
 pub use head_scan::is_ambiguous;
