@@ -1,9 +1,9 @@
 //! What stream and service of a connection tell each other.
 
 use super::frame_watch::Flood;
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio_util::sync::CancellationToken;
 
 /// Shared by a connection's stream and the requests on it.
 #[derive(Clone, Debug, Default)]
@@ -15,12 +15,16 @@ struct Shared {
     serving: AtomicUsize,
     /// Of those, answers whose next step is the bot's: it has to have more.
     waiting: AtomicUsize,
+    /// Answers that have begun and not ended on an HTTP/2 connection, whoever has them.
+    begun: AtomicUsize,
     /// The head read last is ambiguous.
     is_ambiguous: AtomicBool,
     /// What ended the connection.
     flood: OnceLock<Flood>,
     /// Requests that h2 refused by itself.
     malformed: AtomicU64,
+    /// Cancelled when the gateway is about to end.
+    drain: CancellationToken,
 }
 
 /// One request being served; dropped when its answer has ended.
@@ -33,6 +37,11 @@ pub(super) struct Serving {
 }
 
 impl Serving {
+    /// Whether the client is to be told that this connection ends.
+    pub(super) fn is_last(&self) -> bool {
+        self.busy.0.drain.is_cancelled()
+    }
+
     /// Says whose step is next once the answer has begun: the bot's, to have more of it, or the client's, to take what there is.
     pub(super) fn set_waiting(&mut self, is_waiting: bool) {
         if self.is_waiting != is_waiting {
@@ -48,6 +57,14 @@ impl Serving {
 }
 
 impl Busy {
+    /// For one connection; `drain` is cancelled when the gateway is about to end.
+    pub(super) fn new(drain: CancellationToken) -> Self {
+        Self(Arc::new(Shared {
+            drain,
+            ..Shared::default()
+        }))
+    }
+
     pub(super) fn serve(&self) -> Serving {
         self.0.serving.fetch_add(1, Ordering::AcqRel);
         let is_ambiguous = self.0.is_ambiguous.swap(false, Ordering::AcqRel);
@@ -60,6 +77,15 @@ impl Busy {
 
     pub(super) fn is_idle(&self) -> bool {
         self.0.serving.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether nothing is asked on an HTTP/2 connection, and every answer is on the wire.
+    pub(super) fn has_answered(&self) -> bool {
+        self.is_idle() && self.0.begun.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn set_begun(&self, count: usize) {
+        self.0.begun.store(count, Ordering::Release);
     }
 
     /// How many answers have to wait for the bot.

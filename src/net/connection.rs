@@ -7,7 +7,8 @@ use super::paced::{Paced, Patience, Protocol};
 use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -26,7 +27,10 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Connection<D> {
     pub(super) door: Arc<D>,
     pub(super) caps: Caps,
+    /// Cancelled when the gateway is about to end: what is answered from then on says so.
     pub(super) drain: CancellationToken,
+    /// Cancelled a moment later: what is idle by then is closed.
+    pub(super) closing: CancellationToken,
     pub(super) address: SocketAddr,
 }
 
@@ -76,7 +80,7 @@ impl<D: Door> Connection<D> {
         stream: S,
         protocol: Protocol,
     ) -> (TokioIo<Paced<S>>, Busy) {
-        let busy = Busy::default();
+        let busy = Busy::new(self.drain.clone());
         let patience = Patience {
             head: self.caps.header_timeout,
             keep_alive: self.caps.keep_alive_timeout,
@@ -98,7 +102,13 @@ pub(super) async fn answer<D: Door>(
         is_ambiguous: serving.is_ambiguous,
         ..peer
     };
-    let response = door.answer(request, peer).await;
+    let version = request.version();
+    let mut response = door.answer(request, peer).await;
+    if version < Version::HTTP_2 && serving.is_last() {
+        // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     Ok(response.map(|body| Held { body, serving }.boxed_unsync()))
 }
 

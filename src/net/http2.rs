@@ -35,6 +35,8 @@ const STREAM_ERRORS: usize = 100;
 /// A client that is gone without a word is found out by a ping.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PONG_WITHIN: Duration = Duration::from_secs(20);
+/// During the drain: how soon the end of the last answer is noticed.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 impl<D: Door> Connection<D> {
     pub(super) async fn serve_http2<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -75,11 +77,24 @@ impl<D: Door> Connection<D> {
         let outcome = tokio::select! {
             outcome = connection.as_mut() => outcome,
             () = self.drain.cancelled() => {
+                // GOAWAY: what the client sent before it learns of that is served (RFC 9113 6.8).
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                tokio::select! {
+                    outcome = connection => outcome,
+                    () = self.abandoned(&busy) => Ok(()),
+                }
             }
         };
         self.tell(&busy, outcome.err());
+    }
+
+    /// Ends when the gateway is closing and there is nothing left to do here. h2 closes by itself once the client has answered its
+    /// ping; this is for clients that do not.
+    async fn abandoned(&self, busy: &Busy) {
+        self.closing.cancelled().await;
+        while !busy.has_answered() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// What ended the connection, if it was the client's fault, and what h2 refused on it without a word to anybody.

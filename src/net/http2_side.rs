@@ -85,6 +85,7 @@ impl Http2Side {
         let flood = self
             .asked
             .take(bytes, Instant::now(), |stream| answers.forget(stream));
+        self.busy.set_begun(self.answers.begun());
         if let Some((keep, flood)) = flood {
             buf.set_filled(before.saturating_add(keep));
             self.busy.set_flood(flood);
@@ -106,6 +107,7 @@ impl Http2Side {
             self.pressure.relieve(self.answers.take(written));
         }
         self.busy.set_malformed(self.answers.malformed());
+        self.busy.set_begun(self.answers.begun());
     }
 
     /// How many answers have begun and not ended.

@@ -8,6 +8,7 @@
 //! | `check` | `botgate check --online` says what is not so outside the file. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `demo` | `botgate demo` ends green. |
+//! | `drain` | A gateway that ends loses nothing that clients sent before they could know. |
 //! | `explain` | `botgate explain` says what the gateway does. |
 //! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
@@ -47,6 +48,7 @@ mod callbacks;
 mod check;
 mod connections;
 mod demo;
+mod drain;
 mod explain;
 mod failures;
 mod forwarding;
