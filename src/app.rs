@@ -22,6 +22,8 @@ use tokio_util::task::TaskTracker;
 /// Connections of operators and their monitoring; nobody else has business there.
 const ADMIN_CONNECTIONS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
+/// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
+const LINGER: Duration = Duration::from_secs(1);
 const EVERY_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Two weeks: certificate authorities that renew do so earlier.
 const EXPIRING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -53,8 +55,10 @@ pub struct Running {
     /// The bound admin address.
     pub admin: Option<SocketAddr>,
     drain_timeout: Duration,
-    /// Cancelled first: stop accepting, finish what is in flight.
+    /// Cancelled first: stop accepting, tell clients that their connections end, serve what they sent before they knew.
     drain: CancellationToken,
+    /// Cancelled a moment later: refuse new requests, close what is idle, finish what is in flight.
+    closing: CancellationToken,
     /// Cancelled last: background work and the admin listener end.
     stop: CancellationToken,
     requests: TaskTracker,
@@ -95,7 +99,8 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let limiter = Arc::new(Limiter::new(&settings));
     let upstreams =
         Arc::new(Upstreams::new(&settings, &observer).map_err(|e| problem("backends", &e))?);
-    let (drain, stop) = (CancellationToken::new(), CancellationToken::new());
+    let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
+    let stop = CancellationToken::new();
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
@@ -104,7 +109,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         observer: Arc::clone(&observer),
         work: work.clone(),
     };
-    let ingress = Arc::new(Ingress::new(Arc::clone(&settings), rooms, drain.clone()));
+    let ingress = Arc::new(Ingress::new(Arc::clone(&settings), rooms, closing.clone()));
     let gate = Gate::new(public_caps(&settings));
 
     let mut sockets = Vec::new();
@@ -123,8 +128,10 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
             door: Arc::clone(&ingress),
             tasks: requests.clone(),
             drain: drain.clone(),
+            closing: closing.clone(),
         };
-        background.spawn(listener.run());
+        // Among the requests, because those it takes from the kernel's queue at the end are to be waited for.
+        requests.spawn(listener.run());
     }
     let admin = match settings.admin {
         None => None,
@@ -166,6 +173,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         admin,
         drain_timeout: settings.server.drain_timeout,
         drain,
+        closing,
         stop,
         requests,
         work,
@@ -186,7 +194,7 @@ impl Running {
         );
     }
 
-    /// Stops accepting, lets requests in flight finish until the drain deadline, then ends everything.
+    /// Stops accepting, lets clients learn of that and requests in flight finish until the drain deadline, then ends everything.
     pub async fn drain(self) -> Drained {
         tracing::info!(
             event = "draining",
@@ -196,12 +204,28 @@ impl Running {
         self.drain.cancel();
         self.requests.close();
         self.work.close();
+        let deadline = clock::deadline(self.drain_timeout);
+        // A client whose connection is idle does not know yet, and its next request may be on the way: it is served, and its
+        // answer says that it was the last one. Without connections this takes no time.
+        let linger = LINGER.min(self.drain_timeout.div_f32(2.0));
+        if tokio::time::timeout(linger, self.requests.wait())
+            .await
+            .is_err()
+        {
+            let connections = self.requests.len();
+            tracing::info!(
+                event = "drain_closing",
+                connections,
+                "closing idle connections, refusing new requests"
+            );
+        }
+        self.closing.cancel();
         let finished = async {
             self.requests.wait().await;
             // Only requests start work, so there is no more to come.
             self.work.wait().await;
         };
-        let outcome = match tokio::time::timeout(self.drain_timeout, finished).await {
+        let outcome = match tokio::time::timeout_at(deadline, finished).await {
             Ok(()) => Drained::Clean,
             Err(_) => {
                 tracing::warn!(
@@ -289,6 +313,7 @@ fn admin_listener(
         door,
         tasks: tasks.clone(),
         drain: stop.clone(),
+        closing: stop.clone(),
     }
 }
 

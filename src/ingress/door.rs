@@ -35,6 +35,14 @@ impl Door for Ingress {
                 tracing::debug!(%address, %error, "TLS handshake failed");
             }
             Event::Unreadable(peer, error) => self.note_unreadable(peer, error),
+            Event::Http2Ended {
+                address,
+                why,
+                malformed,
+            } => {
+                metrics.http2_ended(why, malformed);
+                tracing::debug!(%address, why, malformed, "HTTP/2: the client broke the rules");
+            }
             Event::AcceptFailed(error) => tracing::error!(%error, "cannot accept connections"),
         }
     }

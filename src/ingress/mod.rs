@@ -139,6 +139,7 @@ impl Ingress {
         }
         judge::check_size(head, limits.header_bytes, limits.headers)?;
         judge::check_fields(&head.headers)?;
+        judge::check_http2(head)?;
         let (bot, place) = self.bot_of(head)?;
         watch.set_bot(bot.index);
         self.limiter.check_room(bot)?;

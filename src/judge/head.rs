@@ -1,9 +1,10 @@
 //! What a request head must say before anything else is looked at (AUTHENTICATION 0.1 rule 1).
 
 use super::{Reason, Rejection, callback};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method};
+use http::uri::Scheme;
+use http::{HeaderMap, HeaderValue, Method, Version};
 
 /// The request is a POST of plain JSON, and no upgrade.
 ///
@@ -67,6 +68,38 @@ pub fn check_size(head: &Parts, max_bytes: usize, max_fields: usize) -> Result<(
     let bytes = sizes.fold(target, usize::saturating_add);
     if bytes > max_bytes {
         return too_large(format!("{bytes} bytes, at most {max_bytes}"));
+    }
+    Ok(())
+}
+
+/// The head keeps what RFC 9113 asks of a request over HTTP/2 and h2 does not look at: field values without blanks around them
+/// (8.2.1), at most one `content-length` (RFC 9110 8.6 lets a list of equal ones be refused), and a scheme that is HTTP's (8.3.1).
+/// Heads of HTTP/1 pass: a strict reader has been over them.
+///
+/// # Errors
+/// [`Reason::RequestMalformed`].
+pub fn check_http2(head: &Parts) -> Result<(), Rejection> {
+    if head.version != Version::HTTP_2 {
+        return Ok(());
+    }
+    let no = |why: &str| Err(Rejection::from(Reason::RequestMalformed).noting(why));
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let is_padded = |value: &HeaderValue| {
+        is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())
+    };
+    if head.headers.values().any(is_padded) {
+        return no("blanks around a field's value");
+    }
+    if head.headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return no("more than one Content-Length");
+    }
+    // Without an :authority h2 keeps no scheme. http is what a proxy says that took the request without TLS.
+    let is_http = head
+        .uri
+        .scheme()
+        .is_some_and(|scheme| *scheme == Scheme::HTTPS || *scheme == Scheme::HTTP);
+    if head.uri.authority().is_some() && head.method != Method::CONNECT && !is_http {
+        return no("a scheme other than http and https");
     }
     Ok(())
 }
@@ -252,6 +285,32 @@ mod tests {
         assert_eq!(outcome(exact, 2), Ok(()));
         assert_eq!(outcome(exact - 1, 2), Err(Reason::HeadersTooLarge));
         assert_eq!(outcome(exact, 1), Err(Reason::HeadersTooLarge));
+    }
+
+    #[test]
+    fn http2_heads_are_held_to_what_h2_leaves_open() {
+        let outcome = |version, uri: &str, headers: &[(&str, &str)]| {
+            let mut request = http::Request::post(uri).version(version);
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            let head = request.body(()).unwrap().into_parts().0;
+            check_http2(&head).map_err(|r| r.reason())
+        };
+        let refused = Err(Reason::RequestMalformed);
+        for headers in [
+            &[("x-a", " 1")][..],
+            &[("x-a", "1\t")],
+            &[("content-length", "3"), ("content-length", "3")],
+        ] {
+            assert_eq!(outcome(Version::HTTP_2, "https://a/", headers), refused);
+            assert_eq!(outcome(Version::HTTP_11, "/", headers), Ok(()));
+        }
+        let clean = &[("x-a", ""), ("x-b", "1 2"), ("content-length", "3")];
+        assert_eq!(outcome(Version::HTTP_2, "https://a/", clean), Ok(()));
+        assert_eq!(outcome(Version::HTTP_2, "http://a/", &[]), Ok(()));
+        assert_eq!(outcome(Version::HTTP_2, "/", &[]), Ok(()));
+        assert_eq!(outcome(Version::HTTP_2, "ftp://a/", &[]), refused);
     }
 
     #[test]

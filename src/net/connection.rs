@@ -1,12 +1,14 @@
 //! One connection: its handshake, its protocol, and the requests on it.
 
+use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::listener::{Door, Event};
-use super::paced::{Busy, Paced, Patience, Protocol, Serving};
+use super::paced::{Paced, Patience, Protocol};
 use super::{Body, BodyError, Peer};
 use crate::config::TlsVersion;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -25,7 +27,10 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Connection<D> {
     pub(super) door: Arc<D>,
     pub(super) caps: Caps,
+    /// Cancelled when the gateway is about to end: what is answered from then on says so.
     pub(super) drain: CancellationToken,
+    /// Cancelled a moment later: what is idle by then is closed.
+    pub(super) closing: CancellationToken,
     pub(super) address: SocketAddr,
 }
 
@@ -75,7 +80,7 @@ impl<D: Door> Connection<D> {
         stream: S,
         protocol: Protocol,
     ) -> (TokioIo<Paced<S>>, Busy) {
-        let busy = Busy::default();
+        let busy = Busy::new(self.drain.clone());
         let patience = Patience {
             head: self.caps.header_timeout,
             keep_alive: self.caps.keep_alive_timeout,
@@ -91,14 +96,19 @@ pub(super) async fn answer<D: Door>(
     door: Arc<D>,
     request: Request<Incoming>,
     peer: Peer,
-    mut serving: Serving,
+    serving: Serving,
 ) -> Result<Response<Body>, Infallible> {
     let peer = Peer {
         refused: serving.refused,
         ..peer
     };
-    let response = door.answer(request, peer).await;
-    serving.set_owed(true);
+    let version = request.version();
+    let mut response = door.answer(request, peer).await;
+    if version < Version::HTTP_2 && serving.is_last() {
+        // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
     Ok(response.map(|body| Held { body, serving }.boxed_unsync()))
 }
 
@@ -117,7 +127,7 @@ impl HttpBody for Held {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.serving.set_owed(frame.is_ready());
+        self.serving.set_waiting(frame.is_pending());
         frame
     }
 

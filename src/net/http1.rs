@@ -1,9 +1,10 @@
 //! Serves HTTP/1.1 on one connection.
 
 use super::Peer;
+use super::busy::Busy;
 use super::connection::{Connection, answer};
 use super::listener::{Door, Event};
-use super::paced::{Busy, Protocol};
+use super::paced::Protocol;
 use super::request_stream::RequestStream;
 use super::wire::Limits;
 use hyper::service::service_fn;
@@ -45,7 +46,7 @@ impl<D: Door> Connection<D> {
             // In this order, so that whether a head has begun is asked after it was read on.
             biased;
             outcome = &mut connection => outcome,
-            () = may_close(&self.drain, &busy) => {
+            () = may_close(&self.closing, &busy) => {
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
                 (&mut connection).await
             }
@@ -58,10 +59,10 @@ impl<D: Door> Connection<D> {
     }
 }
 
-/// Waits for the drain, and then for a head that has begun to arrive: hyper does not see it before it is whole, and would take
+/// Waits for the end of the drain's grace, and then for a head that has begun to arrive: hyper does not see it before it is whole, and would take
 /// the connection for an idle one. `Paced` bounds how long that takes.
-async fn may_close(drain: &CancellationToken, busy: &Busy) {
-    drain.cancelled().await;
+async fn may_close(closing: &CancellationToken, busy: &Busy) {
+    closing.cancelled().await;
     std::future::poll_fn(|_| {
         if busy.has_head_begun() {
             // Polled again whenever the connection is: both are of one task.

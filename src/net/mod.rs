@@ -1,20 +1,26 @@
 //! Moves bytes and holds no opinion: listener, client, bodies, headers, replies.
 
 pub mod answer_stream;
+mod answer_watch;
 pub mod body;
+mod busy;
 pub mod client;
 pub mod clock;
 mod connection;
 pub mod dial;
 mod fetcher;
+mod frame_watch;
+mod frames;
 pub mod gate;
 pub mod headers;
 mod held;
 mod http1;
 mod http2;
+mod http2_side;
 mod line;
 pub mod listener;
 mod paced;
+mod pressure;
 pub mod reply;
 mod request_stream;
 pub mod wire;

@@ -1,27 +1,23 @@
-//! A stream that ends a connection whose client takes too long to say something.
+//! A stream that ends a connection whose client takes too long to say something, or to take what it is given.
 //!
 //! hyper counts its header timeout from the end of the previous answer, so that one value would have to serve for a slow head and
 //! for an idle keep-alive connection. Here they are two: `keep_alive` until the first byte of a request, `head` from it to the
 //! moment the request is served, and none while it is being served (bodies have their own deadline). HTTP/2 sends pings and
 //! window updates between requests, so that there no byte tells where a head begins: after the first request only `keep_alive`
-//! counts, and nothing but a request extends it.
+//! counts, and nothing but a request extends it; see [`Http2Side`] for what it has beside that.
 //!
-//! A client that does not read holds a connection just as one that does not write: a write that makes no progress for
-//! [`STALL`], and an answer that HTTP/2 flow control holds back for as long, end the connection.
+//! A client that does not read holds a connection just as one that does not write: see [`Pressure`].
 
+use super::busy::Busy;
 use super::clock;
-use super::wire::Flaw;
+use super::http2_side::Http2Side;
+use super::pressure::{Pressure, STALL};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
-
-/// How long a client may leave an answer unread.
-pub(super) const STALL: Duration = Duration::from_secs(10);
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -30,101 +26,6 @@ pub(super) struct Patience {
     pub(super) head: Duration,
     /// From an answer's end to the next request's first byte.
     pub(super) keep_alive: Duration,
-}
-
-/// What stream and service of a connection tell each other.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Busy(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    /// Requests being served.
-    serving: AtomicUsize,
-    /// Of those, answers whose next step is the client's: it has to take what there is.
-    owed: AtomicUsize,
-    /// Whether an answer was taken further since the last look. Bytes on the wire would not do: a client that takes nothing can
-    /// still have its pings answered.
-    has_moved: AtomicBool,
-    /// Requests that came into service so far.
-    begun: AtomicUsize,
-    /// A part of a head is held that is not yet whole.
-    has_head_begun: AtomicBool,
-    /// Why the next request is refused.
-    refused: Mutex<Option<Flaw>>,
-}
-
-/// One request being served; dropped when its answer has ended.
-#[derive(Debug)]
-pub(super) struct Serving {
-    busy: Busy,
-    is_owed: bool,
-    /// Why it is refused: what hyper read stands for a head that it did not get to read.
-    pub(super) refused: Option<Flaw>,
-}
-
-impl Serving {
-    /// Says whose step is next: the client's, to take what there is of the answer, or ours, to have more of it.
-    pub(super) fn set_owed(&mut self, is_owed: bool) {
-        self.busy.0.has_moved.store(true, Ordering::Release);
-        if self.is_owed != is_owed {
-            self.is_owed = is_owed;
-            let owed = &self.busy.0.owed;
-            if is_owed {
-                owed.fetch_add(1, Ordering::AcqRel)
-            } else {
-                owed.fetch_sub(1, Ordering::AcqRel)
-            };
-        }
-    }
-}
-
-impl Busy {
-    pub(super) fn serve(&self) -> Serving {
-        self.0.serving.fetch_add(1, Ordering::AcqRel);
-        self.0.begun.fetch_add(1, Ordering::AcqRel);
-        let refused = self.0.refused.lock();
-        let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
-        Serving {
-            refused,
-            is_owed: false,
-            busy: self.clone(),
-        }
-    }
-
-    fn is_owed(&self) -> bool {
-        self.0.owed.load(Ordering::Acquire) > 0
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.0.serving.load(Ordering::Acquire) == 0
-    }
-
-    /// How many requests came into service so far.
-    pub(super) fn begun(&self) -> usize {
-        self.0.begun.load(Ordering::Acquire)
-    }
-
-    /// Says whether a part of a head is held above this stream.
-    pub(super) fn set_head_begun(&self, has_begun: bool) {
-        self.0.has_head_begun.store(has_begun, Ordering::Release);
-    }
-
-    pub(super) fn has_head_begun(&self) -> bool {
-        self.0.has_head_begun.load(Ordering::Acquire)
-    }
-
-    /// Says why the next request is refused.
-    pub(super) fn refuse(&self, flaw: Flaw) {
-        let refused = self.0.refused.lock();
-        *refused.unwrap_or_else(PoisonError::into_inner) = Some(flaw);
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.set_owed(false);
-        self.busy.0.serving.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// How the bytes of a connection are to be understood.
@@ -147,67 +48,66 @@ enum Phase {
 #[derive(Debug)]
 pub(super) struct Paced<S> {
     stream: S,
-    protocol: Protocol,
     patience: Patience,
     busy: Busy,
     phase: Phase,
     /// How many requests had come into service at the last look.
-    begun: usize,
+    entered: usize,
     deadline: Pin<Box<Sleep>>,
-    /// Set while a write makes no progress.
-    write_deadline: Option<Pin<Box<Sleep>>>,
-    /// Whether, at the last look, an answer was owed.
-    was_owed: bool,
+    /// On writes.
+    pressure: Pressure,
+    /// A write did not end, and since then not everything was written.
+    is_blocked: bool,
+    /// Nothing in HTTP/1.
+    http2: Option<Box<Http2Side>>,
 }
 
 impl<S> Paced<S> {
     pub(super) fn new(stream: S, protocol: Protocol, patience: Patience, busy: Busy) -> Self {
-        let deadline = Box::pin(tokio::time::sleep(patience.head));
+        let http2 = match protocol {
+            Protocol::Http1 => None,
+            Protocol::Http2 => Some(Box::new(Http2Side::new(busy.clone(), patience.head))),
+        };
         Self {
             stream,
-            protocol,
             patience,
             busy,
             phase: Phase::Head,
-            begun: 0,
-            deadline,
-            write_deadline: None,
-            was_owed: false,
+            entered: 0,
+            deadline: Box::pin(tokio::time::sleep(patience.head)),
+            pressure: Pressure::default(),
+            is_blocked: false,
+            http2,
         }
     }
 
-    /// Whether the client has left an answer unread since the last look.
-    fn is_stalled(&mut self) -> bool {
-        let is_owed = self.busy.is_owed();
-        let has_moved = self.busy.0.has_moved.swap(false, Ordering::AcqRel);
-        // In HTTP/1 a client that does not read is seen by the write that does not end.
-        let is_stalled = self.protocol == Protocol::Http2 && is_owed && self.was_owed && !has_moved;
-        self.was_owed = is_owed;
-        is_stalled
+    /// Whether the next step is the client's, and it is to ask for something.
+    fn is_idle(&self) -> bool {
+        let has_answered = |http2: &Http2Side| http2.answers_begun() == 0;
+        self.busy.is_idle() && !self.is_blocked && self.http2.as_deref().is_none_or(has_answered)
     }
 
-    /// Bounds how long a write may make no progress.
-    fn bounded<T>(
+    /// Bounds how long the client may hold up what is to be written.
+    fn press<T>(
         &mut self,
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.write_deadline = None;
-            return outcome;
+        self.is_blocked |= outcome.is_pending();
+        let is_too_slow = self.pressure.poll(cx, self.is_blocked).is_ready()
+            || self
+                .http2
+                .as_mut()
+                .is_some_and(|http2| http2.poll_too_slow(cx).is_ready());
+        if is_too_slow && !matches!(outcome, Poll::Ready(Err(_))) {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
-        let deadline = self
-            .write_deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
-        deadline
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
+        outcome
     }
 
     /// Bytes came in while no request was being served.
     fn hear(&mut self, bytes: &[u8]) {
-        if self.protocol == Protocol::Http2 || bytes.is_empty() {
+        if self.http2.is_some() || bytes.is_empty() {
             return;
         }
         if self.phase == Phase::Idle {
@@ -243,32 +143,41 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let begun = this.busy.begun();
+        let entered = this.busy.entered();
         // A request may have come and gone between two looks.
-        let was_served = this.phase == Phase::Serving || this.begun != begun;
-        this.begun = begun;
-        match (this.busy.is_idle(), this.phase) {
+        let was_served = this.phase == Phase::Serving || this.entered != entered;
+        this.entered = entered;
+        match (this.is_idle(), this.phase) {
             (false, Phase::Idle | Phase::Head) => this.enter(Phase::Serving),
             (true, _) if was_served => this.rest(),
             (false, Phase::Serving) | (true, _) => {}
         }
+        if let Some(http2) = &mut this.http2
+            && http2.read_last_words(buf)
+        {
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(cx, buf) {
-            if this.phase != Phase::Serving {
+            if let Some(http2) = &mut this.http2 {
+                http2.note_read(buf, before);
+            } else if this.phase != Phase::Serving {
                 this.hear(buf.filled().get(before..).unwrap_or_default());
             }
             return Poll::Ready(outcome);
         }
+        if let Some(http2) = &mut this.http2
+            && (http2.poll_block(cx).is_ready() || http2.poll_too_slow(cx).is_ready())
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         loop {
             ready!(this.deadline.as_mut().poll(cx));
-            match (this.busy.is_idle(), this.phase) {
+            match (this.is_idle(), this.phase) {
                 (true, Phase::Idle | Phase::Head) => {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
                 (true, Phase::Serving) => this.rest(),
-                (false, Phase::Serving) if this.is_stalled() => {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
                 // A request may have come into service since the deadline was set; then it no longer counts.
                 (false, _) => this.enter(Phase::Serving),
             }
@@ -276,15 +185,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.bounded(cx, outcome)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -293,8 +200,17 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.bounded(cx, outcome)
+        let outcome = match bufs {
+            [buf] => Pin::new(&mut this.stream).poll_write(cx, buf),
+            bufs => Pin::new(&mut this.stream).poll_write_vectored(cx, bufs),
+        };
+        if let Poll::Ready(Ok(bytes)) = outcome {
+            this.pressure.relieve(bytes);
+            if let Some(http2) = &mut this.http2 {
+                http2.note_written(bufs, bytes);
+            }
+        }
+        this.press(cx, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -304,13 +220,21 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_flush(cx);
-        this.bounded(cx, outcome)
+        this.is_blocked &= outcome.is_pending();
+        this.press(cx, outcome)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
-        this.bounded(cx, outcome)
+        let outcome = match this.http2.as_deref() {
+            Some(http2) if http2.is_lingering() => Poll::Ready(Ok(())),
+            Some(_) | None => Pin::new(&mut this.stream).poll_shutdown(cx),
+        };
+        ready!(this.press(cx, outcome))?;
+        match &mut this.http2 {
+            Some(http2) => http2.poll_linger(cx, &mut this.stream).map(Ok),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! place of a head that is refused hyper gets [`REFUSED`], and the service the reason: the refusal is answered, counted and
 //! written down like any other, and nothing of the hostile bytes is read by anybody else. After that nothing more is read.
 
+use super::busy::Busy;
 use super::held::{Held, Judged};
-use super::paced::Busy;
 use super::wire::{Flaw, Limits, RequestReader, Step};
 use std::io;
 use std::pin::Pin;
@@ -53,7 +53,7 @@ impl Turn {
     /// Whether the next byte begins a request, and its turn has not come: the service has not been given the one before, or has
     /// not done with it.
     fn must_wait(&self) -> bool {
-        let is_free = self.busy.is_idle() && self.busy.begun() == self.heads;
+        let is_free = self.busy.is_idle() && self.busy.entered() == self.heads;
         self.reader.is_between() && !is_free
     }
 

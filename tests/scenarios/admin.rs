@@ -131,6 +131,7 @@ async fn every_metric_is_there_and_described() {
         ("botgate_connections", "gauge"),
         ("botgate_connections_refused_total", "counter"),
         ("botgate_tls_handshakes_total", "counter"),
+        ("botgate_http2_requests_malformed_total", "counter"),
         ("botgate_keys_age_seconds", "gauge"),
         ("botgate_key_fetches_total", "counter"),
         ("botgate_token_clock_offset_seconds", "gauge"),

@@ -79,7 +79,7 @@ async fn a_request_that_comes_too_late_is_told_to_come_again() {
     let gateway = Gateway::start().await;
     let mut late = LateRequest::begin(&gateway).await;
     gateway.signal(Signal::SIGTERM);
-    gateway.event("draining", |_| true).await;
+    gateway.event("drain_closing", |_| true).await;
     let reply = late.finish().await;
     assert_eq!(reply.header("connection"), Some("close"));
     assert_eq!(reply.header("retry-after"), Some("1"));

@@ -9,11 +9,13 @@
 //! | `check` | `botgate check --online` says what is not so outside the file. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `demo` | `botgate demo` ends green. |
+//! | `drain` | A gateway that ends loses nothing that clients sent before they could know. |
 //! | `explain` | `botgate explain` says what the gateway does. |
 //! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
 //! | `http` | Which requests are for a bot, and for which. |
+//! | `http2` | HTTP/2 that breaks the rules is refused, floods end their connection, and nobody else notices. |
 //! | `kinds` | Tokens of the Emulator, of calling bots and of agents: each kind by its own rules, in its own cloud. |
 //! | `key_files` | Keys that lie on this machine: local key sets, and what is kept for a restart. |
 //! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
@@ -50,11 +52,13 @@ mod callbacks;
 mod check;
 mod connections;
 mod demo;
+mod drain;
 mod explain;
 mod failures;
 mod forwarding;
 mod framing;
 mod http;
+mod http2;
 mod key_files;
 mod key_proxy;
 mod kinds;

@@ -1,7 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "a task of a test ends with it")]
 
 use super::*;
-use crate::net::paced::Serving;
+use crate::net::busy::Serving;
 use tokio::io::{DuplexStream, duplex};
 use tokio::time::timeout;
 

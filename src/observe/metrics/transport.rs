@@ -4,7 +4,7 @@ use super::Metrics;
 use super::describe::Describe;
 use crate::config::TlsVersion;
 use crate::observe::audit::tls_version;
-use prometheus::{IntCounterVec, IntGauge};
+use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use std::io;
 
 #[derive(Debug)]
@@ -16,6 +16,14 @@ pub(super) struct Transport {
     refused: IntCounterVec,
     /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out; version: 1.2, 1.3, empty unless ok.
     handshakes: IntCounterVec,
+    /// `botgate_http2_connections_broken_total{reason}`: HTTP/2 connections ended for what the client sent. reason:
+    /// rapid_reset, reset_flood, settings_flood, ping_flood, priority_flood, data_flood, window_update_flood, frame_flood,
+    /// header_block; or the error code of RFC 9113 7: protocol_error, flow_control_error, frame_size_error,
+    /// compression_error, stream_closed, enhance_your_calm; or other.
+    http2_broken: IntCounterVec,
+    /// `botgate_http2_requests_malformed_total`: requests reset before they were requests (RFC 9113 8.1.1). Counted when their
+    /// connection ends.
+    http2_malformed: IntCounter,
 }
 
 impl Transport {
@@ -24,10 +32,20 @@ impl Transport {
             describe.gauges("botgate_connections", &["state"], "Connections by state.")?;
         let refused = "botgate_connections_refused_total";
         let handshakes = "botgate_tls_handshakes_total";
+        let broken = "botgate_http2_connections_broken_total";
         let this = Self {
             open: connections.with_label_values(&["open"]),
             refused: describe.counters(refused, &["reason"], "Connections closed unserved.")?,
             handshakes: describe.counters(handshakes, &["result", "version"], "TLS handshakes.")?,
+            http2_broken: describe.counters(
+                broken,
+                &["reason"],
+                "HTTP/2 connections ended for what the client sent.",
+            )?,
+            http2_malformed: describe.counter(
+                "botgate_http2_requests_malformed_total",
+                "HTTP/2 requests reset because they were malformed.",
+            )?,
         };
         for labels in [
             ["ok", "1.2"],
@@ -55,6 +73,14 @@ impl Metrics {
     /// A connection was closed unserved; a word of our own says why.
     pub fn connection_refused(&self, reason: &'static str) {
         self.transport.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// An HTTP/2 connection ended: for this, if the client broke the rules, and after so many malformed requests.
+    pub fn http2_ended(&self, why: Option<&'static str>, malformed: u64) {
+        if let Some(why) = why {
+            self.transport.http2_broken.with_label_values(&[why]).inc();
+        }
+        self.transport.http2_malformed.inc_by(malformed);
     }
 
     /// A TLS handshake succeeded.

@@ -7,6 +7,7 @@
 pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
+pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod held_bot;
 pub(crate) mod metrics;
