@@ -146,7 +146,12 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     for refresher in keyring.refreshers(&stop) {
         background.spawn(refresher);
     }
-    background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
+    background.spawn(housekeeping(
+        Arc::clone(&observer),
+        limiter,
+        Arc::clone(&ingress),
+        stop.clone(),
+    ));
     if let Some(certificate) = &certificate {
         background.spawn(watch_expiry(
             certificate.origin.clone(),
@@ -287,7 +292,12 @@ fn admin_listener(
     }
 }
 
-async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: CancellationToken) {
+async fn housekeeping(
+    observer: Arc<Observer>,
+    limiter: Arc<Limiter>,
+    ingress: Arc<Ingress>,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -296,6 +306,7 @@ async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: Canc
             _ = ticks.tick() => {
                 observer.tick();
                 limiter.sweep();
+                ingress.sweep();
             }
         }
     }

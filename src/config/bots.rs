@@ -120,6 +120,7 @@ fn bot(
         },
         policy,
         rate_limits,
+        redelivery_window: redelivery_window(section),
         identity_headers: section.table("identity_headers").flag("enabled", false),
     })
 }
@@ -175,6 +176,13 @@ fn rate_limits(section: &Section<'_>, default: Mode) -> RateLimits {
     }
 }
 
+fn redelivery_window(bot: &Section<'_>) -> Option<Duration> {
+    let window =
+        bot.table("redelivery")
+            .duration("window", Duration::ZERO, Duration::ZERO..=hours(1));
+    Some(window).filter(|window| *window > Duration::ZERO)
+}
+
 /// What a bot can ask for only in a later version.
 fn refuse_later(bot: &Section<'_>) {
     let health = bot.table("health");
@@ -189,17 +197,6 @@ fn refuse_later(bot: &Section<'_>) {
             "path",
             "health checks of the bot",
             "remove it, or set it to \"\"",
-        );
-    }
-    if bot
-        .table("redelivery")
-        .duration("window", Duration::ZERO, Duration::ZERO..=hours(1))
-        > Duration::ZERO
-    {
-        bot.table("redelivery").not_yet(
-            "window",
-            "recognising redelivered activities",
-            "remove it, or set it to \"0s\"",
         );
     }
 }

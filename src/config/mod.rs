@@ -262,6 +262,8 @@ pub struct Bot {
     pub policy: Policy,
     /// Budgets counted after authentication.
     pub rate_limits: RateLimits,
+    /// How long a repeat of an answered activity is recognised; `None` for never, nor while the bot is at work on it.
+    pub redelivery_window: Option<Duration>,
     /// Whether `X-Botgate-*` headers tell the backend what was proven.
     pub identity_headers: bool,
 }

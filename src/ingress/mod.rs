@@ -4,6 +4,9 @@ mod backend_head;
 mod delivery;
 mod door;
 mod notes;
+mod redelivery;
+mod remembered;
+mod repeat;
 mod told;
 mod watched;
 mod work;
@@ -28,6 +31,8 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use notes::{note_activity, note_callback, note_token};
+use redelivery::{Bounds, Claim, Marks};
+use repeat::Answers;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -45,6 +50,8 @@ pub struct Ingress {
     upstreams: Arc<Upstreams>,
     observer: Arc<Observer>,
     work: TaskTracker,
+    /// By the position of the bot; nothing where repeats are not recognised.
+    marks: Vec<Option<Arc<Marks>>>,
     draining: CancellationToken,
 }
 
@@ -96,6 +103,11 @@ impl Ingress {
     /// A door that is not open yet: [`Listener`](crate::net::listener::Listener) opens it.
     pub fn new(settings: Arc<Settings>, rooms: Rooms, draining: CancellationToken) -> Self {
         let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
+        let marks = |bot: &Arc<Bot>| {
+            let window = bot.redelivery_window?;
+            Some(Marks::new(window, Bounds::default()))
+        };
+        let marks = settings.bots.iter().map(marks).collect();
         let Rooms {
             keyring,
             limiter,
@@ -111,8 +123,14 @@ impl Ingress {
             upstreams,
             observer,
             work,
+            marks,
             draining,
         }
+    }
+
+    /// Forgets what was remembered long enough. To be called every few seconds.
+    pub fn sweep(&self) {
+        self.marks.iter().flatten().for_each(|marks| marks.sweep());
     }
 
     /// The sentence. Cheap refusals first, headers before body, nobody unproven makes us buffer.
@@ -168,7 +186,15 @@ impl Ingress {
                 bot.policy.admit_callback(caller, callback)?
             }
         };
-        self.limiter.take(bot, &mut admitted)?;
+        progress.would_reject = admitted.would_reject().cloned();
+        let query = head.uri.query();
+        let mut claim = match self.who_answers(bot, &admitted, query, watch).await {
+            Answers::Gateway(answer) => return Ok(answer?),
+            Answers::Bot(claim) => claim,
+        };
+        self.limiter
+            .take(bot, &mut admitted)
+            .inspect_err(|rejection| Claim::refuse(claim.take(), rejection))?;
 
         progress.would_reject = admitted.would_reject().cloned();
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
@@ -176,7 +202,8 @@ impl Ingress {
             bot,
             admitted,
             headers,
-            query: head.uri.query(),
+            query,
+            claim,
         };
         Ok(self.deliver(delivery, watch).await?)
     }

@@ -23,6 +23,7 @@
 //! | `outage` | Keys cannot be had, in every way there is. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
+//! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
@@ -62,6 +63,7 @@ mod matrix;
 mod outage;
 mod policies;
 mod reasons;
+mod redelivery;
 mod rollover;
 mod smoke;
 mod support;

@@ -30,10 +30,7 @@ const LATER: &[(&str, &str)] = &[
     ),
 ];
 
-const LATER_OF_A_BOT: &[(&str, &str)] = &[
-    ("health.path", "health.path = \"/healthz\""),
-    ("redelivery.window", "redelivery.window = \"10m\""),
-];
+const LATER_OF_A_BOT: &[(&str, &str)] = &[("health.path", "health.path = \"/healthz\"")];
 
 const LATER_BACKENDS: &[(&str, &str)] = &[
     (
