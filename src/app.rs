@@ -158,7 +158,12 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     for probe in upstreams.probes(&stop) {
         background.spawn(probe);
     }
-    background.spawn(housekeeping(Arc::clone(&observer), limiter, stop.clone()));
+    background.spawn(housekeeping(
+        Arc::clone(&observer),
+        limiter,
+        Arc::clone(&ingress),
+        stop.clone(),
+    ));
     if let Some(certificate) = &certificate {
         background.spawn(watch_expiry(
             certificate.origin.clone(),
@@ -317,7 +322,12 @@ fn admin_listener(
     }
 }
 
-async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: CancellationToken) {
+async fn housekeeping(
+    observer: Arc<Observer>,
+    limiter: Arc<Limiter>,
+    ingress: Arc<Ingress>,
+    stop: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -326,6 +336,7 @@ async fn housekeeping(observer: Arc<Observer>, limiter: Arc<Limiter>, stop: Canc
             _ = ticks.tick() => {
                 observer.tick();
                 limiter.sweep();
+                ingress.sweep();
             }
         }
     }

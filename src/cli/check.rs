@@ -203,6 +203,17 @@ per_user = { rate = "10/m", burst = 3 }
     }
 
     #[test]
+    fn what_is_done_for_a_slow_bot_is_told_where_anything_is() {
+        let (_, said) = checked(GOOD);
+        assert!(!said.contains("slow bot"), "{said}");
+        let settings =
+            "[bots.timeouts]\nacknowledge_after = \"8s\"\n[bots.redelivery]\nwindow = \"10m\"\n";
+        let (_, said) = checked(&format!("{GOOD}{settings}"));
+        let words = "slow bot      messages answered 202 after 8s; repeats answered by the gateway for 600s\n";
+        assert!(said.contains(words), "{said}");
+    }
+
+    #[test]
     fn where_answers_may_go_is_told_for_each_kind_of_token() {
         let accept = "name = \"helpdesk\"\naccept = [\"channel\", \"skill\", \"emulator\"]";
         let (outcome, said) = checked(&GOOD.replace("name = \"helpdesk\"", accept));

@@ -99,7 +99,6 @@ fn bot(
     let app_id = app_id(section);
     roots::check(section, &kinds, &policy, app_id.as_deref(), around);
     let backend = backend::read(section, around.listen);
-    refuse_later(section);
     let cloud = cloud?;
     let sources = &mut shared.key_sources;
     let (channel, entra) = roots::read(section, &kinds, cloud, tenants, sources);
@@ -121,6 +120,7 @@ fn bot(
         policy,
         rate_limits,
         in_flight: section.count("in_flight", 1_000, 1..=100_000),
+        redelivery_window: redelivery_window(section),
         identity_headers: section.table("identity_headers").flag("enabled", false),
     })
 }
@@ -176,17 +176,9 @@ fn rate_limits(section: &Section<'_>, default: Mode) -> RateLimits {
     }
 }
 
-/// What a bot can ask for only in a later version.
-fn refuse_later(bot: &Section<'_>) {
-    if bot
-        .table("redelivery")
-        .duration("window", Duration::ZERO, Duration::ZERO..=hours(1))
-        > Duration::ZERO
-    {
-        bot.table("redelivery").not_yet(
-            "window",
-            "recognising redelivered activities",
-            "remove it, or set it to \"0s\"",
-        );
-    }
+fn redelivery_window(bot: &Section<'_>) -> Option<Duration> {
+    let window =
+        bot.table("redelivery")
+            .duration("window", Duration::ZERO, Duration::ZERO..=hours(1));
+    Some(window).filter(|window| *window > Duration::ZERO)
 }

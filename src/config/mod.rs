@@ -267,6 +267,8 @@ pub struct Bot {
     pub rate_limits: RateLimits,
     /// Admitted requests at once, from admission to the end of the answer.
     pub in_flight: usize,
+    /// How long a repeat of an answered activity is recognised; `None` for never, nor while the bot is at work on it.
+    pub redelivery_window: Option<Duration>,
     /// Whether `X-Botgate-*` headers tell the backend what was proven.
     pub identity_headers: bool,
 }

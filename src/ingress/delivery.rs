@@ -1,6 +1,8 @@
 //! Hands an admitted request to its bot, and waits for what the client is to be told.
 
 use super::Ingress;
+use super::redelivery::Claim;
+use super::repeat::acknowledged;
 use super::told::Told;
 use super::work::Work;
 use crate::config::Bot;
@@ -9,7 +11,7 @@ use crate::limit::Slot;
 use crate::net::clock;
 use crate::observe::Watch;
 use crate::upstream::Sent;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -26,6 +28,8 @@ pub(super) struct Delivery<'a> {
     pub(super) query: Option<&'a str>,
     /// The place at the bot, held until it is done.
     pub(super) slot: Arc<Slot>,
+    /// For those who send the same while the bot is at work.
+    pub(super) claim: Option<Claim>,
 }
 
 impl Ingress {
@@ -36,7 +40,7 @@ impl Ingress {
         watch: &mut Watch,
     ) -> Result<Response<Told>, Rejection> {
         let (bot, asked) = (delivery.bot, Instant::now());
-        let answer = if acknowledge_after(&delivery).is_some() {
+        let answer = if delivery.claim.is_some() || acknowledge_after(&delivery).is_some() {
             self.have_done(delivery, watch).await
         } else {
             self.ask(delivery).await
@@ -64,6 +68,7 @@ impl Ingress {
             headers,
             query,
             slot: _slot,
+            claim: _,
         } = delivery;
         let sent = Sent::default();
         let answer = self.upstreams.forward(bot, admitted, headers, query, &sent);
@@ -85,6 +90,7 @@ impl Ingress {
             arrived: watch.started(),
             acknowledge_at: acknowledge_after
                 .map(|after| clock::deadline(after.saturating_sub(watch.elapsed()))),
+            claim: delivery.claim,
             admitted: delivery.admitted,
             headers: delivery.headers,
             query: delivery.query.map(str::to_owned),
@@ -94,12 +100,7 @@ impl Ingress {
         self.work.spawn(work.run(tell));
         match told.await {
             Ok(Ok(Some(answer))) => Ok(answer),
-            Ok(Ok(None)) => {
-                watch.line_mut().acknowledged = true;
-                let mut response = Response::new(Told::default());
-                *response.status_mut() = StatusCode::ACCEPTED;
-                Ok(response)
-            }
+            Ok(Ok(None)) => Ok(acknowledged(watch)),
             Ok(Err(rejection)) => Err(rejection),
             Err(_) => Err(Rejection::from(Reason::UpstreamBroken).noting("the work was cut off")),
         }

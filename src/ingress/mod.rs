@@ -5,6 +5,9 @@ mod delivery;
 mod door;
 mod notes;
 mod proof;
+mod redelivery;
+mod remembered;
+mod repeat;
 mod told;
 mod watched;
 mod work;
@@ -29,6 +32,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use notes::{note_activity, note_callback, note_token};
+use redelivery::{Bounds, Claim, Marks};
+use repeat::Answers;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +51,8 @@ pub struct Ingress {
     upstreams: Arc<Upstreams>,
     observer: Arc<Observer>,
     work: TaskTracker,
+    /// By the position of the bot; nothing where repeats are not recognised.
+    marks: Vec<Option<Arc<Marks>>>,
     draining: CancellationToken,
 }
 
@@ -99,6 +106,11 @@ impl Ingress {
     /// A door that is not open yet: [`Listener`](crate::net::listener::Listener) opens it.
     pub fn new(settings: Arc<Settings>, rooms: Rooms, draining: CancellationToken) -> Self {
         let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
+        let marks = |bot: &Arc<Bot>| {
+            let window = bot.redelivery_window?;
+            Some(Marks::new(window, Bounds::default()))
+        };
+        let marks = settings.bots.iter().map(marks).collect();
         let Rooms {
             keyring,
             limiter,
@@ -114,8 +126,14 @@ impl Ingress {
             upstreams,
             observer,
             work,
+            marks,
             draining,
         }
+    }
+
+    /// Forgets what was remembered long enough. To be called every few seconds.
+    pub fn sweep(&self) {
+        self.marks.iter().flatten().for_each(|marks| marks.sweep());
     }
 
     /// The sentence. Cheap refusals first, headers before body, nobody unproven makes us buffer.
@@ -172,10 +190,19 @@ impl Ingress {
                 bot.policy.admit_callback(caller, callback)?
             }
         };
+        progress.would_reject = admitted.would_reject().cloned();
+        let query = head.uri.query();
+        let mut claim = match self.who_answers(bot, &admitted, query, watch).await {
+            Answers::Gateway(answer) => return Ok(answer?),
+            Answers::Bot(claim) => claim,
+        };
         // Before the budgets: what is refused for want of a place costs its sender nothing.
-        let slot = Arc::new(self.limiter.enter(bot, room)?);
+        let entered = self.limiter.enter(bot, room).and_then(|slot| {
+            self.limiter.take(bot, &mut admitted)?;
+            Ok(Arc::new(slot))
+        });
+        let slot = entered.inspect_err(|rejection| Claim::refuse(claim.take(), rejection))?;
         progress.slot = Some(Arc::clone(&slot));
-        self.limiter.take(bot, &mut admitted)?;
 
         progress.would_reject = admitted.would_reject().cloned();
         let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
@@ -183,7 +210,8 @@ impl Ingress {
             bot,
             admitted,
             headers,
-            query: head.uri.query(),
+            query,
+            claim,
             slot,
         };
         Ok(self.deliver(delivery, watch).await?)

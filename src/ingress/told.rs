@@ -68,6 +68,12 @@ impl Told {
         })
     }
 
+    /// All of it, where all of it was read.
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        let is_whole = self.rest.is_none();
+        is_whole.then(|| self.read.as_deref().unwrap_or_default())
+    }
+
     /// Reads what is left and throws it away, up to a limit, so that the bot is not cut off in its words.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! A bot's work on one request, in a task of its own: neither a client that leaves nor an early 202 cuts it off.
 
+use super::redelivery::Claim;
 use super::told::Told;
 use crate::config::Bot;
-use crate::judge::{Admitted, Reason, Rejection};
+use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
 use crate::observe::{Ending, Observer};
 use crate::upstream::{Sent, Upstreams, is_event_stream};
@@ -29,6 +30,8 @@ pub(super) struct Work {
     pub(super) arrived: Instant,
     /// When the client is told 202, if the bot has taken all of it and not answered.
     pub(super) acknowledge_at: Option<Instant>,
+    /// For those who send the same meanwhile.
+    pub(super) claim: Option<Claim>,
     pub(super) admitted: Admitted,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
@@ -49,6 +52,12 @@ impl Work {
             arrived: self.arrived,
             is_told: false,
         };
+        let is_invoke = is_invoke(&self.admitted);
+        let end = |claim: Option<Claim>, outcome: &Outcome| {
+            if let Some(claim) = claim {
+                claim.end(outcome.as_ref(), is_invoke);
+            }
+        };
         let (upstreams, bot, query) = (&self.upstreams, &self.bot, self.query.as_deref());
         let answering = answer(upstreams, bot, self.admitted, self.headers, query, &sent);
         let mut answering = std::pin::pin!(answering);
@@ -58,6 +67,7 @@ impl Work {
             () = mark(self.acknowledge_at, &sent) => None,
         };
         if let Some(outcome) = in_time {
+            end(self.claim, &outcome);
             match client.send(outcome.map(Some)) {
                 Ok(()) | Err(Ok(None)) => {}
                 Err(Ok(Some(response))) => later("abandoned_done").tell(Ok(response)).await,
@@ -66,11 +76,16 @@ impl Work {
             return;
         }
         sent.allow(PATIENCE);
+        if let Some(claim) = &self.claim {
+            claim.acknowledge();
+        }
         let later = later("acknowledged_done");
         self.observer.metrics().acknowledged(self.bot.index);
         // A client that left by now is told nothing; its bot is as undisturbed.
         let _ = client.send(Ok(None));
-        later.tell(answering.await).await;
+        let outcome = answering.await;
+        end(self.claim, &outcome);
+        later.tell(outcome).await;
     }
 }
 
@@ -91,6 +106,13 @@ async fn answer(
         Told::read(body, bot.backend.response_timeout).await?
     };
     Ok(Response::from_parts(head, told))
+}
+
+fn is_invoke(admitted: &Admitted) -> bool {
+    match admitted.content() {
+        Content::Activity(activity) => activity.is_invoke(),
+        Content::Callback(_) => false,
+    }
 }
 
 /// When the client is told 202: not before the bot has taken the request, and for some requests never.

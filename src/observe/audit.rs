@@ -86,6 +86,8 @@ pub struct RequestLine {
     pub upstream: Option<Duration>,
     /// Answered 202 while the bot was at work (`bots.timeouts.acknowledge_after`).
     pub acknowledged: bool,
+    /// The request of the same activity that the bot got, where this one was not forwarded but answered as that one was.
+    pub repeat_of: Option<String>,
     /// HTTP version of the request.
     pub http_version: Option<Version>,
     /// TLS version of the connection; `None` without TLS.
@@ -116,6 +118,7 @@ impl RequestLine {
             bytes_in: 0,
             upstream: None,
             acknowledged: false,
+            repeat_of: None,
             http_version: None,
             tls_version: None,
         }
@@ -170,6 +173,7 @@ macro_rules! request_event {
             duration_ms = milliseconds($entry.duration),
             upstream_ms = line.upstream.map(milliseconds),
             acknowledged = Some(true).filter(|_| line.acknowledged),
+            repeat_of = short(&line.repeat_of).as_deref(),
             http_version = line.http_version.and_then(http_version),
             tls_version = line.tls_version.map(tls_version),
         );

@@ -15,7 +15,7 @@ mod redact;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
-pub use metrics::{Ending, Metrics, Reload};
+pub use metrics::{Ending, Metrics, Reload, Repeat};
 
 use flood::{Flood, Suppressed};
 

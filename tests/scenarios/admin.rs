@@ -147,6 +147,7 @@ async fn every_metric_is_there_and_described() {
         ("botgate_inflight_requests", "gauge"),
         ("botgate_acknowledged_total", "counter"),
         ("botgate_acknowledged_outcomes_total", "counter"),
+        ("botgate_redeliveries_total", "counter"),
         ("botgate_build_info", "gauge"),
         ("process_resident_memory_bytes", "gauge"),
         ("process_open_fds", "gauge"),

@@ -27,6 +27,7 @@
 //! | `overload` | How much at once, and what a flood of forged tokens does to valid ones. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
+//! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
@@ -70,6 +71,7 @@ mod outage;
 mod overload;
 mod policies;
 mod reasons;
+mod redelivery;
 mod rollover;
 mod smoke;
 mod support;

@@ -67,7 +67,7 @@ fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
         [] => String::new(),
         names => format!(", but not invoke {}", names.join(", ")),
     };
-    vec![
+    let mut rows = vec![
         (
             "app id",
             format!(
@@ -108,7 +108,22 @@ fn posture(settings: &Settings, bot: &Bot) -> Vec<(&'static str, String)> {
             "rate limits",
             format!("{}{}", rate_limits(bot), softened(bot.rate_limits.mode)),
         ),
-    ]
+    ];
+    let slow = slow(bot);
+    if !slow.is_empty() {
+        rows.push(("slow bot", slow.join("; ")));
+    }
+    rows
+}
+
+/// What is done about channels that do not wait.
+fn slow(bot: &Bot) -> Vec<String> {
+    let acknowledged = bot.backend.acknowledge_after;
+    let acknowledged = acknowledged.map(|mark| format!("messages answered 202 after {mark:?}"));
+    let repeats = bot
+        .redelivery_window
+        .map(|window| format!("repeats answered by the gateway for {window:?}"));
+    acknowledged.into_iter().chain(repeats).collect()
 }
 
 /// Every server of the bot, and how they are asked whether they are well.

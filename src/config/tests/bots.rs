@@ -184,3 +184,19 @@ fn how_many_requests_a_bot_gets_at_once_is_a_number_from_one_on() {
         assert_bot_problem(&keys, "in_flight", &range);
     }
 }
+
+#[test]
+fn repeats_are_recognised_for_as_long_as_the_file_says() {
+    let read = |keys: &str| bot(keys).redelivery_window;
+    assert_eq!(read(""), None);
+    assert_eq!(read("redelivery.window = \"0s\""), None);
+    let ten_minutes = Some(Duration::from_secs(600));
+    assert_eq!(read("redelivery.window = \"10m\""), ten_minutes);
+    let hour = Some(Duration::from_secs(3600));
+    assert_eq!(read("redelivery.window = \"1h\""), hour);
+    assert_problem(
+        &with_bot("redelivery.window = \"61m\" #<-"),
+        "bots[0].redelivery.window",
+        &["error", "out of range"],
+    );
+}

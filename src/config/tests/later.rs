@@ -30,15 +30,10 @@ const LATER: &[(&str, &str)] = &[
     ),
 ];
 
-const LATER_OF_A_BOT: &[(&str, &str)] = &[("redelivery.window", "redelivery.window = \"10m\"")];
-
 #[test]
 fn every_later_feature_is_refused_as_not_yet_there() {
     for (at, tables) in LATER {
         assert_not_yet(&with_server(tables), at);
-    }
-    for (at, keys) in LATER_OF_A_BOT {
-        assert_not_yet(&with_bot(keys), &format!("bots[0].{at}"));
     }
 }
 

@@ -11,7 +11,7 @@ mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
-pub use slow::Ending;
+pub use slow::{Ending, Repeat};
 pub use upkeep::Reload;
 
 use crate::config::Settings;

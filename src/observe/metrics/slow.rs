@@ -1,4 +1,4 @@
-//! Metrics of slow bots: what they were at work on when the channel was told 202.
+//! Metrics of slow bots: what they were at work on when the channel was told 202, and what was sent again.
 
 use super::Metrics;
 use super::describe::Describe;
@@ -53,6 +53,32 @@ impl Ending {
     }
 }
 
+/// What became of an activity that was sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// It waited for the first one, and was told the same.
+    InFlight,
+    /// It was told what the first one had been told.
+    Answered,
+    /// It waited, and then reached the bot: the first answer was too large to be kept, or a stream.
+    Passed,
+    /// It was refused: too many were waiting already.
+    Refused,
+}
+
+impl Repeat {
+    const ALL: [Self; 4] = [Self::InFlight, Self::Answered, Self::Passed, Self::Refused];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Answered => "answered",
+            Self::Passed => "passed",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Slow {
     /// `botgate_acknowledged_total{bot}`: requests that the bot was still at work on at `acknowledge_after`, answered 202. bot: names of bots.
@@ -60,6 +86,10 @@ pub(super) struct Slow {
     /// `botgate_acknowledged_outcomes_total{bot,outcome}`: what came of them. outcome: answered, failed (500 and above), broken,
     /// timed_out, cut (the gateway ended first).
     outcomes: IntCounterVec,
+    /// `botgate_redeliveries_total{bot,state}`: activities that were sent again within `bots.redelivery.window`. state: in_flight
+    /// (waited for the first one's answer), answered (got it later), passed (waited, and reached the bot: the answer was not kept),
+    /// refused (too many were waiting).
+    redeliveries: IntCounterVec,
     names: Vec<String>,
 }
 
@@ -78,10 +108,18 @@ impl Slow {
             &["bot", "outcome"],
             "What came of acknowledged requests.",
         )?;
+        let redeliveries = describe.counters(
+            "botgate_redeliveries_total",
+            &["bot", "state"],
+            "Activities that were sent again.",
+        )?;
         let names: Vec<String> = settings.bots.iter().map(|bot| bot.name.clone()).collect();
         for name in &names {
             for ending in Ending::ALL {
                 outcomes.with_label_values(&[name.as_str(), ending.word()]);
+            }
+            for repeat in Repeat::ALL {
+                redeliveries.with_label_values(&[name.as_str(), repeat.word()]);
             }
         }
         Ok(Self {
@@ -90,6 +128,7 @@ impl Slow {
                 .map(|name| acknowledged.with_label_values(&[name.as_str()]))
                 .collect(),
             outcomes,
+            redeliveries,
             names,
         })
     }
@@ -100,6 +139,14 @@ impl Metrics {
     pub fn acknowledged(&self, bot: usize) {
         if let Some(counter) = self.slow.acknowledged.get(bot) {
             counter.inc();
+        }
+    }
+
+    /// An activity for this bot was sent again.
+    pub fn repeated(&self, bot: usize, repeat: Repeat) {
+        if let Some(name) = self.slow.names.get(bot) {
+            let labels = [name.as_str(), repeat.word()];
+            self.slow.redeliveries.with_label_values(&labels).inc();
         }
     }
 

@@ -25,6 +25,7 @@ fn full_line() -> RequestLine {
         bytes_in: 1234,
         upstream: Some(Duration::from_micros(12_345)),
         acknowledged: true,
+        repeat_of: text("r-0"),
         http_version: Some(http::Version::HTTP_2),
         tls_version: Some(TlsVersion::V1_3),
         ..line()
@@ -74,7 +75,7 @@ fn a_full_line_says_everything_in_the_words_of_the_contract() {
             "channel": "msteams", "activity_type": "invoke", "invoke_name": "task/fetch",
             "tenant": "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11", "service_url_host": "smba.trafficmanager.net",
             "conversation": "a:1", "user": "29:1", "bytes_in": 1234, "bytes_out": 56, "upstream_ms": 12.345,
-            "acknowledged": true,
+            "acknowledged": true, "repeat_of": "r-0",
             "http_version": "2", "tls_version": "1.3",
         })
     );

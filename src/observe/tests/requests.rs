@@ -174,6 +174,7 @@ fn every_metric_of_the_contract_is_there() {
     metrics.config_reloaded(super::super::Reload::Applied, UnixSeconds(1_800_000_000));
     metrics.certificate_expires("certs/server.pem", UnixSeconds(1_900_000_000));
     metrics.acknowledged(0);
+    metrics.repeated(1, crate::observe::Repeat::InFlight);
     metrics.acknowledged_ended(0, crate::observe::Ending::TimedOut);
     metrics.backend_is_up(1, 0, true);
     let text = metrics.render();
@@ -203,6 +204,8 @@ fn every_metric_of_the_contract_is_there() {
         "botgate_acknowledged_total{bot=\"sales\"} 0",
         "botgate_acknowledged_outcomes_total{bot=\"helpdesk\",outcome=\"timed_out\"} 1",
         "botgate_acknowledged_outcomes_total{bot=\"sales\",outcome=\"cut\"} 0",
+        "botgate_redeliveries_total{bot=\"sales\",state=\"in_flight\"} 1",
+        "botgate_redeliveries_total{bot=\"helpdesk\",state=\"passed\"} 0",
         "botgate_log_lines_lost_total 0",
         "# TYPE botgate_request_duration_seconds histogram",
         "process_resident_memory_bytes ",

@@ -1,0 +1,128 @@
+//! Whether a request is one that the bot has had already, and what it is answered then.
+
+use super::Ingress;
+use super::redelivery::{Claim, News, Turn};
+use super::told::Told;
+use crate::config::Bot;
+use crate::judge::token::Digest;
+use crate::judge::{Admitted, Content, Reason, Rejection};
+use crate::observe::{Repeat, Watch};
+use aws_lc_rs::digest::{Context, SHA256};
+use http::{Response, StatusCode};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Who answers a request.
+pub(super) enum Answers {
+    /// The bot, for all who send the same while it does.
+    Bot(Option<Claim>),
+    /// The gateway, with what came of the first one.
+    Gateway(Result<Response<Told>, Rejection>),
+}
+
+impl Ingress {
+    /// Whether the bot is to be asked. Waits for the first one where the bot is at it.
+    pub(super) async fn who_answers(
+        &self,
+        bot: &Bot,
+        admitted: &Admitted,
+        query: Option<&str>,
+        watch: &mut Watch,
+    ) -> Answers {
+        let Some(Some(marks)) = self.marks.get(bot.index) else {
+            return Answers::Bot(None);
+        };
+        let Some(key) = key_of(admitted, query) else {
+            return Answers::Bot(None);
+        };
+        let (repeat, answer) = match marks.turn(key, &watch.line().request_id) {
+            Turn::First(claim) => return Answers::Bot(Some(claim)),
+            Turn::Unmarked => return Answers::Bot(None),
+            Turn::Answered(answer) => {
+                watch.line_mut().repeat_of = Some(answer.first.as_ref().to_owned());
+                (Repeat::Answered, Some(Ok(answer.response())))
+            }
+            Turn::Crowded => {
+                let crowded = Rejection::from(Reason::Overloaded)
+                    .noting("too many wait for the answer to this activity")
+                    .retry_after(Duration::from_secs(1));
+                (Repeat::Refused, Some(Err(crowded)))
+            }
+            Turn::Waits(waiting) => {
+                let asked = Instant::now();
+                watch.line_mut().repeat_of = Some(waiting.first.as_ref().to_owned());
+                let news = waiting.news().await;
+                watch.line_mut().upstream = Some(asked.elapsed());
+                match told(news, watch) {
+                    Some(answer) => (Repeat::InFlight, Some(answer)),
+                    None => (Repeat::Passed, None),
+                }
+            }
+        };
+        self.observer.metrics().repeated(bot.index, repeat);
+        match answer {
+            Some(answer) => Answers::Gateway(answer),
+            None => {
+                // It is a request of its own after all.
+                watch.line_mut().repeat_of = None;
+                Answers::Bot(None)
+            }
+        }
+    }
+}
+
+/// What one who waited is told; nothing where the bot has to be asked.
+fn told(news: News, watch: &mut Watch) -> Option<Result<Response<Told>, Rejection>> {
+    match news {
+        News::Acknowledged => Some(Ok(acknowledged(watch))),
+        News::Answered(answer) => Some(Ok(answer.response())),
+        News::Failed(rejection) => Some(Err(rejection)),
+        News::NotKept => None,
+    }
+}
+
+/// The answer while the bot is at work.
+pub(super) fn acknowledged(watch: &mut Watch) -> Response<Told> {
+    watch.line_mut().acknowledged = true;
+    let mut response = Response::new(Told::default());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+/// What makes an activity the same as another. Of its ids only the digest stays in memory.
+///
+/// Who sent it is a part: nobody can suppress, or read the answer to, what another sends. So is all that the answer depends on.
+/// Nothing where the activity has no id, streams, or edits or deletes a message: two edits of one message have the same id.
+fn key_of(admitted: &Admitted, query: Option<&str>) -> Option<Digest> {
+    let Content::Activity(activity) = admitted.content() else {
+        return None;
+    };
+    let is_change = ["messageUpdate", "messageDelete"]
+        .iter()
+        .any(|kind| activity.kind.trim().eq_ignore_ascii_case(kind));
+    if is_change || activity.expects_stream() {
+        return None;
+    }
+    let id = activity.id.as_deref()?;
+    let caller = admitted.caller();
+    let claims = caller.claims();
+    let mut digest = Context::new(&SHA256);
+    for field in [
+        Some(caller.kind().word()),
+        claims.caller_app_id(),
+        claims.tenant.as_deref(),
+        Some(activity.channel.as_str()),
+        Some(activity.conversation.as_str()),
+        Some(id),
+        Some(activity.kind.as_str()),
+        activity.name.as_deref(),
+        activity.delivery_mode.as_deref(),
+        query,
+    ] {
+        // With its length, so that no two lists of fields make the same bytes; and absent is not empty.
+        let length = field.map_or(usize::MAX, str::len);
+        digest.update(&length.to_le_bytes());
+        digest.update(field.unwrap_or_default().as_bytes());
+    }
+    digest.finish().as_ref().try_into().ok()
+}
