@@ -18,6 +18,7 @@
 //! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `malformed` | HTTP/1.1 that has no reading, or two, is refused and closes the connection. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `outage` | Keys cannot be had, in every way there is. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
@@ -56,6 +57,7 @@ mod key_proxy;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod malformed;
 mod matrix;
 mod outage;
 mod policies;
