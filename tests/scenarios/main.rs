@@ -27,6 +27,7 @@
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
+//! | `vectors` | Public HTTP/1 vectors, as they are and grafted onto a valid message: refused, or passed on in clean form. |
 
 #![allow(
     clippy::disallowed_methods,
@@ -67,3 +68,4 @@ mod smoke;
 mod support;
 mod tokens;
 mod unsure;
+mod vectors;
