@@ -10,6 +10,7 @@ pub(crate) mod detour;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod held_bot;
+pub(crate) mod hostile;
 pub(crate) mod metrics;
 pub(crate) mod reply;
 pub(crate) mod table;
