@@ -9,6 +9,7 @@ mod config;
 pub(crate) mod detour;
 pub(crate) mod gateway;
 pub(crate) mod metrics;
+pub(crate) mod raw_bot;
 pub(crate) mod reply;
 pub(crate) mod table;
 pub(crate) mod tap;
