@@ -100,3 +100,61 @@ impl<S: AsyncWrite + AsFd + Unpin> AsyncWrite for Socket<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    async fn pair() -> (Socket<TcpStream>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        (Socket::new(client.unwrap()), accepted.unwrap().0)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_connection_that_was_closed_after_a_read() {
+        let (mut socket, mut other) = pair().await;
+        socket.write_all(b"x").await.unwrap();
+        assert_eq!(other.read_u8().await.unwrap(), b'x');
+        other.write_all(b"1").await.unwrap();
+        assert_eq!(socket.read_u8().await.unwrap(), b'1');
+        // The bare socket would take it: its poller has not come round to hear of the end.
+        drop(other);
+        let error = socket.write_all(b"two").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotConnected);
+    }
+
+    #[tokio::test]
+    async fn an_open_connection_is_written_to() {
+        let (mut socket, mut other) = pair().await;
+        // More than is read at once: what is left is not an end.
+        other.write_all(b"111").await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(socket.read_u8().await.unwrap(), b'1');
+            socket.write_all(b"x").await.unwrap();
+            assert_eq!(other.read_u8().await.unwrap(), b'x');
+        }
+    }
+
+    #[tokio::test]
+    async fn the_end_after_a_failed_write_is_an_error() {
+        let (mut socket, other) = pair().await;
+        other.set_zero_linger().unwrap();
+        drop(other);
+        let failed = async {
+            while socket.write_all(b"x").await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        failed.await;
+        assert!(
+            socket
+                .read_u8()
+                .await
+                .is_err_and(|error| { error.kind() != io::ErrorKind::UnexpectedEof })
+        );
+    }
+}
