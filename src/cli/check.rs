@@ -214,6 +214,19 @@ per_user = { rate = "10/m", burst = 3 }
     }
 
     #[test]
+    fn every_backend_is_told_and_how_its_health_is_asked_for() {
+        let one = "\"http://127.0.0.1:3978/api/messages?code=hunter2\"";
+        let list = format!(
+            "[{one}, \"unix:/run/bot.sock:/api/messages?code=hunter2\"]\nhealth.path = \"/healthz?key=hunter2\""
+        );
+        let (outcome, said) = checked(&GOOD.replace(one, &list));
+        assert_eq!(outcome, Exit::Good, "{said}");
+        let words = "backend       http://127.0.0.1:3978/api/messages?..., unix:/run/bot.sock:/api/messages?...; GET /healthz every 5s\n";
+        assert!(said.contains(words), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+
+    #[test]
     fn where_answers_may_go_is_told_for_each_kind_of_token() {
         let accept = "name = \"helpdesk\"\naccept = [\"channel\", \"skill\", \"emulator\"]";
         let (outcome, said) = checked(&GOOD.replace("name = \"helpdesk\"", accept));

@@ -2,6 +2,7 @@
 
 use super::client::{ClientProblem, TlsTrust, tcp, tls_config};
 use super::line::Line;
+use super::socket::Socket;
 use crate::config::{Backend, BackendTls, Endpoint};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -141,13 +142,13 @@ impl Inner {
             To::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await;
                 let stream = stream.map_err(|error| explained("Unix socket", &error))?;
-                Ok(Line::plain(stream))
+                Ok(Line::http1(Socket::new(stream)))
             }
             To::Tcp(connector, uri) => {
                 let stream = connector.clone().call(uri.clone()).await;
                 let stream = stream.map_err(io::Error::other)?.into_inner();
                 match &self.tls {
-                    None => Ok(Line::plain(stream)),
+                    None => Ok(Line::http1(Socket::new(stream))),
                     Some(tls) => tls.handshake(stream).await,
                 }
             }
@@ -159,14 +160,14 @@ impl Tls {
     async fn handshake(&self, stream: TcpStream) -> io::Result<Line> {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let stream = connector
-            .connect(self.name.clone(), stream)
+            .connect(self.name.clone(), Socket::new(stream))
             .await
             .map_err(|error| explained("TLS", &error))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         Ok(if is_http2 {
             Line::http2(stream)
         } else {
-            Line::plain(stream)
+            Line::http1(stream)
         })
     }
 }

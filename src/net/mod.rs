@@ -23,6 +23,7 @@ mod paced;
 mod pressure;
 pub mod reply;
 mod request_stream;
+mod socket;
 pub mod wire;
 
 use crate::config::TlsVersion;

@@ -285,3 +285,57 @@ fn too_slow(within: Duration) -> Rejection {
 fn length(bytes: &Bytes) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+    use tokio::time::advance;
+
+    fn is_out(clock: &mut Clock) -> bool {
+        clock
+            .poll_out(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drip_does_not_prolong_an_answer() {
+        let mut clock = Clock::whole(Duration::from_secs(1), Duration::from_secs(1));
+        for _ in 0..9 {
+            assert!(!is_out(&mut clock));
+            advance(Duration::from_millis(100)).await;
+            clock.heard();
+        }
+        assert!(!is_out(&mut clock));
+        advance(Duration::from_millis(101)).await;
+        assert!(is_out(&mut clock));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_nobody_asks_for_more_is_not_the_bots() {
+        let mut clock = Clock::whole(Duration::from_secs(1), Duration::from_secs(1));
+        for _ in 0..5 {
+            assert!(!is_out(&mut clock));
+            advance(Duration::from_millis(100)).await;
+            clock.heard();
+            // The client does not take it.
+            advance(Duration::from_secs(60)).await;
+        }
+        assert!(!is_out(&mut clock));
+        advance(Duration::from_millis(501)).await;
+        assert!(is_out(&mut clock));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_may_go_on_for_ever_and_not_fall_silent() {
+        let mut clock = Clock::silence(Duration::from_secs(1));
+        for _ in 0..100 {
+            assert!(!is_out(&mut clock));
+            advance(Duration::from_millis(900)).await;
+            clock.heard();
+        }
+        assert!(!is_out(&mut clock));
+        advance(Duration::from_millis(1001)).await;
+        assert!(is_out(&mut clock));
+    }
+}

@@ -1,6 +1,7 @@
 //! How sending a request to a server of a bot fails, and what may be done about it.
 
 use crate::judge::{Reason, Rejection};
+use crate::net::answer_stream::NothingSent;
 use crate::net::client::chain;
 use hyper_util::client::legacy::Error;
 use std::error::Error as StdError;
@@ -57,14 +58,15 @@ fn stage(error: &Error) -> Stage {
             Stage::NotConnected
         };
     }
-    let is_unsent = causes(error).any(|cause| {
-        let is_canceled = cause.downcast_ref().is_some_and(hyper::Error::is_canceled);
-        // RFC 9113 8.7: a stream refused so has not been looked at.
-        let is_refused_stream = cause.downcast_ref().is_some_and(|error: &h2::Error| {
-            error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+    let is_unsent = NothingSent::is_cause_of(error)
+        || causes(error).any(|cause| {
+            let is_canceled = cause.downcast_ref().is_some_and(hyper::Error::is_canceled);
+            // RFC 9113 8.7: a stream refused so has not been looked at.
+            let is_refused_stream = cause.downcast_ref().is_some_and(|error: &h2::Error| {
+                error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
+            });
+            is_canceled || is_refused_stream
         });
-        is_canceled || is_refused_stream
-    });
     if is_unsent {
         Stage::NothingSent
     } else {

@@ -104,3 +104,21 @@ fn jittered(every: Duration, position: usize, round: usize) -> Duration {
     let more = more.checked_div(4).unwrap_or_default();
     every.saturating_sub(eighth).saturating_add(more)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn neighbours_are_asked_at_different_times_and_none_long_before_or_after() {
+        let every = Duration::from_secs(8);
+        let waits = |position| (0..8).map(move |round| jittered(every, position, round));
+        for wait in (0..8).flat_map(waits) {
+            assert!((Duration::from_secs(7)..=Duration::from_secs(9)).contains(&wait));
+        }
+        let firsts: BTreeSet<_> = (0..8).flat_map(|position| waits(position).next()).collect();
+        assert_eq!(firsts.len(), 8);
+        assert_eq!(waits(3).collect::<BTreeSet<_>>().len(), 8);
+    }
+}

@@ -1,5 +1,6 @@
 //! `botgate check --online` says what is not so outside the file: keys, clock, certificate chain, bots.
 
+use crate::support::raw_bot::RawBot;
 use crate::support::tls_bot::TlsBot;
 use crate::support::{APP_ID, new_channel};
 use botgate::cli::demo::bot::EchoBot;
@@ -125,6 +126,33 @@ async fn a_good_setup_is_told_line_by_line() {
     }
     assert_eq!(echo.count(), 1, "one request, and no activity");
     assert_eq!(echo.seen()[0].method, "OPTIONS");
+}
+
+#[tokio::test]
+async fn every_backend_of_a_list_is_asked() {
+    let channel = new_channel().await;
+    let echo = EchoBot::start().await.unwrap();
+    let list = format!(
+        "{}\", \"unix:there.sock:/api/messages\", \"unix:none.sock:/api/messages",
+        echo.messages_url()
+    );
+    let quoted = format!("\"{list}\"");
+    let bot = bot("echo", &list, "hosts = [\"bot.example.com\"]")
+        .replace(&quoted, &format!("[{quoted}]"));
+    let folder = folder(&channel.cloud_toml("stand-in"), &(FILES.to_owned() + &bot));
+    Chain::made_for("bot.example.com").save(folder.path(), true);
+    let there = RawBot::on_socket(&folder.path().join("there.sock"));
+    let (said, exit) = checked(folder.path()).await;
+    assert_eq!(exit, Some(1), "{said}");
+    for words in [
+        "  backend       echo: http://127.0.0.1:",
+        "  backend       echo: unix:there.sock:/api/messages answers OPTIONS with 200",
+        "error: bots[0].backend[2] of bot \"echo\", unix:none.sock:/api/messages, does not answer: Unix socket: No such file",
+        "    hint: start the bot, or correct the path of its socket",
+    ] {
+        assert!(said.contains(words), "{words:?} is not in\n{said}");
+    }
+    assert_eq!((echo.count(), there.seen().requests.len()), (1, 1));
 }
 
 #[tokio::test]

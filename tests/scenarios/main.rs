@@ -5,6 +5,8 @@
 //! | `acknowledge` | A message that the bot has, and is slow with, is answered 202, and the bot goes on. |
 //! | `activities` | What channels send reaches the bot byte for byte. |
 //! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
+//! | `backend_faults` | Every way a bot can answer wrongly, and what the caller gets instead. |
+//! | `backends` | Several backends of one bot, their health, Unix sockets, TLS to them. |
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
 //! | `check` | `botgate check --online` says what is not so outside the file. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
@@ -51,6 +53,8 @@
 mod acknowledge;
 mod activities;
 mod admin;
+mod backend_faults;
+mod backends;
 mod callbacks;
 mod check;
 mod connections;

@@ -291,7 +291,7 @@ fn how(reason: Reason) -> How {
                 reply.failed_upstream(Reason::UpstreamTimedOut, 1).await;
             })
         }),
-        Reason::UpstreamUnhealthy => Later("health checks of bots"),
+        Reason::UpstreamUnhealthy => Told(|_| Box::pin(a_bot_that_says_it_is_not_well())),
 
         // Other doors.
         Reason::OriginNotAllowed | Reason::DirectLineRefused | Reason::DirectLineUnreachable => {
@@ -357,6 +357,20 @@ async fn no_keys_to_be_had() {
         .await;
     let reply = gateway.teams_message().send().await;
     reply.refused_before_proof(Reason::KeysUnavailable).await;
+}
+
+async fn a_bot_that_says_it_is_not_well() {
+    let bot = EchoBot::start().await.unwrap();
+    bot.answer_with(|_| Answer::status(StatusCode::SERVICE_UNAVAILABLE));
+    let health = "[bots.health]\npath = \"/healthz\"\nevery = \"100ms\"";
+    // Another bot than the one that counts: it is asked about its health.
+    let backend = format!("[bots]\nbackend = \"{}\"\n{health}", bot.messages_url());
+    let gateway = Gateway::with(&backend).not_ready().start().await;
+    gateway.event("backend_down", |_| true).await;
+    gateway.event("keys_refreshed", |_| true).await;
+    let reply = gateway.teams_message().send().await;
+    let reply = reply.refused_after_proof(Reason::UpstreamUnhealthy).await;
+    assert_eq!(reply.header("retry-after"), Some("1"));
 }
 
 async fn a_gateway_about_to_end() {
