@@ -18,7 +18,8 @@ impl<D: Door> Connection<D> {
         let (io, busy) = self.pace(stream, Protocol::Http1);
         let door = Arc::clone(&self.door);
         let service =
-            service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
+            // Boxed, because hyper keeps room for a request on every connection that has none.
+            service_fn(move |request| Box::pin(answer(Arc::clone(&door), request, peer, busy.serve())));
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             // A backstop: Paced is stricter.

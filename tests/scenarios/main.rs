@@ -25,6 +25,7 @@
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
+//! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
@@ -65,6 +66,7 @@ mod outage;
 mod policies;
 mod reasons;
 mod rollover;
+mod slow_clients;
 mod smoke;
 mod support;
 mod tokens;
