@@ -1,7 +1,7 @@
 //! Figures under hostile clients: the release build as a child process, between the stand-ins of `botgate demo`.
 //!
 //! `cargo bench --bench hostile [idle|stalled|floods]` prints figures and asserts nothing: timings belong to the machine. It needs
-//! some 12,000 file descriptors.
+//! some 12,000 file descriptors. `BOTGATE` names another program to measure, such as an older build.
 
 #![allow(
     clippy::unwrap_used,
@@ -113,8 +113,9 @@ impl Stage {
             backend = bot.messages_url(),
         );
         std::fs::write(&config, toml).unwrap();
-        let mut command =
-            GatewayProcess::command(Path::new(env!("CARGO_BIN_EXE_botgate")), &config);
+        let program = std::env::var_os("BOTGATE");
+        let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_botgate").into());
+        let mut command = GatewayProcess::command(Path::new(&program), &config);
         command.current_dir(folder.path());
         let started = GatewayProcess::start(command, PATIENCE).await;
         let gateway = started.unwrap_or_else(|failure| panic!("{failure}"));

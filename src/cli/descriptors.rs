@@ -44,7 +44,11 @@ mod tests {
              app_id = \"5d0c7e1a-9f2b-4c3d-8e4f-0a1b2c3d4e5f\"\nbackend = \"http://127.0.0.1:3978/api/messages\"\n"
         );
         std::fs::write(&path, toml).unwrap();
-        let loaded = load(&path, StartFlags::default()).unwrap_or_else(|p| panic!("{p:?}"));
+        let flags = StartFlags {
+            allow_self_signed: true,
+            ..StartFlags::default()
+        };
+        let loaded = load(&path, flags).unwrap_or_else(|p| panic!("{p:?}"));
         too_few(&loaded.settings).is_some()
     }
 
