@@ -4,6 +4,7 @@
 
 pub mod check;
 pub mod demo;
+mod descriptors;
 mod explain;
 mod healthcheck;
 pub mod reasons;

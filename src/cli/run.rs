@@ -1,7 +1,7 @@
 //! `run`: loads settings, starts the app, waits for a signal.
 
-use super::Exit;
 use super::check::counted;
+use super::{Exit, descriptors};
 use crate::app::{self, StartProblem};
 use crate::config::{self, Loaded, StartFlags};
 use crate::observe;
@@ -32,8 +32,9 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
             return Exit::Configuration;
         }
     };
+    descriptors::raise_limit();
     let log = observe::start(&settings.log);
-    for warning in &warnings {
+    for warning in warnings.iter().chain(&descriptors::too_few(&settings)) {
         tracing::warn!(
             event = "config_warning",
             line = warning.line,

@@ -193,7 +193,7 @@ impl Ingress {
         progress.would_reject = admitted.would_reject().cloned();
         let query = head.uri.query();
         let mut claim = match self.who_answers(bot, &admitted, query, watch).await {
-            Answers::Gateway(answer) => return Ok(answer?),
+            Answers::Gateway(answer) => return Ok((*answer)?),
             Answers::Bot(claim) => claim,
         };
         // Before the budgets: what is refused for want of a place costs its sender nothing.

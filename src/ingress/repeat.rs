@@ -17,7 +17,7 @@ pub(super) enum Answers {
     /// The bot, for all who send the same while it does.
     Bot(Option<Claim>),
     /// The gateway, with what came of the first one.
-    Gateway(Result<Response<Told>, Rejection>),
+    Gateway(Box<Result<Response<Told>, Rejection>>),
 }
 
 impl Ingress {
@@ -61,7 +61,7 @@ impl Ingress {
         };
         self.observer.metrics().repeated(bot.index, repeat);
         match answer {
-            Some(answer) => Answers::Gateway(answer),
+            Some(answer) => Answers::Gateway(Box::new(answer)),
             None => {
                 // It is a request of its own after all.
                 watch.line_mut().repeat_of = None;

@@ -24,6 +24,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+/// What TLS may hold that the client does not take, bytes: more would only wait twice.
+const TLS_BYTES: usize = 8 * 1024;
+/// What the kernel may hold beside what is on its way, bytes: enough that a fast connection does not run dry.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 32 * 1024;
+
 pub(super) struct Connection<D> {
     pub(super) door: Arc<D>,
     pub(super) caps: Caps,
@@ -38,17 +44,24 @@ impl<D: Door> Connection<D> {
     pub(super) async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
         // Answers are small and waited for; Nagle would only hold them back.
         let _ = stream.set_nodelay(true);
+        // Beyond what is on the wire the kernel takes little: what it has taken, nobody knows whether the client reads.
+        #[cfg(target_os = "linux")]
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
         let Some(acceptor) = acceptor else {
             let peer = Peer {
                 address: self.address,
                 tls_version: None,
                 refused: None,
             };
-            return self.serve_http1(stream, peer).await;
+            return Box::pin(self.serve_http1(stream, peer)).await;
         };
         let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "handshake timed out");
-        let handshake = tokio::time::timeout(self.caps.handshake_timeout, acceptor.accept(stream));
-        let stream = match handshake.await.unwrap_or_else(|_| Err(timed_out())) {
+        let handshake = tokio::time::timeout(
+            self.caps.handshake_timeout,
+            // Boxed, as what follows is: a connection is to keep no room for what it is done with.
+            Box::pin(acceptor.accept(stream)),
+        );
+        let mut stream = match handshake.await.unwrap_or_else(|_| Err(timed_out())) {
             Ok(stream) => stream,
             Err(error) => {
                 return self
@@ -56,7 +69,8 @@ impl<D: Door> Connection<D> {
                     .heard(Event::HandshakeFailed(self.address, &error));
             }
         };
-        let session = stream.get_ref().1;
+        let session = stream.get_mut().1;
+        session.set_buffer_limit(Some(TLS_BYTES));
         let version = match session.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
             _ => TlsVersion::V1_2,
@@ -69,9 +83,9 @@ impl<D: Door> Connection<D> {
             refused: None,
         };
         if speaks_h2 {
-            self.serve_http2(stream, peer).await
+            Box::pin(self.serve_http2(stream, peer)).await
         } else {
-            self.serve_http1(stream, peer).await
+            Box::pin(self.serve_http1(stream, peer)).await
         }
     }
 

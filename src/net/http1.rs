@@ -14,9 +14,9 @@ use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-/// What hyper may hold of an answer that the client does not take. Larger only where heads may be larger: hyper has one bound for
-/// both.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// What hyper may hold of an answer that the client does not take, the least it can be told. Larger only as heads may be larger:
+/// hyper has one bound for both.
+const BUFFER_BYTES: usize = 8 * 1024;
 
 impl<D: Door> Connection<D> {
     pub(super) async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -33,7 +33,8 @@ impl<D: Door> Connection<D> {
         let door = Arc::clone(&self.door);
         let serving = busy.clone();
         let service =
-            service_fn(move |request| answer(Arc::clone(&door), request, peer, serving.serve()));
+            // Boxed, because hyper keeps room for a request on every connection that has none.
+            service_fn(move |request| Box::pin(answer(Arc::clone(&door), request, peer, serving.serve())));
         let mut connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             // A backstop: Paced is stricter. Without it hyper would not ask for bytes that are held until an answer has ended.
