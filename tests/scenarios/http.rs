@@ -282,6 +282,8 @@ async fn what_the_next_reader_could_misread_is_refused_over_both_protocols() {
         message().header("x_forwarded_for", "192.0.2.1"),
         message().header("transfer_encoding", "chunked"),
         message().header("content_length", "5"),
+        message().header("x_botgate_tenant", "forged"),
+        message().header("x-botgate_app-id", "forged"),
         message().header("x_", ""),
         message().path("/api/messages?a|b"),
         message().path("/api/messages?%zz"),
