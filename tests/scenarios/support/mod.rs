@@ -8,6 +8,7 @@ pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
 pub(crate) mod gateway;
+pub(crate) mod hostile;
 pub(crate) mod metrics;
 pub(crate) mod raw_bot;
 pub(crate) mod reply;
