@@ -8,14 +8,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 impl<D: Door> Connection<D> {
     pub(super) async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         self,
         stream: S,
         peer: Peer,
+        first: Instant,
     ) {
-        let (io, busy) = self.pace(stream, Protocol::Http1);
+        let (io, busy) = self.pace(stream, Protocol::Http1, first);
         let door = Arc::clone(&self.door);
         let service =
             // Boxed, because hyper keeps room for a request on every connection that has none.
