@@ -4,7 +4,8 @@ use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::listener::{Door, Event};
 use super::paced::{Paced, Patience, Protocol};
-use super::{Body, BodyError, Peer};
+use super::pressure::STALL;
+use super::{Body, BodyError, Peer, clock};
 use crate::config::TlsVersion;
 use bytes::Bytes;
 use http::header::CONNECTION;
@@ -19,8 +20,9 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -53,14 +55,17 @@ impl<D: Door> Connection<D> {
                 tls_version: None,
                 refused: None,
             };
-            return Box::pin(self.serve_http1(stream, peer)).await;
+            let first = clock::deadline(self.caps.header_timeout);
+            let heard = async { stream.readable().await.is_ok() };
+            if self.hears(heard, first).await {
+                Box::pin(self.serve_http1(stream, peer, first)).await;
+            }
+            return;
         };
         let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "handshake timed out");
-        let handshake = tokio::time::timeout(
-            self.caps.handshake_timeout,
-            // Boxed, as what follows is: a connection is to keep no room for what it is done with.
-            Box::pin(acceptor.accept(stream)),
-        );
+        // Boxed, as what follows is: a connection is to keep no room for what it is done with, or does not do yet.
+        let handshake = Box::pin(async { acceptor.accept(stream).await.map(Box::new) });
+        let handshake = tokio::time::timeout(self.caps.handshake_timeout, handshake);
         let mut stream = match handshake.await.unwrap_or_else(|_| Err(timed_out())) {
             Ok(stream) => stream,
             Err(error) => {
@@ -82,10 +87,24 @@ impl<D: Door> Connection<D> {
             tls_version: Some(version),
             refused: None,
         };
-        if speaks_h2 {
-            Box::pin(self.serve_http2(stream, peer)).await
+        let first = clock::deadline(self.caps.header_timeout);
+        let heard = async { matches!(stream.fill_buf().await, Ok([_, ..])) };
+        if !self.hears(heard, first).await {
+            let _ = tokio::time::timeout(STALL, stream.shutdown()).await;
+        } else if speaks_h2 {
+            Box::pin(self.serve_http2(stream, peer, first)).await;
         } else {
-            Box::pin(self.serve_http1(stream, peer)).await
+            Box::pin(self.serve_http1(stream, peer, first)).await;
+        }
+    }
+
+    /// Waits for a client's first byte. Until then a connection needs none of the room that hyper makes for requests, which is
+    /// more than all the rest.
+    async fn hears(&self, heard: impl Future<Output = bool>, by: Instant) -> bool {
+        tokio::select! {
+            biased;
+            () = self.closing.cancelled() => false,
+            heard = tokio::time::timeout_at(by, heard) => heard.unwrap_or(false),
         }
     }
 
@@ -93,6 +112,7 @@ impl<D: Door> Connection<D> {
         &self,
         stream: S,
         protocol: Protocol,
+        first: Instant,
     ) -> (TokioIo<Paced<S>>, Busy) {
         let busy = Busy::new(self.drain.clone());
         let patience = Patience {
@@ -100,7 +120,7 @@ impl<D: Door> Connection<D> {
             keep_alive: self.caps.keep_alive_timeout,
         };
         (
-            TokioIo::new(Paced::new(stream, protocol, patience, busy.clone())),
+            TokioIo::new(Paced::new(stream, protocol, patience, first, busy.clone())),
             busy,
         )
     }

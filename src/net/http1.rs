@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use std::sync::Arc;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// What hyper may hold of an answer that the client does not take, the least it can be told. Larger only as heads may be larger:
@@ -23,8 +24,9 @@ impl<D: Door> Connection<D> {
         self,
         stream: S,
         peer: Peer,
+        first: Instant,
     ) {
-        let (paced, busy) = self.pace(stream, Protocol::Http1);
+        let (paced, busy) = self.pace(stream, Protocol::Http1, first);
         let limits = Limits {
             head_bytes: self.caps.header_bytes,
             fields: self.caps.headers,

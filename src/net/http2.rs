@@ -15,6 +15,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 /// Requests at once on one connection. RFC 9113 6.5.2 advises against fewer.
 const CONCURRENT_STREAMS: u32 = 100;
@@ -43,8 +44,9 @@ impl<D: Door> Connection<D> {
         self,
         stream: S,
         peer: Peer,
+        first: Instant,
     ) {
-        let (io, busy) = self.pace(stream, Protocol::Http2);
+        let (io, busy) = self.pace(stream, Protocol::Http2, first);
         let (door, requests) = (Arc::clone(&self.door), busy.clone());
         let service = service_fn(move |request| {
             let (door, is_flooded) = (Arc::clone(&door), requests.flood().is_some());

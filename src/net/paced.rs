@@ -17,7 +17,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +63,14 @@ pub(super) struct Paced<S> {
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, protocol: Protocol, patience: Patience, busy: Busy) -> Self {
+    /// `first` is when the head of the first request is to be there.
+    pub(super) fn new(
+        stream: S,
+        protocol: Protocol,
+        patience: Patience,
+        first: Instant,
+        busy: Busy,
+    ) -> Self {
         let http2 = match protocol {
             Protocol::Http1 => None,
             Protocol::Http2 => Some(Box::new(Http2Side::new(busy.clone(), patience.head))),
@@ -74,7 +81,7 @@ impl<S> Paced<S> {
             busy,
             phase: Phase::Head,
             entered: 0,
-            deadline: Box::pin(tokio::time::sleep(patience.head)),
+            deadline: Box::pin(tokio::time::sleep_until(first)),
             pressure: Pressure::default(),
             is_blocked: false,
             http2,

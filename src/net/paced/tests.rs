@@ -11,6 +11,20 @@ const PATIENCE: Patience = Patience {
     keep_alive: Duration::from_secs(75),
 };
 
+fn paced(
+    server: tokio::io::DuplexStream,
+    protocol: Protocol,
+    busy: Busy,
+) -> Paced<tokio::io::DuplexStream> {
+    Paced::new(
+        server,
+        protocol,
+        PATIENCE,
+        clock::deadline(PATIENCE.head),
+        busy,
+    )
+}
+
 async fn outcome(stream: &mut Paced<tokio::io::DuplexStream>) -> (io::Result<usize>, u64) {
     let start = Instant::now();
     let outcome = stream.read(&mut [0; 16]).await;
@@ -20,13 +34,7 @@ async fn outcome(stream: &mut Paced<tokio::io::DuplexStream>) -> (io::Result<usi
 #[tokio::test(start_paused = true)]
 async fn a_silent_new_connection_ends_after_the_head_timeout() {
     let (_client, server) = tokio::io::duplex(64);
-    let (read, after) = outcome(&mut Paced::new(
-        server,
-        Protocol::Http1,
-        PATIENCE,
-        Busy::default(),
-    ))
-    .await;
+    let (read, after) = outcome(&mut paced(server, Protocol::Http1, Busy::default())).await;
     assert_eq!(
         (read.unwrap_err().kind(), after),
         (io::ErrorKind::TimedOut, 10)
@@ -36,7 +44,7 @@ async fn a_silent_new_connection_ends_after_the_head_timeout() {
 #[tokio::test(start_paused = true)]
 async fn a_dripping_head_does_not_extend_its_deadline() {
     let (mut client, server) = tokio::io::duplex(64);
-    let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, Busy::default());
+    let mut stream = paced(server, Protocol::Http1, Busy::default());
     tokio::time::sleep(Duration::from_secs(6)).await;
     client.write_all(b"P").await.unwrap();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
@@ -47,7 +55,7 @@ async fn a_dripping_head_does_not_extend_its_deadline() {
 async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothing() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http1, busy.clone());
     client.write_all(b"POST").await.unwrap();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
     let serving = busy.serve();
@@ -61,7 +69,7 @@ async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothin
 async fn frames_between_http2_requests_do_not_begin_a_head() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     client.write_all(b"a").await.unwrap();
     let serving = busy.serve();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
@@ -75,7 +83,7 @@ async fn frames_between_http2_requests_do_not_begin_a_head() {
 async fn a_head_that_came_in_part_while_a_request_was_served_has_its_time_from_the_answer() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http1, busy.clone());
     client.write_all(b"request, and a part").await.unwrap();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 16);
     let serving = busy.serve();
@@ -90,7 +98,7 @@ async fn a_head_that_came_in_part_while_a_request_was_served_has_its_time_from_t
 async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let serving = busy.serve();
     client.write_all(b"request").await.unwrap();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 7);
@@ -106,7 +114,7 @@ async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
 async fn an_answer_that_ends_unseen_does_not_keep_the_connection_for_ever() {
     let (_client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let serving = busy.serve();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -125,7 +133,7 @@ async fn begin_answer(stream: &mut Paced<tokio::io::DuplexStream>) {
 async fn an_answer_that_the_client_does_not_take_ends_the_connection() {
     let (_client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let serving = busy.serve();
     begin_answer(&mut stream).await;
     // Held back by flow control, first while hyper has it, and then when it is all with h2.
@@ -139,7 +147,7 @@ async fn an_answer_that_the_client_does_not_take_ends_the_connection() {
 async fn an_answer_that_waits_for_the_bot_may_wait() {
     let (_client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let mut serving = busy.serve();
     begin_answer(&mut stream).await;
     serving.set_waiting(true);
@@ -155,7 +163,7 @@ async fn an_answer_that_has_ended_or_was_given_up_is_not_owed() {
     for given_up in [false, true] {
         let (mut client, server) = tokio::io::duplex(64);
         let busy = Busy::default();
-        let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+        let mut stream = paced(server, Protocol::Http2, busy.clone());
         let serving = busy.serve();
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         client.write_all(preface).await.unwrap();
@@ -178,7 +186,7 @@ async fn an_answer_that_has_ended_or_was_given_up_is_not_owed() {
 async fn a_write_that_nobody_reads_ends() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let (_client, server) = tokio::io::duplex(4);
-        let mut stream = Paced::new(server, protocol, PATIENCE, Busy::default());
+        let mut stream = paced(server, protocol, Busy::default());
         let start = Instant::now();
         let ended = stream.write_all(b"more than fits").await;
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
@@ -190,7 +198,7 @@ async fn a_write_that_nobody_reads_ends() {
 async fn a_client_that_reads_a_few_bytes_now_and_then_is_cut() {
     for (per_second, is_cut) in [(100, true), (MIN_BYTES, false)] {
         let (mut client, server) = tokio::io::duplex(1024);
-        let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, Busy::default());
+        let mut stream = paced(server, Protocol::Http1, Busy::default());
         let _reading = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -213,7 +221,7 @@ async fn a_client_that_reads_a_few_bytes_now_and_then_is_cut() {
 async fn answered_pings_do_not_hold_an_answer_that_the_client_does_not_take() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let _serving = busy.serve();
     begin_answer(&mut stream).await;
     client.read_exact(&mut [0; 13]).await.unwrap();
@@ -241,7 +249,7 @@ async fn answered_pings_do_not_hold_an_answer_that_the_client_does_not_take() {
 async fn an_answer_that_the_client_goes_on_taking_may_take_long() {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let _serving = busy.serve();
     begin_answer(&mut stream).await;
     let piece = frame(0, 0, 1, &[0; 8 * 1024]);
@@ -268,7 +276,7 @@ async fn an_answer_that_the_client_goes_on_taking_may_take_long() {
 async fn a_flood_is_followed_by_the_last_words_and_the_end() {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     let settings = frame(4, 0, 0, &[]).repeat(50);
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     client
@@ -304,7 +312,7 @@ async fn a_flood_is_followed_by_the_last_words_and_the_end() {
 async fn a_header_block_that_does_not_end_ends_the_connection() {
     let (mut client, server) = tokio::io::duplex(1024);
     let busy = Busy::default();
-    let mut stream = Paced::new(server, Protocol::Http2, PATIENCE, busy.clone());
+    let mut stream = paced(server, Protocol::Http2, busy.clone());
     // Even while another request is being served.
     let _serving = busy.serve();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
