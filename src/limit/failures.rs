@@ -14,15 +14,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Failures that cost nothing: a bot that is set up, a key that was rolled over.
-const BURST: u32 = 50;
-/// How long one failure is held against an address.
-const MEMORY: Duration = Duration::from_millis(500);
+const BURST: u32 = 200;
+/// How long one failure is held against an address. Ten signatures a second cost nothing; it is floods that have to wait.
+const MEMORY: Duration = Duration::from_millis(100);
 /// The first wait, by how much each further failure lengthens it, and the longest: within any channel's patience.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const STEP: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// More failures than this are not held against anybody: the wait is at its longest, and has to end some time.
-const MOST_HELD: u32 = 95;
+const MOST_HELD: u32 = 245;
 
 /// Requests of one address that wait at once. An address that sends as fast as the default of `requests_per_ip` allows has
 /// 600 of them at most.

@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 const NO_LIMIT: &str = "server.limits.requests_per_ip = { rate = '100000/s', burst = 100000 }";
 /// More than the budget of an address, also where the machine is slow and some are forgotten meanwhile.
-const ENOUGH_FAILURES: usize = 70;
+const ENOUGH_FAILURES: usize = 320;
 
 // In flight
 

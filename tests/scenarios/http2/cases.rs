@@ -556,7 +556,7 @@ async fn pseudo_fields_are_there_once_and_first_and_make_sense() {
             1,
             Reset(PROTOCOL_ERROR),
         ),
-        (":path *", good.but(":path", b"*"), 1, Status(404)),
+        (":path *", good.but(":path", b"*"), 1, Status(400)),
         // h2 cuts the fragment off before anybody sees it. No fragment reaches the bot, whose path is its own.
         (
             "a :path with a fragment",
