@@ -4,7 +4,7 @@
 
 pub mod check;
 pub mod demo;
-mod explain;
+pub mod explain;
 mod healthcheck;
 pub mod reasons;
 mod run;
