@@ -17,7 +17,7 @@ use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
 use crate::upstream::{Answer, Sent, Upstreams};
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, HOST, HeaderName};
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderName};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
@@ -122,13 +122,11 @@ impl Ingress {
         }
         let limits = &self.settings.server.limits;
         self.limiter.take_arrival(watch.line().client_ip)?;
-        if peer.is_ambiguous {
-            let what = "Content-Length beside Transfer-Encoding or more than once, or a target with a fragment";
-            return Err(Rejection::from(Reason::RequestMalformed)
-                .noting(what)
-                .into());
+        if let Some(flaw) = peer.refused {
+            return Err(Rejection::from(flaw).into());
         }
         judge::check_size(head, limits.header_bytes, limits.headers)?;
+        judge::check_fields(&head.headers)?;
         let (bot, place) = self.bot_of(head)?;
         watch.set_bot(bot.index);
         match place {
@@ -309,11 +307,12 @@ impl Ingress {
                 response
             }
             Err(End::Refused(rejection)) => {
-                // A body that took too long once is not waited for again.
-                let is_body_late = rejection.reason() == Reason::BodyTimedOut;
-                let response = refuse(watch, &progress, rejection, &head);
-                if !is_body_late {
-                    body::discard(&mut body, &head.headers).await;
+                let mut response = refuse(watch, &progress, rejection, &head);
+                if head.version < Version::HTTP_2 && !body::is_here(&mut body, &head.headers).await
+                {
+                    // Nobody waits for the rest. hyper closes after this answer, and says so only if told.
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(CONNECTION, close);
                 }
                 response
             }
@@ -328,11 +327,13 @@ impl Ingress {
             &head.headers,
             &self.settings.server.trusted_proxies,
         );
+        // What stands for a head that is refused has a method and a path, too, which nobody sent.
+        let was_read = peer.refused.is_none();
         RequestLine {
             trace_id: headers::trace_id(&head.headers).map(str::to_owned),
-            method: Some(head.method.as_str().to_owned()),
-            path: Some(head.uri.path().to_owned()),
-            http_version: Some(head.version),
+            method: was_read.then(|| head.method.as_str().to_owned()),
+            path: was_read.then(|| head.uri.path().to_owned()),
+            http_version: was_read.then_some(head.version),
             tls_version: peer.tls_version,
             ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
         }

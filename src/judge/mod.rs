@@ -14,13 +14,14 @@ mod policy;
 mod reason;
 mod route;
 mod strict_json;
+mod target;
 mod tenant_id;
 pub mod token;
 
 pub use activity::{Activity, NamedTenants};
 pub use callback::{API as CALLBACK_API, Callback, Place};
 pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
-pub use head::{check_callback_head, check_head, check_size};
+pub use head::{check_callback_head, check_fields, check_head, check_size};
 pub use policy::{
     ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
     Evidence, Facts, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,
@@ -28,6 +29,7 @@ pub use policy::{
 pub use reason::{Fault, Reason, Rejection};
 pub use route::{Route, Routes, host_of};
 pub use strict_json::{MAX_DEPTH, StrictLimits};
+pub use target::check_target;
 pub use tenant_id::TenantId;
 pub use token::{
     AgentRoot, Bearer, Caller, ChannelRoot, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,

@@ -1,6 +1,6 @@
 //! Which bot a host and path belong to.
 
-use super::{Place, Reason, Rejection, callback};
+use super::{Place, Reason, Rejection, callback, check_target};
 use http::request::Parts;
 use http::uri::Authority;
 use std::collections::HashMap;
@@ -99,15 +99,11 @@ impl Routes {
 /// # Errors
 /// [`Reason::RequestMalformed`] when there is none, more than one, user information, or when `Host` and `:authority` differ
 /// (RFC 9112 3.2, RFC 9113 8.3.1); also for an absolute-form target in HTTP/1, which only a forward proxy is sent, and for a target
-/// that is not visible ASCII, which HTTP/2 framing lets through (RFC 3986 2).
+/// that is none (see [`check_target`]).
 pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     let malformed = |what: &str| Rejection::from(Reason::RequestMalformed).noting(what);
-    if !head
-        .uri
-        .path_and_query()
-        .is_none_or(|target| target.as_str().bytes().all(|b| b.is_ascii_graphic()))
-    {
-        return Err(malformed("the target is not visible ASCII"));
+    if let Some(target) = head.uri.path_and_query() {
+        check_target(target.as_str().as_bytes()).map_err(malformed)?;
     }
     let mut fields = head.headers.get_all(http::header::HOST).iter();
     let field = fields.next();

@@ -1,14 +1,16 @@
 //! Reads request bodies up to a limit and within a deadline.
 
-use super::{Body, BodyError, clock};
+use super::{Body, BodyError};
 use crate::judge::{Reason, Rejection};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout;
 
 /// How reading a body can fail.
 #[derive(Debug)]
@@ -90,14 +92,18 @@ async fn read_frames(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Rea
 fn fault(error: &hyper::Error) -> ReadError {
     use std::io::ErrorKind::{InvalidData, InvalidInput};
     let source = std::error::Error::source(error);
-    let is_broken_chunk = source
+    let broken_chunk = source
         .and_then(|source| source.downcast_ref::<std::io::Error>())
-        .is_some_and(|io| matches!(io.kind(), InvalidData | InvalidInput));
+        .filter(|io| matches!(io.kind(), InvalidData | InvalidInput));
     // Found by this side's HTTP/2: such as more or fewer bytes than Content-Length says.
     let is_broken_stream = source
         .and_then(|source| source.downcast_ref::<h2::Error>())
         .is_some_and(|h2| h2.reason() == Some(h2::Reason::PROTOCOL_ERROR) && !h2.is_remote());
-    if is_broken_chunk || is_broken_stream {
+    if let Some(flaw) = broken_chunk {
+        let note = format!("the body's framing is broken: {flaw}");
+        return ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting(note));
+    }
+    if is_broken_stream {
         return ReadError::Rejected(
             Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"),
         );
@@ -109,23 +115,24 @@ fn too_large(max_bytes: usize) -> Rejection {
     Rejection::from(Reason::BodyTooLarge).noting(format!("more than {max_bytes} bytes"))
 }
 
-/// Throws away the rest of a refused request's body, within bounds, so that the client gets to read the refusal: closing a
-/// socket with unread bytes resets it, and the answer is lost on the way (RFC 9112 9.6).
-pub async fn discard(body: &mut Incoming, headers: &HeaderMap) {
-    const MAX_BYTES: usize = 4 * 1024 * 1024;
-    const WITHIN: Duration = Duration::from_millis(1000);
+/// Whether all of a refused request's body has come, so that the connection can serve the next one. Takes what is there, and
+/// waits for nothing.
+pub async fn is_here(body: &mut Incoming, headers: &HeaderMap) -> bool {
     // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
-    if body.is_end_stream() || headers.contains_key(http::header::EXPECT) {
-        return;
+    if headers.contains_key(http::header::EXPECT) {
+        return body.is_end_stream();
     }
-    let deadline = clock::deadline(WITHIN);
-    let mut seen = 0_usize;
-    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
-        seen = seen.saturating_add(frame.data_ref().map_or(0, Bytes::len));
-        if seen > MAX_BYTES {
-            return;
+    std::future::poll_fn(|cx| {
+        while !body.is_end_stream() {
+            match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(None) => return Poll::Ready(true),
+                Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(false),
+            }
         }
-    }
+        Poll::Ready(true)
+    })
+    .await
 }
 
 /// No bytes.

@@ -37,7 +37,7 @@ impl<D: Door> Connection<D> {
             let peer = Peer {
                 address: self.address,
                 tls_version: None,
-                is_ambiguous: false,
+                refused: None,
             };
             return self.serve_http1(stream, peer).await;
         };
@@ -61,7 +61,7 @@ impl<D: Door> Connection<D> {
         let peer = Peer {
             address: self.address,
             tls_version: Some(version),
-            is_ambiguous: false,
+            refused: None,
         };
         if speaks_h2 {
             self.serve_http2(stream, peer).await
@@ -94,7 +94,7 @@ pub(super) async fn answer<D: Door>(
     mut serving: Serving,
 ) -> Result<Response<Body>, Infallible> {
     let peer = Peer {
-        is_ambiguous: serving.is_ambiguous,
+        refused: serving.refused,
         ..peer
     };
     let response = door.answer(request, peer).await;

@@ -3,11 +3,19 @@
 use super::Peer;
 use super::connection::{Connection, answer};
 use super::listener::{Door, Event};
-use super::paced::Protocol;
+use super::paced::{Busy, Protocol};
+use super::request_stream::RequestStream;
+use super::wire::Limits;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::sync::Arc;
+use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+/// What hyper may hold of an answer that the client does not take. Larger only where heads may be larger: hyper has one bound for
+/// both.
+const BUFFER_BYTES: usize = 64 * 1024;
 
 impl<D: Door> Connection<D> {
     pub(super) async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -15,29 +23,51 @@ impl<D: Door> Connection<D> {
         stream: S,
         peer: Peer,
     ) {
-        let (io, busy) = self.pace(stream, Protocol::Http1);
+        let (paced, busy) = self.pace(stream, Protocol::Http1);
+        let limits = Limits {
+            head_bytes: self.caps.header_bytes,
+            fields: self.caps.headers,
+        };
+        let io = TokioIo::new(RequestStream::new(paced.into_inner(), limits, busy.clone()));
         let door = Arc::clone(&self.door);
+        let serving = busy.clone();
         let service =
-            service_fn(move |request| answer(Arc::clone(&door), request, peer, busy.serve()));
-        let connection = hyper::server::conn::http1::Builder::new()
+            service_fn(move |request| answer(Arc::clone(&door), request, peer, serving.serve()));
+        let mut connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            // A backstop: Paced is stricter.
+            // A backstop: Paced is stricter. Without it hyper would not ask for bytes that are held until an answer has ended.
             .header_read_timeout(self.caps.header_timeout.max(self.caps.keep_alive_timeout))
             .max_headers(self.caps.headers)
             .max_header_size(self.caps.header_bytes)
+            .max_buf_size(self.caps.header_bytes.max(BUFFER_BYTES))
             .serve_connection(io, service);
-        let mut connection = std::pin::pin!(connection);
         let outcome = tokio::select! {
-            outcome = connection.as_mut() => outcome,
-            () = self.drain.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+            // In this order, so that whether a head has begun is asked after it was read on.
+            biased;
+            outcome = &mut connection => outcome,
+            () = may_close(&self.drain, &busy) => {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
             }
         };
-        if let Err(error) = outcome
-            && error.is_parse()
-        {
-            self.door.heard(Event::Unreadable(peer, &error));
+        match outcome {
+            Ok(()) => connection.into_parts().io.into_inner().linger().await,
+            Err(error) if error.is_parse() => self.door.heard(Event::Unreadable(peer, &error)),
+            Err(_) => {}
         }
     }
+}
+
+/// Waits for the drain, and then for a head that has begun to arrive: hyper does not see it before it is whole, and would take
+/// the connection for an idle one. `Paced` bounds how long that takes.
+async fn may_close(drain: &CancellationToken, busy: &Busy) {
+    drain.cancelled().await;
+    std::future::poll_fn(|_| {
+        if busy.has_head_begun() {
+            // Polled again whenever the connection is: both are of one task.
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }

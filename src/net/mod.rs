@@ -1,20 +1,21 @@
 //! Moves bytes and holds no opinion: listener, client, bodies, headers, replies.
 
+pub mod answer_stream;
 pub mod body;
 pub mod client;
 pub mod clock;
 mod connection;
 mod fetcher;
 pub mod gate;
-mod head_scan;
 pub mod headers;
+mod held;
 mod http1;
 mod http2;
 pub mod listener;
 mod paced;
 pub mod reply;
-
-pub use head_scan::is_ambiguous;
+mod request_stream;
+pub mod wire;
 
 use crate::config::TlsVersion;
 use bytes::Bytes;
@@ -34,8 +35,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// Nothing on a plain connection.
     pub tls_version: Option<TlsVersion>,
-    /// Whether the request at hand came with framing that could be read in two ways.
-    pub is_ambiguous: bool,
+    /// Why the request at hand is refused: its head is not one, and what stands in its place means nothing.
+    pub refused: Option<wire::Flaw>,
 }
 
 /// What counts as one client where only its address is known: an IPv4 address, or an IPv6 /64, since whoever has one address of

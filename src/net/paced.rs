@@ -10,11 +10,11 @@
 //! [`STALL`], and an answer that HTTP/2 flow control holds back for as long, end the connection.
 
 use super::clock;
-use super::head_scan::HeadScan;
+use super::wire::Flaw;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -45,8 +45,12 @@ struct Shared {
     /// Whether an answer was taken further since the last look. Bytes on the wire would not do: a client that takes nothing can
     /// still have its pings answered.
     has_moved: AtomicBool,
-    /// The head read last is ambiguous.
-    is_ambiguous: AtomicBool,
+    /// Requests that came into service so far.
+    begun: AtomicUsize,
+    /// A part of a head is held that is not yet whole.
+    has_head_begun: AtomicBool,
+    /// Why the next request is refused.
+    refused: Mutex<Option<Flaw>>,
 }
 
 /// One request being served; dropped when its answer has ended.
@@ -54,8 +58,8 @@ struct Shared {
 pub(super) struct Serving {
     busy: Busy,
     is_owed: bool,
-    /// Whether its head is ambiguous.
-    pub(super) is_ambiguous: bool,
+    /// Why it is refused: what hyper read stands for a head that it did not get to read.
+    pub(super) refused: Option<Flaw>,
 }
 
 impl Serving {
@@ -77,9 +81,11 @@ impl Serving {
 impl Busy {
     pub(super) fn serve(&self) -> Serving {
         self.0.serving.fetch_add(1, Ordering::AcqRel);
-        let is_ambiguous = self.0.is_ambiguous.swap(false, Ordering::AcqRel);
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        let refused = self.0.refused.lock();
+        let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
         Serving {
-            is_ambiguous,
+            refused,
             is_owed: false,
             busy: self.clone(),
         }
@@ -89,8 +95,28 @@ impl Busy {
         self.0.owed.load(Ordering::Acquire) > 0
     }
 
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.0.serving.load(Ordering::Acquire) == 0
+    }
+
+    /// How many requests came into service so far.
+    pub(super) fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Acquire)
+    }
+
+    /// Says whether a part of a head is held above this stream.
+    pub(super) fn set_head_begun(&self, has_begun: bool) {
+        self.0.has_head_begun.store(has_begun, Ordering::Release);
+    }
+
+    pub(super) fn has_head_begun(&self) -> bool {
+        self.0.has_head_begun.load(Ordering::Acquire)
+    }
+
+    /// Says why the next request is refused.
+    pub(super) fn refuse(&self, flaw: Flaw) {
+        let refused = self.0.refused.lock();
+        *refused.unwrap_or_else(PoisonError::into_inner) = Some(flaw);
     }
 }
 
@@ -125,7 +151,8 @@ pub(super) struct Paced<S> {
     patience: Patience,
     busy: Busy,
     phase: Phase,
-    scan: HeadScan,
+    /// How many requests had come into service at the last look.
+    begun: usize,
     deadline: Pin<Box<Sleep>>,
     /// Set while a write makes no progress.
     write_deadline: Option<Pin<Box<Sleep>>>,
@@ -142,7 +169,7 @@ impl<S> Paced<S> {
             patience,
             busy,
             phase: Phase::Head,
-            scan: HeadScan::default(),
+            begun: 0,
             deadline,
             write_deadline: None,
             was_owed: false,
@@ -184,13 +211,17 @@ impl<S> Paced<S> {
             return;
         }
         if self.phase == Phase::Idle {
-            self.scan = HeadScan::default();
             self.enter(Phase::Head);
         }
-        self.scan.take(bytes);
-        if self.scan.is_ambiguous() {
-            self.busy.0.is_ambiguous.store(true, Ordering::Release);
-        }
+    }
+
+    /// An answer has ended. Of the next request a part may have come before that: its time begins now.
+    fn rest(&mut self) {
+        self.enter(if self.busy.has_head_begun() {
+            Phase::Head
+        } else {
+            Phase::Idle
+        });
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -212,10 +243,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let begun = this.busy.begun();
+        // A request may have come and gone between two looks.
+        let was_served = this.phase == Phase::Serving || this.begun != begun;
+        this.begun = begun;
         match (this.busy.is_idle(), this.phase) {
             (false, Phase::Idle | Phase::Head) => this.enter(Phase::Serving),
-            (true, Phase::Serving) => this.enter(Phase::Idle),
-            (false, Phase::Serving) | (true, Phase::Idle | Phase::Head) => {}
+            (true, _) if was_served => this.rest(),
+            (false, Phase::Serving) | (true, _) => {}
         }
         let before = buf.filled().len();
         if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(cx, buf) {
@@ -230,7 +265,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
                 (true, Phase::Idle | Phase::Head) => {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
-                (true, Phase::Serving) => this.enter(Phase::Idle),
+                (true, Phase::Serving) => this.rest(),
                 (false, Phase::Serving) if this.is_stalled() => {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }

@@ -66,7 +66,12 @@ pub fn refusal(
             headers.insert(UPGRADE, HeaderValue::from_static("HTTP/1.1"));
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         }
-        if matches!(reason, Reason::Draining | Reason::RequestMalformed) {
+        // Whoever sends what cannot be read, or more than may be, is not read on.
+        let ends_connection = matches!(
+            reason,
+            Reason::Draining | Reason::RequestMalformed | Reason::HeadersTooLarge
+        );
+        if ends_connection {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }

@@ -22,7 +22,7 @@ async fn a_head_with_too_many_bytes_is_refused() {
     let reply = send_raw(&gateway, &message(20_000).into_bytes()).await;
     reply
         .unwrap()
-        .refused_unread(Reason::HeadersTooLarge, 3)
+        .refused_before_proof(Reason::HeadersTooLarge)
         .await;
     // The line of a request in pieces, before its end is in sight.
     let mut wire = Wire::open(&gateway).await;
@@ -32,7 +32,7 @@ async fn a_head_with_too_many_bytes_is_refused() {
     );
     wire.write(head.as_bytes()).await;
     let reply = wire.answer().await.unwrap();
-    reply.refused_unread(Reason::HeadersTooLarge, 4).await;
+    reply.refused_before_proof(Reason::HeadersTooLarge).await;
     let reply = message(20_000).over_http2().send().await;
     reply.refused_before_proof(Reason::HeadersTooLarge).await;
 }
@@ -51,7 +51,7 @@ async fn a_head_with_too_many_fields_is_refused() {
     let reply = send_raw(&gateway, &message(20).into_bytes()).await;
     reply
         .unwrap()
-        .refused_unread(Reason::HeadersTooLarge, 3)
+        .refused_before_proof(Reason::HeadersTooLarge)
         .await;
     let reply = message(20).over_http2().send().await;
     reply.refused_before_proof(Reason::HeadersTooLarge).await;
@@ -241,12 +241,10 @@ async fn http_that_cannot_be_read_is_refused_with_one_line() {
                 .into_bytes(),
         ),
     ];
-    for (number, (case, bytes)) in cases.into_iter().enumerate() {
+    for (case, bytes) in cases {
         let reply = send_raw(&gateway, &bytes).await;
         let reply = reply.unwrap_or_else(|| panic!("{case}: no answer"));
-        reply
-            .refused_unread(Reason::RequestMalformed, number + 1)
-            .await;
+        reply.refused_before_proof(Reason::RequestMalformed).await;
     }
 }
 

@@ -7,7 +7,8 @@ use super::{Options, parse_token, read_file, token_in};
 use crate::config::Limits;
 use crate::judge::{Bearer, Reason, Rejection};
 use crate::net::body::{self, ReadError};
-use crate::net::{client, is_ambiguous};
+use crate::net::client;
+use crate::net::wire::{self, check_request};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -59,17 +60,23 @@ impl Saved {
         })
     }
 
-    async fn of_request(bytes: Bytes, limits: &Limits) -> Result<Self, String> {
-        let Some(head_end) = end_of_head(&bytes) else {
+    async fn of_request(saved: Bytes, limits: &Limits) -> Result<Self, String> {
+        let mut remarks = Vec::new();
+        let Some(head_end) = end_of_head(&saved) else {
             return Err(
                 "not a whole HTTP/1.1 request: there is no empty line after the headers".to_owned(),
             );
         };
-        let framing = if is_ambiguous(&bytes) {
-            let what = "Content-Length beside Transfer-Encoding or more than once, or a target with a fragment";
-            Err(Rejection::from(Reason::RequestMalformed).noting(what))
-        } else {
-            Ok(())
+        let (bytes, head_end) = with_line_ends(&saved, head_end, &mut remarks);
+        let wire_limits = wire::Limits {
+            head_bytes: limits.header_bytes,
+            fields: limits.headers,
+        };
+        // The gateway's own reader, which hyper stands behind. What hyper can make of it all the same is told, too.
+        let (framing, body_flaw) = match check_request(&bytes, wire_limits) {
+            Ok(()) => (Ok(()), None),
+            Err((flaw, true)) => (Err(Rejection::from(flaw)), None),
+            Err((flaw, false)) => (Ok(()), Some(Rejection::from(flaw))),
         };
         let rest = bytes.slice(head_end..);
         let (head, announced, read) = match served(&bytes, limits).await {
@@ -77,21 +84,22 @@ impl Saved {
             Err(rejection) => {
                 return Ok(Self {
                     request: Some(SavedRequest {
-                        head: Err(rejection),
+                        head: Err(framing.clone().err().unwrap_or(rejection)),
                         framing,
                         announced: Ok(()),
                     }),
                     token: Err(Reason::TokenMissing.into()),
                     token_text: None,
                     body: Err(Reason::RequestMalformed.into()),
-                    remarks: Vec::new(),
+                    remarks,
                 });
             }
         };
-        let mut remarks = Vec::new();
         let is_framed = head.headers.contains_key(CONTENT_LENGTH)
             || head.headers.contains_key(TRANSFER_ENCODING);
-        let body = if is_framed || rest.is_empty() {
+        let body = if let Some(rejection) = body_flaw {
+            Err(rejection)
+        } else if is_framed || rest.is_empty() {
             whole(read, &head, &rest, &mut remarks)
         } else {
             remarks.push(format!(
@@ -215,6 +223,27 @@ async fn served(bytes: &Bytes, limits: &Limits) -> Result<One, Rejection> {
         (None, Err(error)) => Err(unreadable(client::chain(&error))),
         (None, Ok(())) => Err(unreadable("there is no request".to_owned())),
     }
+}
+
+/// The request, and where its head ends, with CRLF for the line ends of a head that has none: editors and inspectors save it so,
+/// and no client sends it. At the gateway it would be refused.
+fn with_line_ends(saved: &Bytes, head_end: usize, remarks: &mut Vec<String>) -> (Bytes, usize) {
+    let head = saved.slice(..head_end);
+    if head.contains(&b'\r') {
+        return (saved.clone(), head_end);
+    }
+    remarks.push(
+        "the lines of the head end in LF alone, which the gateway refuses; they are taken as CRLF that was changed when the request was saved"
+            .to_owned(),
+    );
+    let mut bytes = Vec::with_capacity(saved.len().saturating_mul(2));
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        bytes.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
+        bytes.extend_from_slice(b"\r\n");
+    }
+    let head_end = bytes.len();
+    bytes.extend_from_slice(saved.get(head.len()..).unwrap_or_default());
+    (bytes.into(), head_end)
 }
 
 /// Where the head ends: after the first empty line that follows something.

@@ -68,8 +68,7 @@ pub(super) fn ask(told: &mut Explanation, saved: &SavedHead<'_>) {
         "framing",
         Facts {
             expected: Some(
-                "one Content-Length or one Transfer-Encoding, and no fragment in the target"
-                    .to_owned(),
+                "a request that HTTP/1.1 gives exactly one reading: see docs/http.md".to_owned(),
             ),
             seen: None,
         },
@@ -166,8 +165,8 @@ const METHOD: Part = Part {
 
 const FRAMING: Part = Part {
     rule: "transfer_encoding",
-    expected: "none, or chunked once; no look-alike of a framing header",
-    expected_of_callback: "none, or chunked once; no look-alike of a framing header",
+    expected: "none, or chunked once",
+    expected_of_callback: "none, or chunked once",
     reason: Reason::RequestMalformed,
     keeps_method: false,
     keeps: |name| ![UPGRADE, CONTENT_TYPE, CONTENT_ENCODING].contains(name),

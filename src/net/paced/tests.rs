@@ -70,17 +70,18 @@ async fn frames_between_http2_requests_do_not_begin_a_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_ambiguous_head_is_told_once_to_the_request_it_belongs_to() {
-    let (mut client, server) = tokio::io::duplex(256);
+async fn a_head_that_came_in_part_while_a_request_was_served_has_its_time_from_the_answer() {
+    let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
     let mut stream = Paced::new(server, Protocol::Http1, PATIENCE, busy.clone());
-    client
-        .write_all(b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n")
-        .await
-        .unwrap();
-    while outcome(&mut stream).await.0.unwrap() == 16 {}
-    assert!(busy.serve().is_ambiguous);
-    assert!(!busy.serve().is_ambiguous);
+    client.write_all(b"request, and a part").await.unwrap();
+    assert_eq!(outcome(&mut stream).await.0.unwrap(), 16);
+    let serving = busy.serve();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    busy.set_head_begun(true);
+    drop(serving);
+    assert_eq!(outcome(&mut stream).await.0.unwrap(), 3);
+    assert_eq!(outcome(&mut stream).await.1, 10);
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,23 +83,6 @@ impl Reply {
         self
     }
 
-    /// Refused by the reader of HTTP, before there was a request that could have an id: the status is all that is said, and
-    /// this is request line number `lines` of this gateway.
-    pub(crate) async fn refused_unread(self, reason: Reason, lines: usize) -> Self {
-        assert_eq!(self.status, reason.status(), "{}", self.evidence());
-        assert_eq!(self.body, "", "{}", self.evidence());
-        assert_eq!(self.header("server"), None);
-        let all = request_lines(&self.gateway, lines).await;
-        assert_eq!(all.len(), lines, "{}", self.gateway.output());
-        let line = &all[lines - 1];
-        assert_eq!(line["verdict"], "rejected", "{line}");
-        assert_eq!(line["reason"], reason.code(), "{line}");
-        assert_eq!(line["status"], reason.status(), "{line}");
-        self.bot_saw_nothing();
-        self.token_is_nowhere_in_the_log();
-        self
-    }
-
     /// Forwarded: the bot got exactly these bytes, once. Says what it got.
     pub(crate) async fn forwarded(&self) -> Recorded {
         let line = self.only_request_line().await;

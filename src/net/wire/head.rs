@@ -1,0 +1,105 @@
+//! The lines of a head, one after the other: a first line, fields, an empty line.
+
+use super::field::{self, Declared};
+use super::{Flaw, Limits, Sender};
+
+/// How far a head was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head {
+    sender: Sender,
+    /// Where the first line begins that has not ended yet.
+    line: usize,
+    /// Up to where there is no line end beyond that.
+    seen: usize,
+    has_first_line: bool,
+    fields: usize,
+    pub(super) declared: Declared,
+}
+
+impl Head {
+    pub(super) fn new(sender: Sender) -> Self {
+        Self {
+            sender,
+            line: 0,
+            seen: 0,
+            has_first_line: false,
+            fields: 0,
+            declared: Declared::default(),
+        }
+    }
+
+    /// How many fields there were so far.
+    pub(super) const fn fields(&self) -> usize {
+        self.fields
+    }
+
+    /// Reads on. `bytes` begin with the head's first byte, each time; what was read is not read again.
+    ///
+    /// Gives the head's length once it is whole. A mistake is found as soon as its line is there, and a character that may
+    /// stand nowhere at once: whoever sends garbage is not waited for.
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        limits: Limits,
+        mut first_line: impl FnMut(&[u8]) -> Result<(), Flaw>,
+    ) -> Result<Option<usize>, Flaw> {
+        let too_large = Flaw::TooLarge("more bytes than a head may have");
+        while let Some(offset) = memchr::memchr(b'\n', bytes.get(self.seen..).unwrap_or_default()) {
+            let feed = self.seen.saturating_add(offset);
+            let end = feed.saturating_add(1);
+            if end > limits.head_bytes {
+                return Err(too_large);
+            }
+            let line = without_cr(bytes.get(self.line..feed).unwrap_or_default())?;
+            (self.line, self.seen) = (end, end);
+            if !self.has_first_line {
+                first_line(line)?;
+                self.has_first_line = true;
+            } else if line.is_empty() {
+                return Ok(Some(end));
+            } else {
+                self.fields = self.fields.saturating_add(1);
+                if self.fields > limits.fields {
+                    return Err(Flaw::TooLarge("more fields than a head may have"));
+                }
+                let (name, value) = field::split(line, self.sender)?;
+                self.declared.take(name, value)?;
+            }
+        }
+        // The last byte before may have been a CR that was waiting for its LF.
+        let news = self.seen.saturating_sub(1).max(self.line);
+        check_unfinished(bytes.get(news..).unwrap_or_default())?;
+        self.seen = bytes.len();
+        if bytes.len() > limits.head_bytes {
+            return Err(too_large);
+        }
+        Ok(None)
+    }
+}
+
+/// A line without its CR. RFC 9112 2.2 allows to take a bare LF for a line's end; then a LF within a value divides two fields for
+/// one reader and none for the next.
+pub(super) fn without_cr(line: &[u8]) -> Result<&[u8], Flaw> {
+    let line = line
+        .strip_suffix(b"\r")
+        .ok_or(Flaw::Malformed("a line that ends in LF without CR"))?;
+    if memchr::memchr(b'\r', line).is_some() {
+        return Err(Flaw::Malformed("a CR without LF"));
+    }
+    Ok(line)
+}
+
+/// What has come of a line, or a piece of it, has no character that cannot stand in any line.
+pub(super) fn check_unfinished(piece: &[u8]) -> Result<(), Flaw> {
+    let (complete, last) = match piece.split_last() {
+        Some((b'\r', before)) => (before, true),
+        Some(_) | None => (piece, false),
+    };
+    if memchr::memchr(b'\r', complete).is_some() || (last && complete.last() == Some(&b'\r')) {
+        return Err(Flaw::Malformed("a CR without LF"));
+    }
+    if !complete.iter().all(|byte| field::is_value(*byte)) {
+        return Err(Flaw::Malformed("a control character"));
+    }
+    Ok(())
+}

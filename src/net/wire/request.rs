@@ -1,0 +1,176 @@
+//! The requests of a connection, one after the other.
+
+use super::chunks::{Chunks, take};
+use super::field::is_token;
+use super::head::Head;
+use super::{Flaw, Framing, Limits, Sender, Step, Version};
+use crate::judge::check_target;
+
+/// Says of the bytes of a connection what they are, as long as they are requests.
+///
+/// It keeps no bytes: whoever calls holds those it could not yet say anything about.
+#[derive(Clone, Debug)]
+pub struct RequestReader {
+    limits: Limits,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    /// Before a head, with at most one empty line behind it.
+    Between {
+        has_empty_line: bool,
+    },
+    Head(Head, Option<Version>),
+    Length(u64),
+    Chunks(Chunks),
+}
+
+impl RequestReader {
+    /// At the beginning of a connection.
+    pub const fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            place: Place::Between {
+                has_empty_line: false,
+            },
+        }
+    }
+
+    /// Whether the next byte begins a request.
+    pub const fn is_between(&self) -> bool {
+        matches!(self.place, Place::Between { .. })
+    }
+
+    /// Whether the next byte begins or continues a head.
+    pub const fn is_before_body(&self) -> bool {
+        matches!(self.place, Place::Between { .. } | Place::Head(..))
+    }
+
+    /// Looks at what follows the bytes that were stepped over.
+    ///
+    /// # Errors
+    /// What is wrong with the request. Nothing after that can be read.
+    pub fn step(&mut self, unread: &[u8]) -> Result<Step, Flaw> {
+        match &mut self.place {
+            Place::Between { has_empty_line } => match unread {
+                [] | [b'\r'] => Ok(Step::More),
+                // RFC 9112 2.2: some old clients end a body with an empty line that they do not count.
+                [b'\r', b'\n', ..] if !*has_empty_line => {
+                    *has_empty_line = true;
+                    Ok(Step::Drop(2))
+                }
+                [b'\r' | b'\n', ..] => Err(Flaw::Malformed("empty lines before a request")),
+                _ => {
+                    self.place = Place::Head(Head::new(Sender::Client), None);
+                    self.step(unread)
+                }
+            },
+            Place::Head(head, version) => {
+                let read = head.read(unread, self.limits, |line| {
+                    *version = Some(request_line(line)?);
+                    Ok(())
+                })?;
+                let Some(length) = read else {
+                    return Ok(Step::More);
+                };
+                let framing = head.declared.framing(version.unwrap_or(Version::V1_0))?;
+                self.place = match framing {
+                    Framing::Chunked => Place::Chunks(Chunks::new(Sender::Client)),
+                    Framing::Length(length) if length > 0 => Place::Length(length),
+                    Framing::Length(_) | Framing::Unsaid => BETWEEN,
+                };
+                Ok(Step::Head(length))
+            }
+            Place::Length(left) => {
+                let (count, left) = take(unread, *left);
+                self.place = if left == 0 {
+                    BETWEEN
+                } else {
+                    Place::Length(left)
+                };
+                Ok(if count == 0 {
+                    Step::More
+                } else {
+                    Step::Body(count)
+                })
+            }
+            Place::Chunks(chunks) => {
+                let step = chunks.step(unread, self.limits)?;
+                if chunks.is_over() {
+                    self.place = BETWEEN;
+                }
+                Ok(step)
+            }
+        }
+    }
+}
+
+const BETWEEN: Place = Place::Between {
+    has_empty_line: false,
+};
+
+/// `method SP origin-form SP HTTP-version`, with single spaces and nothing around (RFC 9112 3).
+fn request_line(line: &[u8]) -> Result<Version, Flaw> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(Flaw::Malformed(
+            "a first line that is not method, target and version with single spaces",
+        ));
+    };
+    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+        return Err(Flaw::Malformed("a method that is not a token"));
+    }
+    // First, so that an HTTP/2 preface is called what it is.
+    let version = Version::parse(version)?;
+    check_target(target).map_err(Flaw::Malformed)?;
+    Ok(version)
+}
+
+/// What is wrong with the first request in these bytes, in its head or in its body; an unfinished one has nothing wrong yet.
+///
+/// # Errors
+/// The first flaw, and whether it stands in the head.
+pub fn check_request(bytes: &[u8], limits: Limits) -> Result<(), (Flaw, bool)> {
+    let mut reader = RequestReader::new(limits);
+    let mut unread = bytes;
+    let mut has_head = false;
+    loop {
+        let step = reader.step(unread).map_err(|flaw| (flaw, !has_head))?;
+        let count = match step {
+            Step::Head(count) => {
+                has_head = true;
+                count
+            }
+            Step::Body(count) | Step::Drop(count) => count,
+            Step::More => return Ok(()),
+        };
+        unread = unread.get(count..).unwrap_or_default();
+        if has_head && reader.is_between() {
+            return Ok(());
+        }
+    }
+}
+
+/// The length of a request that this gateway sends, from its head on, bytes; nothing where these do not hold its whole head, or
+/// where its body is chunked.
+pub fn request_length(start: &[u8]) -> Option<u64> {
+    const NO_LIMITS: Limits = Limits {
+        head_bytes: usize::MAX,
+        fields: usize::MAX,
+    };
+    // Not held to what clients are held to: an operator may write any path into the configuration.
+    let mut head = Head::new(Sender::Bot);
+    let length = head.read(start, NO_LIMITS, |_| Ok(())).ok()??;
+    let length = u64::try_from(length).ok()?;
+    match head.declared.framing(Version::V1_1).ok()? {
+        Framing::Length(body) => length.checked_add(body),
+        Framing::Unsaid => Some(length),
+        Framing::Chunked => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
