@@ -157,7 +157,9 @@ fn every_promise_holds_for_public_requests() {
                 (None, Some(line)) => [BEFORE, &line, BEHIND].concat(),
                 (None, None) => panic!("{case} holds no request"),
             };
-            run(check_of("saved_request"), &request, &case["id"].to_string());
+            for target in ["saved_request", "requests"] {
+                run(check_of(target), &request, &case["id"].to_string());
+            }
             inputs += 1;
         }
     }

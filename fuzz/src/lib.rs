@@ -14,6 +14,7 @@
 )]
 
 pub mod activity;
+pub mod answers;
 pub mod bearer;
 pub mod callback;
 pub mod config;
@@ -21,10 +22,12 @@ pub mod forwarding;
 pub mod json;
 pub mod key_set;
 pub mod metadata;
+pub mod requests;
 pub mod route;
 pub mod saved_request;
 pub mod token;
 pub mod verify;
+mod wire;
 
 /// A target: panics where a promise is broken, else says whether the bytes were accepted.
 pub type Check = fn(&[u8]) -> bool;
@@ -32,12 +35,14 @@ pub type Check = fn(&[u8]) -> bool;
 /// Every target by name.
 pub const TARGETS: &[(&str, Check)] = &[
     ("activity", activity::check),
+    ("answers", answers::check),
     ("bearer", bearer::check),
     ("callback", callback::check),
     ("config", config::check),
     ("forwarding", forwarding::check),
     ("key_set", key_set::check),
     ("metadata", metadata::check),
+    ("requests", requests::check),
     ("route", route::check),
     ("saved_request", saved_request::check),
     ("token", token::check),

@@ -46,10 +46,7 @@ pub fn check(bytes: &[u8]) -> bool {
         let stands_there = |field: &httparse::Header<'_>| {
             field.name.eq_ignore_ascii_case(name.as_str()) && field.value == value.as_bytes()
         };
-        assert!(
-            request.headers.iter().any(|field| stands_there(field)),
-            "{name}"
-        );
+        assert!(request.headers.iter().any(stands_there), "{name}");
     }
     if let Ok(body) = read.body
         && !head.headers.contains_key("transfer-encoding")
