@@ -6,9 +6,8 @@ use super::ledger::{Client, Promise};
 use super::net::{INVOKE, MESSAGE, request};
 use botgate::cli::demo::client::SERVER_NAME;
 use bytes::Bytes;
-use http::{Request, Response, Uri, Version, header};
+use http::{Request, Uri, Version, header};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Incoming;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +157,11 @@ async fn run(kind: Kind, stage: Arc<Stage>) {
             client.sent();
             let answer = timeout(PATIENCE, connection.send(kind.request(&stage))).await;
             match answer.unwrap_or_else(|late| Err(late.into())) {
-                Ok(status) => client.answered(status),
+                Ok((status, End::Whole)) => client.answered(status),
+                Ok((status, End::CutOff)) => {
+                    client.cut_off(status);
+                    break;
+                }
                 Err(error) => {
                     client.unanswered(&error);
                     break;
@@ -188,6 +191,12 @@ impl Kind {
     }
 }
 
+/// How an answer ended.
+enum End {
+    Whole,
+    CutOff,
+}
+
 enum Connection {
     Http1(hyper::client::conn::http1::SendRequest<Full<Bytes>>),
     Http2(hyper::client::conn::http2::SendRequest<Full<Bytes>>),
@@ -210,8 +219,8 @@ impl Connection {
         }
     }
 
-    /// The status, once the whole answer is there.
-    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> io::Result<u16> {
+    /// The status, once all of the answer is there that will come.
+    async fn send(&mut self, mut request: Request<Full<Bytes>>) -> io::Result<(u16, End)> {
         let answer = match self {
             Self::Http1(sender) => {
                 sender.ready().await.map_err(io::Error::other)?;
@@ -227,13 +236,16 @@ impl Connection {
                 sender.send_request(request).await
             }
         };
-        whole(answer.map_err(io::Error::other)?).await
+        let answer = answer.map_err(io::Error::other)?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), 4 << 20).collect().await;
+        Ok((
+            status,
+            if body.is_ok() {
+                End::Whole
+            } else {
+                End::CutOff
+            },
+        ))
     }
-}
-
-async fn whole(answer: Response<Incoming>) -> io::Result<u16> {
-    let status = answer.status().as_u16();
-    let body = Limited::new(answer.into_body(), 4 << 20).collect().await;
-    body.map_err(io::Error::other)?;
-    Ok(status)
 }

@@ -99,7 +99,7 @@ impl Page {
                     .all(|(name, value)| rest.contains(&format!("{name}=\"{value}\"")))
         };
         let series = self.0.iter().filter(|(series, _)| is_wanted(series));
-        series.map(|(_, value)| value).sum()
+        series.fold(0.0, |sum, (_, value)| sum + value)
     }
 }
 

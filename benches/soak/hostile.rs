@@ -64,7 +64,7 @@ const MALFORMED: &[&str] = &[
     "POST http://a/api/messages HTTP/1.1\r\nHost: a\r\n\r\n",
     "POST /api/messages HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
     "POST /api/messages HTTP/9.9\r\nHost: a\r\n\r\n",
-    "GET /api/messages\r\n",
+    "GET /api/messages\r\n\r\n",
     "\u{0}\u{1}\u{2}\u{3}\r\n\r\n",
     "POST /api/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
@@ -94,7 +94,7 @@ async fn oversized(stage: &Stage, client: Client<'_>) -> Outcome {
 async fn slow_head(stage: &Stage, client: Client<'_>) -> Outcome {
     let mut stream = stage.net.tls(&stage.ledger, client, b"http/1.1").await?;
     let head = "POST /api/messages HTTP/1.1\r\nHost: localhost\r\nX-Slow: very\r\n";
-    drip(&mut stream, head.as_bytes(), Duration::from_millis(300)).await?;
+    drip(&mut stream, head.as_bytes(), Duration::from_millis(300)).await;
     status(&mut stream).await
 }
 
@@ -104,7 +104,7 @@ async fn slow_body(stage: &Stage, client: Client<'_>) -> Outcome {
     stream
         .write_all(head(stage, client, &framing, "").as_bytes())
         .await?;
-    drip(&mut stream, MESSAGE.as_bytes(), Duration::from_millis(500)).await?;
+    drip(&mut stream, MESSAGE.as_bytes(), Duration::from_millis(500)).await;
     status(&mut stream).await
 }
 
@@ -226,18 +226,18 @@ fn head(stage: &Stage, client: Client<'_>, framing: &str, wanted: &str) -> Strin
     )
 }
 
-/// Byte by byte.
-async fn drip(
-    stream: &mut (impl AsyncWrite + Unpin),
-    bytes: &[u8],
-    pause: Duration,
-) -> io::Result<()> {
+/// Byte by byte, until the gateway takes no more.
+async fn drip(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8], pause: Duration) {
     for byte in bytes {
-        stream.write_all(&[*byte]).await?;
-        stream.flush().await?;
+        let written = async {
+            stream.write_all(&[*byte]).await?;
+            stream.flush().await
+        };
+        if written.await.is_err() {
+            return;
+        }
         sleep(pause).await;
     }
-    Ok(())
 }
 
 /// The status of the first answer, if there is one before the connection ends.
@@ -248,6 +248,7 @@ async fn status(stream: &mut (impl AsyncRead + Unpin)) -> Outcome {
     let status = status.and_then(|status| status.parse().ok());
     // So that the gateway can write all it has to say.
     let mut rest = vec![0; 4096];
-    while stream.read(&mut rest).await? > 0 {}
+    let reading = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
+    let _: Result<(), _> = timeout(Duration::from_secs(1), reading).await;
     Ok(status)
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) enum Promise {
     /// Every one is answered with one of these, and forwarded if that is 200.
     Answered(&'static [u16]),
-    /// Every one is answered with one of these, by the bot or for it.
+    /// Every one is answered with one of these, by the bot or for it; an answer of the bot's may be cut off where the bot did so.
     Tried(&'static [u16]),
     /// None reaches the bot.
     KeptOut,
@@ -25,6 +25,8 @@ pub(crate) struct Account {
     pub(crate) promise: Promise,
     pub(crate) sent: u64,
     pub(crate) answers: BTreeMap<u16, u64>,
+    /// How many of the answers ended early.
+    pub(crate) cut_off: u64,
     /// Requests that were waited for in vain, with the last reason.
     pub(crate) unanswered: u64,
     pub(crate) last_trouble: String,
@@ -47,6 +49,7 @@ impl Ledger {
             promise,
             sent: 0,
             answers: BTreeMap::new(),
+            cut_off: 0,
             unanswered: 0,
             last_trouble: String::new(),
         });
@@ -88,6 +91,11 @@ impl Client<'_> {
 
     pub(crate) fn answered(&self, status: u16) {
         self.change(|account| *account.answers.entry(status).or_default() += 1);
+    }
+
+    pub(crate) fn cut_off(&self, status: u16) {
+        self.answered(status);
+        self.change(|account| account.cut_off += 1);
     }
 
     pub(crate) fn unanswered(&self, why: &dyn std::fmt::Display) {

@@ -31,19 +31,21 @@ pub(crate) fn of(
             account.sent,
             log.lines(&address),
             account.answers,
-            if account.unanswered > 0 {
-                format!(
-                    ", {} unanswered: {}",
-                    account.unanswered, account.last_trouble
-                )
-            } else {
-                String::new()
-            }
+            trouble(&account),
         );
         let found = client(&account, log, at_bot);
         wrong.extend(found.into_iter().map(|what| format!("{name}: {what}")));
     }
     wrong
+}
+
+fn trouble(account: &Account) -> String {
+    let (unanswered, cut_off) = (account.unanswered, account.cut_off);
+    match (unanswered, cut_off) {
+        (0, 0) => String::new(),
+        (0, _) => format!(", {cut_off} cut off"),
+        (_, _) => format!(", {unanswered} unanswered: {}", account.last_trouble),
+    }
 }
 
 /// What the gateway says of itself.
@@ -129,6 +131,10 @@ fn client(account: &Account, log: &Log, at_bot: u64) -> Vec<String> {
             must(
                 account.unanswered == 0 && answered == sent,
                 format!("{sent} sent, {answered} answered; {}", account.last_trouble),
+            );
+            must(
+                account.cut_off == 0 || matches!(account.promise, Promise::Tried(_)),
+                format!("{} answers were cut off", account.cut_off),
             );
             must(
                 answers.keys().all(|status| statuses.contains(status)),
