@@ -161,9 +161,12 @@ pub fn keys_address(
             .zip(at.host())
             .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
         && port(&keys_at) == port(at);
-    let is_bare = keys_at
-        .authority()
-        .is_some_and(|authority| !authority.as_str().contains('@'));
+    // No user name, and a port that is one: the http crate takes `host:443ke` and connects to the port of the scheme.
+    let is_bare = keys_at.authority().is_some_and(|authority| {
+        let (host, port) = (authority.host(), authority.port_u16());
+        authority.as_str() == host
+            || port.is_some_and(|port| authority.as_str() == format!("{host}:{port}"))
+    });
     if !is_bare || !(same_place || is_known_host) {
         return Err(format!(
             "{at}: jwks_uri {:?} is on another host; keys are taken from the metadata's host only",
@@ -233,6 +236,8 @@ mod tests {
             (issuer, "https://login.botframework.com.evil.example/keys"),
             (issuer, "https://login.botframework.com@evil.example/keys"),
             (issuer, "https://user@login.botframework.com/keys"),
+            (issuer, "https://login.botframework.com:443ke/ys"),
+            (issuer, "https://login.botframework.com:/keys"),
             (issuer, "http://keys.example/any"),
             (issuer, "https://keys.example:8443/any"),
             (issuer, "https://user@keys.example/any"),
