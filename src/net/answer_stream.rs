@@ -4,12 +4,14 @@
 //! connection, and whether a connection may be used again. hyper sends one request at a time; requests other than HEAD and
 //! CONNECT are assumed.
 
+mod state;
+
+pub use state::{AnswerState, BrokenAnswer, NothingSent};
+
 use super::held::{Held, Judged};
 use super::wire::{self, AnswerReader, Flaw, Limits, Step};
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -18,84 +20,6 @@ const LIMITS: Limits = Limits {
     head_bytes: 64 * 1024,
     fields: 100,
 };
-
-/// What is known of a connection to a bot. Clones tell the same; for `Connected::extra`, and so for the extensions of an answer.
-#[derive(Clone, Debug, Default)]
-pub struct AnswerState(Arc<Known>);
-
-#[derive(Debug, Default)]
-struct Known {
-    is_spent: AtomicBool,
-    has_surplus: AtomicBool,
-    has_written: AtomicBool,
-}
-
-impl AnswerState {
-    /// Whether the connection is of no more use once the present answer is complete: the bot closed it, wrote what nobody asked
-    /// for, answered before it had the request, or an answer is delimited by its end. The stream ends it by itself.
-    pub fn is_spent(&self) -> bool {
-        self.0.is_spent.load(Ordering::Acquire)
-    }
-
-    /// Whether the bot wrote more than the answers to what it was asked.
-    pub fn has_surplus(&self) -> bool {
-        self.0.has_surplus.load(Ordering::Acquire)
-    }
-
-    /// Whether a byte of the present request was written; false again once its answer is complete.
-    pub fn has_written(&self) -> bool {
-        self.0.has_written.load(Ordering::Acquire)
-    }
-
-    fn spend(&self) {
-        self.0.is_spent.store(true, Ordering::Release);
-    }
-}
-
-/// Nothing of the request was written: the connection was closed, or spent, before. It may be sent again on another one. Found
-/// inside the `io::Error` among a failed request's causes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NothingSent;
-
-impl std::fmt::Display for NothingSent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the bot closed the connection before the request was sent")
-    }
-}
-
-impl std::error::Error for NothingSent {}
-
-impl NothingSent {
-    /// Whether an error was caused by this.
-    pub fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
-        let mut cause = Some(error);
-        while let Some(this) = cause {
-            let io = this.downcast_ref::<io::Error>();
-            let inner = io.and_then(io::Error::get_ref);
-            if this.is::<Self>() || inner.is_some_and(|inner| inner.is::<Self>()) {
-                return true;
-            }
-            cause = this.source();
-        }
-        false
-    }
-
-    fn error() -> io::Error {
-        io::Error::new(io::ErrorKind::NotConnected, Self)
-    }
-}
-
-/// What is wrong with an answer, as a sentence for the operator. Found inside an `io::Error` of kind `InvalidData`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BrokenAnswer(Flaw);
-
-impl std::fmt::Display for BrokenAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the bot's answer has {}", self.0)
-    }
-}
-
-impl std::error::Error for BrokenAnswer {}
 
 /// See the module.
 #[derive(Debug)]
@@ -172,18 +96,14 @@ impl<S> AnswerStream<S> {
                 self.writing = Writing::Refused;
             }
         }
-        state.0.has_written.store(false, Ordering::Release);
+        state.set_written(false);
     }
 
     fn count_written(&mut self, count: usize) {
         if count == 0 {
             return;
         }
-        self.reading
-            .state
-            .0
-            .has_written
-            .store(true, Ordering::Release);
+        self.reading.state.set_written(true);
         if let Writing::Request(Some(left)) = &mut self.writing {
             *left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
         }
@@ -219,8 +139,7 @@ impl Reading {
                 return judged;
             }
             if self.reader.is_between() {
-                self.state.spend();
-                self.state.0.has_surplus.store(true, Ordering::Release);
+                self.state.note_surplus();
                 self.end = Some(End::Closed);
                 return judged;
             }
@@ -249,12 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AnswerStream<S> {
             .poll_read(cx, &mut buf)
             .is_pending();
         if !is_silent || self.reading.end.is_some() || self.reading.state.is_spent() {
-            let has_surplus = !buf.filled().is_empty();
-            self.reading
-                .state
-                .0
-                .has_surplus
-                .fetch_or(has_surplus, Ordering::AcqRel);
+            if !buf.filled().is_empty() {
+                self.reading.state.note_surplus();
+            }
             self.reading.state.spend();
             self.reading.end.get_or_insert(End::Closed);
             return Err(NothingSent::error());

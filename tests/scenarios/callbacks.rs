@@ -213,20 +213,16 @@ async fn a_conversation_spelled_otherwise_has_no_other_budget() {
 async fn a_path_that_servers_decode_differently_is_not_forwarded() {
     let gateway = gateway().await;
     let rows = [
-        "%zz",
-        "%%32%65",
-        "%c0%ae%c0%ae",
-        "..%3Bx",
-        "%0d%0aX:y",
-        "..%20",
+        ("%zz", Reason::RequestMalformed),
+        ("%%32%65", Reason::RequestMalformed),
+        ("%c0%ae%c0%ae", Reason::PathNotFound),
+        ("..%3Bx", Reason::PathNotFound),
+        ("%0d%0aX:y", Reason::PathNotFound),
+        ("..%20", Reason::PathNotFound),
     ]
-    .map(|odd| {
+    .map(|(odd, reason)| {
         let path = format!("/api/skills/v3/conversations/{odd}/activities");
-        row(
-            odd,
-            callback(&gateway).path(&path),
-            Stranger(Reason::PathNotFound),
-        )
+        row(odd, callback(&gateway).path(&path), Stranger(reason))
     });
     play(rows.into()).await;
 }

@@ -155,6 +155,31 @@ async fn a_body_that_does_not_come_is_timed_out() {
     }
 }
 
+#[tokio::test]
+async fn a_refusal_does_not_wait_for_the_body_and_says_whether_it_reads_on() {
+    let gateway = Gateway::with("[server.limits]\nbody_timeout = \"1h\"")
+        .start()
+        .await;
+    let stranger = || gateway.teams_message().without_token();
+    for framing in ["content-length: 2000", "transfer-encoding: chunked"] {
+        let [head, _] = stranger().into_pieces(framing);
+        let mut wire = Wire::open(&gateway).await;
+        wire.write(&head).await;
+        let reply = wire.answer().await.expect("an answer to the head alone");
+        assert_eq!(reply.header("connection"), Some("close"));
+        reply.refused_before_proof(Reason::TokenMissing).await;
+        assert!(wire.until_closed().await.is_empty());
+    }
+    // A body that has come whole is no reason to close.
+    let mut wire = Wire::open(&gateway).await;
+    for _ in 0..2 {
+        wire.write(&stranger().into_bytes()).await;
+        let reply = wire.answer().await.expect("the connection is still open");
+        assert_eq!(reply.header("connection"), None);
+        reply.refused_before_proof(Reason::TokenMissing).await;
+    }
+}
+
 // HTTP that is no HTTP
 
 #[tokio::test]

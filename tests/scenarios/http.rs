@@ -273,3 +273,32 @@ async fn over_http2(gateway: &Gateway, request: Request<Bytes>) -> Response<Byte
     let body = body.collect().await.unwrap().to_bytes();
     Response::from_parts(head, body)
 }
+
+#[tokio::test]
+async fn what_the_next_reader_could_misread_is_refused_over_both_protocols() {
+    let gateway = Gateway::start().await;
+    let message = || gateway.teams_message();
+    let spoiled = [
+        message().header("x_forwarded_for", "192.0.2.1"),
+        message().header("transfer_encoding", "chunked"),
+        message().header("content_length", "5"),
+        message().header("x_botgate_tenant", "forged"),
+        message().header("x-botgate_app-id", "forged"),
+        message().header("x_", ""),
+        message().path("/api/messages?a|b"),
+        message().path("/api/messages?%zz"),
+        message().path("/api/messages?{a}"),
+    ];
+    let over_http2 = spoiled.map(|post| post.over_http2());
+    let more = [
+        // In HTTP/1 such white space is no part of the value.
+        message().over_http2().header("x-a", "b "),
+        message().over_http2().header("x-a", "\tb"),
+    ];
+    for post in over_http2.into_iter().chain(more) {
+        post.send()
+            .await
+            .refused_before_proof(Reason::RequestMalformed)
+            .await;
+    }
+}

@@ -18,6 +18,7 @@
 //! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `malformed` | HTTP/1.1 that has no reading, or two, is refused and closes the connection. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `outage` | Keys cannot be had, in every way there is. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
@@ -26,6 +27,7 @@
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
+//! | `vectors` | Public HTTP/1 vectors, as they are and grafted onto a valid message: refused, or passed on in clean form. |
 
 #![allow(
     clippy::disallowed_methods,
@@ -56,6 +58,7 @@ mod key_proxy;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod malformed;
 mod matrix;
 mod outage;
 mod policies;
@@ -65,3 +68,4 @@ mod smoke;
 mod support;
 mod tokens;
 mod unsure;
+mod vectors;

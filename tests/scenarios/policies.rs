@@ -522,8 +522,6 @@ async fn identity_headers_are_the_gateways_own_or_none() {
             .header("x-botgate-tenant", FOREIGN_TENANT)
             .also_header("x-botgate-tenant", FOREIGN_TENANT)
             .header("X-BotGate-Channel", "forged")
-            .header("x_botgate_tenant", FOREIGN_TENANT)
-            .header("x-botgate_app-id", "forged")
             .header("x-botgate-anything", "forged")
     };
     let ours = |recorded: &botgate::cli::demo::bot::Recorded| {

@@ -72,6 +72,9 @@ impl RequestReader {
                     Ok(())
                 })?;
                 let Some(length) = read else {
+                    if version.is_none() {
+                        check_beginning(unread)?;
+                    }
                     return Ok(Step::More);
                 };
                 let framing = head.declared.framing(version.unwrap_or(Version::V1_0))?;
@@ -109,6 +112,19 @@ impl RequestReader {
 const BETWEEN: Place = Place::Between {
     has_empty_line: false,
 };
+
+/// Whether this may become a first line: a body that was longer than its head said is not waited for to become one.
+fn check_beginning(bytes: &[u8]) -> Result<(), Flaw> {
+    const LONGEST_METHOD: usize = 32;
+    let mut method = bytes
+        .iter()
+        .take(LONGEST_METHOD)
+        .take_while(|byte| **byte != b' ');
+    if bytes.first() == Some(&b' ') || !method.all(|byte| is_token(*byte) || *byte == b'\r') {
+        return Err(Flaw::Malformed("a method that is not a token"));
+    }
+    Ok(())
+}
 
 /// `method SP origin-form SP HTTP-version`, with single spaces and nothing around (RFC 9112 3).
 fn request_line(line: &[u8]) -> Result<Version, Flaw> {

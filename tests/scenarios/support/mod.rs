@@ -8,6 +8,7 @@ pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
 pub(crate) mod gateway;
+pub(crate) mod hostile;
 pub(crate) mod metrics;
 pub(crate) mod reply;
 pub(crate) mod table;

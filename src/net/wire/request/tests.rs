@@ -164,6 +164,11 @@ fn lines_end_in_crlf_and_in_nothing_else() {
         "GET /\rX",
         "GET /\u{1}",
         "GET / HTTP/1.1\r\nx: y\r\r",
+        "{",
+        " ",
+        "GET\t",
+        "\u{16}",
+        "a=b&c",
     ] {
         let (count, flaw) = outcome(bytes.as_bytes());
         assert!(count == 0 && flaw.is_some(), "{bytes:?}");
