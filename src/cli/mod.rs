@@ -5,7 +5,7 @@
 pub mod check;
 pub mod demo;
 mod descriptors;
-mod explain;
+pub mod explain;
 mod healthcheck;
 pub mod reasons;
 mod run;

@@ -4,6 +4,7 @@ use super::{Place, Reason, Rejection, callback, check_target};
 use http::request::Parts;
 use http::uri::Authority;
 use std::collections::HashMap;
+use std::net::Ipv6Addr;
 
 /// Where one bot is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +130,14 @@ pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     let authority: Authority = named.parse().map_err(|_| bad())?;
     let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     let host = authority.host();
-    let host_is_plain = !host.is_empty() && (host.bytes().all(is_name) || host.starts_with('['));
+    // What stands in brackets, the http crate does not look at (RFC 3986 3.2.2).
+    let in_brackets = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host_is_plain = match in_brackets {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_name),
+    };
     let port_is_plain = match named.get(host.len()..) {
         None | Some("") => true,
         Some(rest) => rest.strip_prefix(':').is_some_and(|port| {
@@ -279,6 +287,11 @@ mod tests {
             "a,b",
             "[::1",
             "[::1]x",
+            "[]",
+            "[:%:eu1]:81",
+            "[evil.example]",
+            "[127.0.0.1]",
+            "[v1.x]",
         ] {
             assert_eq!(host("/x", &[odd], Version::HTTP_11), bad, "{odd}");
         }

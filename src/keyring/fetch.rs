@@ -94,9 +94,7 @@ async fn by_metadata(fetcher: &Fetcher, publisher: &Publisher<'_>) -> Result<Doc
         .get(&at, MAX_METADATA_BYTES)
         .await
         .map_err(|why| format!("{at}: {why}"))?;
-    let metadata: Metadata =
-        serde_json::from_slice(&document).map_err(|e| format!("{at}: not OpenID metadata: {e}"))?;
-    let keys_at = keys_address(&at, &metadata, publisher)?;
+    let keys_at = keys_address(&at, &document, publisher.issuer, publisher.key_hosts)?;
     let outcome = fetcher.get(&keys_at, MAX_KEYS_BYTES).await;
     read(&keys_at, outcome).await
 }
@@ -121,10 +119,20 @@ async fn parse(at: String, key_document: Bytes) -> Result<Documents, String> {
         .unwrap_or_else(|stopped| Err(format!("the key set was not read to its end: {stopped}")))
 }
 
-/// Where the keys are: on the metadata's own scheme, host and port, on a host that is known for it, or nowhere
+/// Where a metadata document says that the keys are: on the metadata's own scheme, host and port, on one of `key_hosts`, or nowhere
 /// (AUTHENTICATION 2.4 rule 7).
-fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Result<Uri, String> {
-    if let Some(wanted) = publisher.issuer
+///
+/// # Errors
+/// A sentence for the log: it is no metadata, names another issuer than the one wanted, or leads elsewhere.
+pub fn keys_address(
+    at: &Uri,
+    document: &[u8],
+    issuer: Option<&str>,
+    key_hosts: &[String],
+) -> Result<Uri, String> {
+    let metadata: Metadata =
+        serde_json::from_slice(document).map_err(|e| format!("{at}: not OpenID metadata: {e}"))?;
+    if let Some(wanted) = issuer
         && metadata.issuer.as_deref() != Some(wanted)
     {
         return Err(format!(
@@ -145,7 +153,7 @@ fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Res
         && keys_at.port_u16().is_none_or(|port| port == 443)
         && keys_at.host().is_some_and(|host| {
             let known = |known: &String| known.eq_ignore_ascii_case(host);
-            publisher.key_hosts.iter().any(known)
+            key_hosts.iter().any(known)
         });
     let same_place = keys_at.scheme() == at.scheme()
         && keys_at
@@ -153,9 +161,12 @@ fn keys_address(at: &Uri, metadata: &Metadata, publisher: &Publisher<'_>) -> Res
             .zip(at.host())
             .is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
         && port(&keys_at) == port(at);
-    let is_bare = keys_at
-        .authority()
-        .is_some_and(|authority| !authority.as_str().contains('@'));
+    // No user name, and a port that is one: the http crate takes `host:443ke` and connects to the port of the scheme.
+    let is_bare = keys_at.authority().is_some_and(|authority| {
+        let (host, port) = (authority.host(), authority.port_u16());
+        authority.as_str() == host
+            || port.is_some_and(|port| authority.as_str() == format!("{host}:{port}"))
+    });
     if !is_bare || !(same_place || is_known_host) {
         return Err(format!(
             "{at}: jwks_uri {:?} is on another host; keys are taken from the metadata's host only",
@@ -186,19 +197,12 @@ mod tests {
 
     fn keys_at(issuer: &str, jwks_uri: &str) -> Result<Uri, String> {
         let cloud = BUILT_IN[0].to_cloud();
-        let metadata = Metadata {
-            issuer: Some(issuer.to_owned()),
-            jwks_uri: jwks_uri.to_owned(),
-        };
-        let publisher = Publisher {
-            metadata: &cloud.channel_metadata,
-            issuer: Some(&cloud.channel_issuer),
-            key_hosts: &["keys.example".to_owned()],
-        };
+        let document = serde_json::json!({ "issuer": issuer, "jwks_uri": jwks_uri });
         keys_address(
             &cloud.channel_metadata.parse().unwrap(),
-            &metadata,
-            &publisher,
+            document.to_string().as_bytes(),
+            Some(&cloud.channel_issuer),
+            &["keys.example".to_owned()],
         )
     }
 
@@ -232,6 +236,8 @@ mod tests {
             (issuer, "https://login.botframework.com.evil.example/keys"),
             (issuer, "https://login.botframework.com@evil.example/keys"),
             (issuer, "https://user@login.botframework.com/keys"),
+            (issuer, "https://login.botframework.com:443ke/ys"),
+            (issuer, "https://login.botframework.com:/keys"),
             (issuer, "http://keys.example/any"),
             (issuer, "https://keys.example:8443/any"),
             (issuer, "https://user@keys.example/any"),

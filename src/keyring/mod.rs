@@ -13,6 +13,7 @@ mod store;
 mod tell;
 mod verified;
 
+pub use fetch::keys_address;
 pub use once::{Saved, date_of, fetch_once, first_address, saved};
 
 use crate::config::{KeySource, Settings};

@@ -20,6 +20,7 @@ use clap::Args;
 use decoded::Decoded;
 use keys::FoundKeys;
 use report::Report;
+pub use saved::{ReadRequest, read_request};
 use saved::{Saved, SavedRequest};
 use std::io::{self, Write};
 use std::path::PathBuf;

@@ -127,6 +127,28 @@ impl Saved {
     }
 }
 
+/// A saved request, as far as it can be read.
+#[derive(Debug)]
+pub struct ReadRequest {
+    /// Its head.
+    pub head: Result<Parts, Rejection>,
+    /// Its body.
+    pub body: Result<Bytes, Rejection>,
+}
+
+/// Reads a saved request as `explain` does.
+///
+/// # Errors
+/// A sentence: the bytes hold no head to its end.
+pub async fn read_request(bytes: Bytes, limits: &Limits) -> Result<ReadRequest, String> {
+    let saved = Saved::of_request(bytes, limits).await?;
+    let head = saved.request.map(|request| request.head);
+    Ok(ReadRequest {
+        head: head.unwrap_or_else(|| Err(Reason::RequestMalformed.into())),
+        body: saved.body,
+    })
+}
+
 /// The body, and what is odd about how it was saved.
 fn whole(
     read: Result<Bytes, ReadError>,

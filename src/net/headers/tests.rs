@@ -17,6 +17,18 @@ fn origin(trusted: bool) -> Origin<'static> {
     }
 }
 
+/// Found by fuzzing: one entry that is no text made the whole `Connection` header count for nothing.
+#[test]
+fn what_connection_lists_is_taken_away_though_another_entry_is_no_text() {
+    let mut received = map(&[("x-secret", "1"), ("x-other", "2")]);
+    for listed in [&b"close, \xe9, x-secret"[..], b"\xff,X-Other"] {
+        received.append("connection", HeaderValue::from_bytes(listed).unwrap());
+    }
+    for sent in [to_backend(&received, origin(false)), to_client(&received)] {
+        assert!(!sent.contains_key("x-secret") && !sent.contains_key("x-other"));
+    }
+}
+
 #[test]
 fn end_to_end_headers_pass_and_neighbour_headers_do_not() {
     let received = map(&[

@@ -1,0 +1,77 @@
+//! The bytes that a client sends on an HTTP/1 connection: what passes the reader, `httparse` reads the same way, and where the network
+//! cuts the bytes changes nothing.
+
+use super::wire::{Heard, LIMITS, Plain, body_length, cuts, fields};
+use botgate::net::wire::{Flaw, RequestReader, Step};
+
+pub fn check(bytes: &[u8]) -> bool {
+    let whole = read(bytes, &[bytes.len()]);
+    for cuts in cuts(bytes) {
+        assert_eq!(read(bytes, &cuts), whole, "cut at {cuts:?}");
+    }
+    // What passed has no second reading: read again, it passes as it is.
+    let again = read(&whole.passed, &[whole.passed.len()]);
+    assert_eq!(again.passed, whole.passed, "read again");
+    assert_eq!(again.messages, whole.messages, "read again");
+    let mut rest = &whole.passed[..];
+    for length in &whole.messages {
+        let (message, others) = rest.split_at(*length);
+        one(message);
+        rest = others;
+    }
+    !whole.messages.is_empty()
+}
+
+/// A whole request, its chunk extensions and the like included.
+fn one(message: &[u8]) {
+    let mut store = [httparse::EMPTY_HEADER; LIMITS.fields];
+    let mut request = httparse::Request::new(&mut store);
+    let Ok(httparse::Status::Complete(head)) = request.parse(message) else {
+        panic!(
+            "httparse does not read {:?}",
+            message.escape_ascii().to_string()
+        );
+    };
+    let plain = Plain::of(&message[..head]);
+    assert_eq!(plain.first.split(' ').count(), 3);
+    let target = request.path.expect("a target");
+    let mut words = plain.first.split(' ');
+    assert_eq!(words.next(), request.method);
+    assert_eq!(words.next(), Some(target));
+    let version = request.version.expect("a version");
+    assert_eq!(words.next(), Some(format!("HTTP/1.{version}").as_str()));
+    assert!(target.starts_with('/') || target == "*", "{target}");
+    assert!(!target.contains('#'));
+    let fields = fields(request.headers);
+    assert_eq!(fields, plain.fields, "the same fields");
+    assert!(!fields.iter().any(|(name, _)| name.contains('_')));
+    assert_eq!(
+        body_length(&fields, &message[head..], version, 0),
+        message.len() - head
+    );
+}
+
+fn read(bytes: &[u8], cuts: &[usize]) -> Heard {
+    let mut reader = RequestReader::new(LIMITS);
+    let mut heard = Heard::default();
+    let mut began = 0;
+    let mut seen = 0;
+    for cut in cuts {
+        loop {
+            let step: Result<Step, Flaw> = reader.step(&bytes[seen..*cut]);
+            let Some(count) = heard.take(step, &bytes[seen..*cut]) else {
+                break;
+            };
+            seen += count;
+            if reader.is_between() && heard.passed.len() > began {
+                heard.messages.push(heard.passed.len() - began);
+                began = heard.passed.len();
+            }
+        }
+        if heard.is_flawed {
+            return heard;
+        }
+    }
+    heard.left = bytes.len() - seen;
+    heard
+}
