@@ -19,6 +19,7 @@ pub mod listener;
 mod paced;
 mod pressure;
 pub mod reply;
+pub mod small_reads;
 
 pub use head_scan::is_ambiguous;
 

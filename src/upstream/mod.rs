@@ -7,6 +7,7 @@ pub use forward::Answer;
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Rejection};
 use crate::net::client::{ClientProblem, TlsTrust, connector};
+use crate::net::small_reads::SmallReads;
 use forward::Outgoing;
 use http::{HeaderMap, Response, Uri};
 use hyper_rustls::HttpsConnector;
@@ -29,7 +30,7 @@ pub struct Upstreams {
 
 #[derive(Debug)]
 struct Backend {
-    client: Client<HttpsConnector<HttpConnector>, Outgoing>,
+    client: Client<SmallReads<HttpsConnector<HttpConnector>>, Outgoing>,
     uri: Uri,
     response_timeout: Duration,
 }
@@ -107,7 +108,7 @@ impl Backend {
             .timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_MAX_IDLE)
-            .build(connector(&trust, backend.connect_timeout)?);
+            .build(SmallReads(connector(&trust, backend.connect_timeout)?));
         let uri = backend
             .url
             .as_str()
