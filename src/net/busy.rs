@@ -3,7 +3,8 @@
 use super::frame_watch::Flood;
 use super::wire::Flaw;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use tokio_util::sync::CancellationToken;
 
 /// Shared by a connection's stream and the requests on it.
@@ -16,6 +17,8 @@ struct Shared {
     serving: AtomicUsize,
     /// Of those, answers whose next step is the bot's: it has to have more.
     waiting: AtomicUsize,
+    /// Bytes of an HTTP/1 answer that hyper has and the connection has not; and who waits for their way.
+    unwritten: Mutex<Unwritten>,
     /// Answers that have begun and not ended on an HTTP/2 connection, whoever has them.
     begun: AtomicUsize,
     /// Requests that came into service so far.
@@ -32,6 +35,12 @@ struct Shared {
     drain: CancellationToken,
 }
 
+#[derive(Debug, Default)]
+struct Unwritten {
+    bytes: usize,
+    waiting: Option<Waker>,
+}
+
 /// One request being served; dropped when its answer has ended.
 #[derive(Debug)]
 pub(super) struct Serving {
@@ -45,6 +54,23 @@ impl Serving {
     /// Whether the client is to be told that this connection ends.
     pub(super) fn is_last(&self) -> bool {
         self.busy.0.drain.is_cancelled()
+    }
+
+    /// Ready when what hyper has of the answer was written. hyper would take 400 KiB of it ahead, or as much as it may have of a
+    /// head.
+    pub(super) fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut unwritten = self.busy.unwritten();
+        if unwritten.bytes == 0 {
+            return Poll::Ready(());
+        }
+        unwritten.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// hyper was given so many bytes of the answer.
+    pub(super) fn gave(&self, bytes: usize) {
+        let mut unwritten = self.busy.unwritten();
+        unwritten.bytes = unwritten.bytes.saturating_add(bytes);
     }
 
     /// Says whose step is next once the answer has begun: the bot's, to have more of it, or the client's, to take what there is.
@@ -93,6 +119,22 @@ impl Busy {
 
     pub(super) fn set_begun(&self, count: usize) {
         self.0.begun.store(count, Ordering::Release);
+    }
+
+    /// So many bytes were written.
+    pub(super) fn wrote(&self, bytes: usize) {
+        let mut unwritten = self.unwritten();
+        unwritten.bytes = unwritten.bytes.saturating_sub(bytes);
+        if unwritten.bytes == 0
+            && let Some(waiting) = unwritten.waiting.take()
+        {
+            waiting.wake();
+        }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
+        let unwritten = self.0.unwritten.lock();
+        unwritten.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many answers have to wait for the bot.

@@ -19,7 +19,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -143,13 +143,24 @@ pub(super) async fn answer<D: Door>(
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
     }
-    Ok(response.map(|body| Held { body, serving }.boxed_unsync()))
+    // Over HTTP/2, h2 bounds by itself what it holds of an answer.
+    let is_metered = version < Version::HTTP_2;
+    Ok(response.map(|body| {
+        let held = Held {
+            body,
+            serving,
+            is_metered,
+        };
+        held.boxed_unsync()
+    }))
 }
 
 /// A body that keeps its request counted as being served until it has ended.
 struct Held {
     body: Body,
     serving: Serving,
+    /// Whether the next piece waits until the last one was written.
+    is_metered: bool,
 }
 
 impl HttpBody for Held {
@@ -160,7 +171,15 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.is_metered {
+            ready!(self.serving.poll_written(cx));
+        }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if self.is_metered
+            && let Poll::Ready(Some(Ok(frame))) = &frame
+        {
+            self.serving.gave(frame.data_ref().map_or(0, Bytes::len));
+        }
         self.serving.set_waiting(frame.is_pending());
         frame
     }

@@ -76,6 +76,7 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
             headers.append(name.clone(), value.clone());
         }
     }
+    join_cookies(&mut headers);
     write_forwarding(&mut headers, received, origin);
     headers
 }
@@ -89,6 +90,20 @@ const NOT_FOR_STRANGERS: &[&str] = &[
     "x-aspnetmvc-version",
     "alt-svc",
 ];
+
+/// HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
 
 /// The headers a client gets: end-to-end ones as the bot sent them, without what tells strangers what runs there.
 pub fn to_client(received: &HeaderMap) -> HeaderMap {

@@ -28,7 +28,7 @@ const FRAME_BYTES: u32 = 16 * 1024;
 /// Names and values that both sides remember: RFC 9113's own default, said so that it stays.
 const HEADER_TABLE_BYTES: u32 = 4096;
 /// How much of one answer h2 holds for the client, bytes.
-const SEND_BYTES: usize = 16 * 1024;
+const SEND_BYTES: usize = 8 * 1024;
 /// Streams reset before anybody looked at them: h2's own bound on rapid resets, behind ours.
 const PENDING_RESETS: usize = 20;
 /// Malformed requests, and ones beyond [`CONCURRENT_STREAMS`], in the life of a connection.

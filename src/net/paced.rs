@@ -213,8 +213,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         };
         if let Poll::Ready(Ok(bytes)) = outcome {
             this.pressure.relieve(bytes);
-            if let Some(http2) = &mut this.http2 {
-                http2.note_written(bufs, bytes);
+            match &mut this.http2 {
+                Some(http2) => http2.note_written(bufs, bytes),
+                None => this.busy.wrote(bytes),
             }
         }
         this.press(cx, outcome)

@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::time::Sleep;
 
 /// How long a client may leave an answer unread. Two of these, the time to notice and the time to wait, are less than 10 s.
-pub(super) const STALL: Duration = Duration::from_secs(4);
+pub(super) const STALL: Duration = Duration::from_secs(3);
 
 /// What it has to take in that time, so that a few bytes now and then do not hold a connection: 4 KiB a second.
-pub(super) const MIN_BYTES: usize = 16 * 1024;
+pub(super) const MIN_BYTES: usize = 12 * 1024;
 
 /// How fast an answer is taken while it is the client who holds it up.
 #[derive(Debug, Default)]

@@ -120,7 +120,7 @@ async fn an_answer_that_ends_unseen_does_not_keep_the_connection_for_ever() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(serving);
     });
-    assert_eq!(outcome(&mut stream).await.1, 4 + 75);
+    assert_eq!(outcome(&mut stream).await.1, STALL.as_secs() + 75);
 }
 
 /// The head of an answer, after which its body is owed.
@@ -140,7 +140,7 @@ async fn an_answer_that_the_client_does_not_take_ends_the_connection() {
     drop(serving);
     let (read, after) = outcome(&mut stream).await;
     assert_eq!(read.unwrap_err().kind(), io::ErrorKind::TimedOut);
-    assert_eq!(after, 4);
+    assert_eq!(after, STALL.as_secs());
 }
 
 #[tokio::test(start_paused = true)]

@@ -194,6 +194,20 @@ async fn what_h2_bounds_by_itself_is_bounded() {
 }
 
 #[tokio::test]
+async fn cookie_crumbs_become_one_cookie() {
+    let gateway = Gateway::start().await;
+    let (mut fields, body) = fields(gateway.teams_message());
+    for crumb in ["a=1", "b=2", "c=3"] {
+        fields.push((b"cookie".to_vec(), crumb.as_bytes().to_vec()));
+    }
+    let mut wire = FrameWire::open(&gateway).await;
+    wire.write(&request(1, &fields, &body)).await;
+    assert_eq!(wire.fate(1).await, Fate::Status(200));
+    let recorded = gateway.bot().seen().pop().unwrap();
+    assert_eq!(recorded.header("cookie"), ["a=1; b=2; c=3"]);
+}
+
+#[tokio::test]
 async fn malformed_requests_are_counted() {
     let gateway = Gateway::start().await;
     let malformed = block(&[(":method", "POST"), ("connection", "close")]);
