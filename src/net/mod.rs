@@ -20,6 +20,7 @@ mod paced;
 mod pressure;
 pub mod reply;
 pub mod small_reads;
+mod trailers;
 
 pub use head_scan::is_ambiguous;
 

@@ -12,8 +12,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tower_service::Service;
 
-/// Of one piece, bytes: less than the 8 KiB that hyper starts with and, once they are filled, doubles.
-const PIECE_BYTES: usize = 4000;
+/// Of one piece, bytes: less than the 8 KiB that hyper starts with and, once they are filled, doubles. Several of them are on their way
+/// to a client at once.
+const PIECE_BYTES: usize = 2048;
 
 /// Makes connections that are read in small pieces.
 #[derive(Clone, Debug)]
@@ -34,13 +35,17 @@ where
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.0.call(uri);
-        Box::pin(async { connecting.await.map(SmallReadStream) })
+        Box::pin(async {
+            connecting
+                .await
+                .map(|stream| SmallReadStream(Box::new(stream)))
+        })
     }
 }
 
-/// A connection that is read in small pieces.
+/// A connection that is read in small pieces. Boxed: hyper's futures keep room for it more than once.
 #[derive(Debug)]
-pub struct SmallReadStream<S>(S);
+pub struct SmallReadStream<S>(Box<S>);
 
 impl<S: Read + Unpin> Read for SmallReadStream<S> {
     fn poll_read(
@@ -51,7 +56,7 @@ impl<S: Read + Unpin> Read for SmallReadStream<S> {
         let mut space = [0; PIECE_BYTES];
         let room = buf.remaining().min(PIECE_BYTES);
         let mut piece = ReadBuf::new(space.get_mut(..room).unwrap_or_default());
-        let outcome = Pin::new(&mut self.0).poll_read(cx, piece.unfilled());
+        let outcome = Pin::new(&mut *self.0).poll_read(cx, piece.unfilled());
         buf.put_slice(piece.filled());
         outcome
     }
@@ -63,15 +68,15 @@ impl<S: Write + Unpin> Write for SmallReadStream<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        Pin::new(&mut *self.0).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(&mut *self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut *self.0).poll_shutdown(cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -83,7 +88,7 @@ impl<S: Write + Unpin> Write for SmallReadStream<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut *self.0).poll_write_vectored(cx, bufs)
     }
 }
 
