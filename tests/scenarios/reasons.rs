@@ -352,7 +352,7 @@ async fn a_gateway_about_to_end() {
     let gateway = Gateway::start().await;
     let mut late = LateRequest::begin(&gateway).await;
     gateway.signal(Signal::SIGTERM);
-    gateway.event("draining", |_| true).await;
+    gateway.event("drain_closing", |_| true).await;
     let reply = late.finish().await;
     reply.refused_before_proof(Reason::Draining).await;
 }

@@ -267,8 +267,11 @@ fn digits(bytes: &[u8]) -> u16 {
     let (mut rest, mut status) = (&bits[..], 0);
     for _ in 0..3 {
         let five = u16::from_str_radix(&rest[..5], 2).unwrap();
-        let six = u16::from_str_radix(&rest[..6], 2).unwrap();
-        let (digit, length) = if five < 3 { (five, 5) } else { (six - 22, 6) };
+        let (digit, length) = if five < 3 {
+            (five, 5)
+        } else {
+            (u16::from_str_radix(&rest[..6], 2).unwrap() - 22, 6)
+        };
         status = status * 10 + digit;
         rest = &rest[length..];
     }
