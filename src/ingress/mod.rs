@@ -160,7 +160,10 @@ impl Ingress {
         judge::check_http2(head)?;
         let (bot, place) = self.bot_of(head)?;
         watch.set_bot(bot.index);
-        self.limiter.check_room(bot)?;
+        // A repeat needs no place, and which one is a repeat is not known yet.
+        if bot.redelivery_window.is_none() {
+            self.limiter.check_room(bot)?;
+        }
         match place {
             Place::Messages => judge::check_head(head)?,
             Place::Callback => judge::check_callback_head(head)?,

@@ -26,9 +26,10 @@ const MOST_HELD: u32 = 245;
 
 /// Requests of one address that wait at once. An address that sends as fast as the default of `requests_per_ip` allows has
 /// 600 of them at most.
-const MOST_WAITING: usize = 1024;
-/// The same for all addresses: each holds a request head, so that this is some tens of MiB.
-const MOST_WAITING_IN_ALL: usize = 4096;
+const MOST_WAITING: usize = 600;
+/// The same for all addresses: each holds a request head, and over HTTP/2 up to a window of its body,
+/// 64 KiB: some tens of MiB.
+const MOST_WAITING_IN_ALL: usize = 1024;
 
 /// Failures of recent times, by the hash of the address. Bounded: where there is no room for another address, its failures
 /// are not counted, and nobody waits for what others did.

@@ -35,9 +35,16 @@ impl AnswerWatch {
     pub(super) fn take(&mut self, mut bytes: &[u8]) -> usize {
         let mut data = 0_usize;
         while !bytes.is_empty() {
+            let before = self.frames.begun();
             let taken = self.frames.take(bytes);
             bytes = bytes.get(taken.bytes..).unwrap_or_default();
-            data = data.saturating_add(taken.data);
+            let ended = taken.ended.map(|frame| (frame.kind, frame.stream));
+            if matches!(
+                ended.or(self.frames.begun()).or(before),
+                Some((Kind::Data, _))
+            ) {
+                data = data.saturating_add(taken.payload);
+            }
             let Some(frame) = taken.ended else { continue };
             if frame.kind == Kind::Data {
                 self.data_frames = self.data_frames.saturating_add(1);

@@ -99,6 +99,8 @@ impl Busy {
     pub(super) fn serve(&self) -> Serving {
         self.0.serving.fetch_add(1, Ordering::AcqRel);
         self.0.entered.fetch_add(1, Ordering::AcqRel);
+        // What of the last answer was not written belongs to nobody any more; in HTTP/2 nothing is counted here.
+        *self.unwritten() = Unwritten::default();
         let refused = self.0.refused.lock();
         let refused = refused.unwrap_or_else(PoisonError::into_inner).take();
         Serving {

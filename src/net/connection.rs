@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// What TLS may hold that the client does not take, bytes: more would only wait twice.
-const TLS_BYTES: usize = 8 * 1024;
+const TLS_BYTES: usize = 4 * 1024;
 /// What the kernel may hold beside what is on its way, bytes: enough that a fast connection does not run dry.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 32 * 1024;
@@ -174,7 +174,7 @@ impl HttpBody for Held {
         if self.is_metered {
             ready!(self.serving.poll_written(cx));
         }
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let frame = Pin::new(&mut self.body).poll_frame(cx).map_ok(own);
         if self.is_metered
             && let Poll::Ready(Some(Ok(frame))) = &frame
         {
@@ -191,4 +191,16 @@ impl HttpBody for Held {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// A small piece of its own: as it comes, it keeps the whole buffer that it was read into, which is larger.
+fn own(frame: Frame<Bytes>) -> Frame<Bytes> {
+    const SMALL: usize = 4096;
+    frame.map_data(|data| {
+        if data.len() < SMALL {
+            Bytes::copy_from_slice(&data)
+        } else {
+            data
+        }
+    })
 }

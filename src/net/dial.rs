@@ -109,7 +109,7 @@ fn client_config(tls: &BackendTls) -> Result<ClientConfig, ClientProblem> {
         identity: identity.map(|(chain, key)| (chain.as_slice(), key.expose().as_slice())),
         ..TlsTrust::default()
     })?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
@@ -142,13 +142,13 @@ impl Inner {
             To::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await;
                 let stream = stream.map_err(|error| explained("Unix socket", &error))?;
-                Ok(Line::http1(Socket::new(stream)))
+                Ok(Line::new(Socket::new(stream)))
             }
             To::Tcp(connector, uri) => {
                 let stream = connector.clone().call(uri.clone()).await;
                 let stream = stream.map_err(io::Error::other)?.into_inner();
                 match &self.tls {
-                    None => Ok(Line::http1(Socket::new(stream))),
+                    None => Ok(Line::new(Socket::new(stream))),
                     Some(tls) => tls.handshake(stream).await,
                 }
             }
@@ -163,12 +163,7 @@ impl Tls {
             .connect(self.name.clone(), Socket::new(stream))
             .await
             .map_err(|error| explained("TLS", &error))?;
-        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        Ok(if is_http2 {
-            Line::http2(stream)
-        } else {
-            Line::http1(stream)
-        })
+        Ok(Line::new(stream))
     }
 }
 

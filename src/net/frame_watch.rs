@@ -5,6 +5,7 @@
 //! frame has a budget that refills with time: generous for a client that means well, and used up by a flood within one read.
 
 use super::frames::{Frame, Frames, Kind};
+use super::trailers;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,6 +37,10 @@ pub(super) enum Flood {
     Other,
     /// One header block, beyond [`MAX_BLOCK_BYTES`].
     HeaderBlock,
+    /// No flood: a frame whose size its type does not allow. h2 calls it by another name.
+    FrameSize,
+    /// No flood: trailers with pseudo fields, which h2 would let pass.
+    Trailers,
 }
 
 impl Flood {
@@ -51,6 +56,8 @@ impl Flood {
             Self::WindowUpdate => "window_update_flood",
             Self::Other => "frame_flood",
             Self::HeaderBlock => "header_block",
+            Self::FrameSize => "frame_size_error",
+            Self::Trailers => "pseudo_trailers",
         }
     }
 }
@@ -114,6 +121,8 @@ pub(super) struct FrameWatch {
     frames: Frames,
     /// Of the header block that is being sent.
     block_bytes: Option<u32>,
+    /// Set while that block is a request's trailers.
+    trailers: Option<Trailers>,
     opened: Opened,
     rapid_resets: Budget,
     resets: Budget,
@@ -131,6 +140,7 @@ impl FrameWatch {
         Self {
             frames: Frames::of_client(),
             block_bytes: None,
+            trailers: None,
             opened: Opened::new(now),
             rapid_resets: Budget::default(),
             resets: Budget::default(),
@@ -151,11 +161,21 @@ impl FrameWatch {
         now: Instant,
         mut on_reset: impl FnMut(u32),
     ) -> Option<(usize, Flood)> {
-        let mut seen = 0_usize;
+        let (mut seen, mut began) = (0_usize, 0_usize);
         while let Some(rest) = bytes.get(seen..).filter(|rest| !rest.is_empty()) {
             let taken = self.frames.take(rest);
             seen = seen.saturating_add(taken.bytes);
+            let payload = bytes.get(seen.saturating_sub(taken.payload)..seen);
+            self.collect_trailers(payload.unwrap_or_default(), taken.ended);
             let Some(frame) = taken.ended else { continue };
+            // h2 is not to see these.
+            if self.are_bad_trailers(frame) {
+                return Some((began, Flood::Trailers));
+            }
+            if !frame.has_size_of_its_kind() {
+                return Some((began, Flood::FrameSize));
+            }
+            began = seen;
             if frame.kind == Kind::Reset {
                 on_reset(frame.stream);
             }
@@ -174,7 +194,49 @@ impl FrameWatch {
 
     /// Whether a request's header block has begun and has not ended.
     pub(super) fn is_in_block(&self) -> bool {
-        self.block_bytes.is_some() || self.frames.begun() == Some(Kind::Headers)
+        self.block_bytes.is_some() || matches!(self.frames.begun(), Some((Kind::Headers, _)))
+    }
+
+    /// Keeps the payload of a header block on a stream that is open already.
+    fn collect_trailers(&mut self, payload: &[u8], ended: Option<Frame>) {
+        let ended = ended.map(|frame| (frame.kind, frame.stream));
+        let Some((kind, stream)) = ended.or(self.frames.begun()) else {
+            return;
+        };
+        if kind == Kind::Headers && self.trailers.is_none() && self.opened.has(stream) {
+            self.trailers = Some(Trailers::default());
+        }
+        if let Some(trailers) = &mut self.trailers {
+            trailers.payload.extend_from_slice(payload);
+        }
+    }
+
+    /// Whether a header block ends with this frame that is a request's trailers and has what they must not.
+    fn are_bad_trailers(&mut self, frame: Frame) -> bool {
+        let Some(trailers) = &mut self.trailers else {
+            return false;
+        };
+        let payload = std::mem::take(&mut trailers.payload);
+        let block = match frame.kind {
+            Kind::Headers => trailers::block_of(frame.flags, &payload),
+            Kind::Continuation => Some(&payload[..]),
+            // h2 says what is wrong.
+            Kind::Data
+            | Kind::Priority
+            | Kind::Reset
+            | Kind::Settings
+            | Kind::PushPromise
+            | Kind::Ping
+            | Kind::GoAway
+            | Kind::WindowUpdate
+            | Kind::Unknown => None,
+        };
+        trailers.block.extend_from_slice(block.unwrap_or_default());
+        if !frame.ends_headers() {
+            return false;
+        }
+        let trailers = self.trailers.take().unwrap_or_default();
+        trailers::has_pseudo_fields(&trailers.block)
     }
 
     fn count(&mut self, frame: Frame, now: Instant) -> Option<Flood> {
@@ -210,6 +272,14 @@ impl FrameWatch {
     }
 }
 
+/// Trailers on their way; no more than a header block may have, and a frame.
+#[derive(Debug, Default)]
+struct Trailers {
+    /// Of the frame that has not ended.
+    payload: Vec<u8>,
+    block: Vec<u8>,
+}
+
 /// Which streams were opened [`PATIENT`] ago or earlier, to that precision: ids only grow (RFC 9113 5.1.1), so that two marks do.
 #[derive(Debug)]
 struct Opened {
@@ -238,6 +308,10 @@ impl Opened {
             self.newest = stream;
             self.newest_at = now;
         }
+    }
+
+    const fn has(&self, stream: u32) -> bool {
+        0 < stream && stream <= self.newest
     }
 
     fn is_patient(&mut self, stream: u32, now: Instant) -> bool {

@@ -40,6 +40,25 @@ impl Frame {
         matches!(self.kind, Kind::Data | Kind::Headers) && self.flags & 0x1 != 0
     }
 
+    /// RFC 9113 6: sizes that are a FRAME_SIZE_ERROR if they are otherwise. On the wrong stream, that is the greater mistake.
+    pub(super) const fn has_size_of_its_kind(&self) -> bool {
+        const ACKNOWLEDGES: u8 = 0x1;
+        match self.kind {
+            Kind::Priority => self.length == 5 || self.stream == 0,
+            Kind::Reset => self.length == 4 || self.stream == 0,
+            Kind::Settings if self.flags & ACKNOWLEDGES != 0 => {
+                self.length == 0 || self.stream != 0
+            }
+            Kind::Settings => self.length.is_multiple_of(6) || self.stream != 0,
+            Kind::Ping => self.length == 8 || self.stream != 0,
+            Kind::GoAway => self.length >= 8 || self.stream != 0,
+            Kind::WindowUpdate => self.length == 4,
+            Kind::Data | Kind::Headers | Kind::PushPromise | Kind::Continuation | Kind::Unknown => {
+                true
+            }
+        }
+    }
+
     pub(super) const fn ends_headers(&self) -> bool {
         self.flags & 0x4 != 0
     }
@@ -50,8 +69,8 @@ impl Frame {
 pub(super) struct Taken {
     /// How many bytes.
     pub(super) bytes: usize,
-    /// How many of them are payload of a DATA frame.
-    pub(super) data: usize,
+    /// How many of them, the last ones, are payload.
+    pub(super) payload: usize,
     /// The frame, if it ended with them.
     pub(super) ended: Option<Frame>,
 }
@@ -87,16 +106,16 @@ impl Frames {
         }
     }
 
-    /// The type of the frame whose payload is on its way.
-    pub(super) fn begun(&self) -> Option<Kind> {
-        (self.count >= HEAD_BYTES).then(|| self.kind())
+    /// Type and stream of the frame whose payload is on its way.
+    pub(super) fn begun(&self) -> Option<(Kind, u32)> {
+        (self.count >= HEAD_BYTES).then(|| (self.kind(), self.stream()))
     }
 
     /// Takes bytes up to the end of a frame, or all of them; they must not be empty.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Taken {
         let mut taken = Taken {
             bytes: self.preface.min(bytes.len()),
-            data: 0,
+            payload: 0,
             ended: None,
         };
         self.preface = self.preface.saturating_sub(taken.bytes);
@@ -111,7 +130,7 @@ impl Frames {
                 self.left = usize::try_from(self.length()).unwrap_or(usize::MAX);
             } else if self.count > HEAD_BYTES {
                 self.left = self.left.saturating_sub(1);
-                taken.data = taken.data.saturating_add(1);
+                taken.payload = taken.payload.saturating_add(1);
             }
         }
         if self.count < HEAD_BYTES {
@@ -120,19 +139,7 @@ impl Frames {
         let rest = bytes.len().saturating_sub(taken.bytes).min(self.left);
         self.left = self.left.saturating_sub(rest);
         taken.bytes = taken.bytes.saturating_add(rest);
-        taken.data = match self.kind() {
-            Kind::Data => taken.data.saturating_add(rest),
-            Kind::Headers
-            | Kind::Priority
-            | Kind::Reset
-            | Kind::Settings
-            | Kind::PushPromise
-            | Kind::Ping
-            | Kind::GoAway
-            | Kind::WindowUpdate
-            | Kind::Continuation
-            | Kind::Unknown => 0,
-        };
+        taken.payload = taken.payload.saturating_add(rest);
         if self.left == 0 {
             taken.ended = Some(self.end());
         }
@@ -140,12 +147,11 @@ impl Frames {
     }
 
     fn end(&mut self) -> Frame {
-        let [_, _, _, _, flags, a, b, c, d, start @ ..] = self.seen;
+        let [_, _, _, _, flags, _, _, _, _, start @ ..] = self.seen;
         let frame = Frame {
             kind: self.kind(),
             flags,
-            // The first bit is reserved.
-            stream: u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1),
+            stream: self.stream(),
             length: self.length(),
             start: u32::from_be_bytes(start),
         };
@@ -156,6 +162,12 @@ impl Frames {
     const fn length(&self) -> u32 {
         let [a, b, c, ..] = self.seen;
         u32::from_be_bytes([0, a, b, c])
+    }
+
+    const fn stream(&self) -> u32 {
+        let [_, _, _, _, _, a, b, c, d, ..] = self.seen;
+        // The first bit is reserved.
+        u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)
     }
 
     const fn kind(&self) -> Kind {
@@ -188,14 +200,14 @@ pub(super) mod tests {
     }
 
     fn all(frames: &mut Frames, mut bytes: &[u8]) -> (Vec<Frame>, usize) {
-        let (mut ended, mut data) = (vec![], 0);
+        let (mut ended, mut payload) = (vec![], 0);
         while !bytes.is_empty() {
             let taken = frames.take(bytes);
             ended.extend(taken.ended);
-            data += taken.data;
+            payload += taken.payload;
             bytes = &bytes[taken.bytes..];
         }
-        (ended, data)
+        (ended, payload)
     }
 
     #[test]
@@ -231,7 +243,7 @@ pub(super) mod tests {
                 .map(|f| (f.kind, f.flags, f.stream, f.length, f.start))
                 .collect();
             assert_eq!(seen, expected, "in pieces of {size}");
-            assert_eq!(data, 302, "in pieces of {size}");
+            assert_eq!(data, 5 + 302 + 4 + 5, "in pieces of {size}");
         }
     }
 
@@ -242,7 +254,7 @@ pub(super) mod tests {
         frames.take(&bytes[..8]);
         assert_eq!(frames.begun(), None);
         frames.take(&bytes[8..10]);
-        assert_eq!(frames.begun(), Some(Kind::Headers));
+        assert_eq!(frames.begun(), Some((Kind::Headers, 1)));
         assert!(frames.take(&bytes[10..]).ended.unwrap().ends_headers());
         assert_eq!(frames.begun(), None);
     }

@@ -5,7 +5,7 @@
 
 use super::answer_watch::AnswerWatch;
 use super::busy::Busy;
-use super::frame_watch::FrameWatch;
+use super::frame_watch::{Flood, FrameWatch};
 use super::pressure::Pressure;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -21,11 +21,30 @@ const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 8 * 1024 * 1024;
 
 /// A header block that does not end: HEADERS, and CONTINUATION frames, all empty and on stream 1.
-const LAST_WORDS: [[u8; 9]; 32] = {
+const ENDLESS_BLOCK: [[u8; 9]; 32] = {
     let mut frames = [[0, 0, 0, 9, 0, 0, 0, 0, 1]; 32];
     frames[0] = [0, 0, 0, 1, 0, 0, 0, 0, 1];
     frames
 };
+
+/// What h2 answers with the right error code.
+const fn last_words(flood: Flood) -> &'static [u8] {
+    match flood {
+        // The longest frame there is: FRAME_SIZE_ERROR.
+        Flood::FrameSize => &[0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 1],
+        // CONTINUATION of nothing: PROTOCOL_ERROR.
+        Flood::Trailers => &[0, 0, 0, 9, 0, 0, 0, 0, 1],
+        Flood::RapidReset
+        | Flood::Reset
+        | Flood::Settings
+        | Flood::Ping
+        | Flood::Priority
+        | Flood::TinyData
+        | Flood::WindowUpdate
+        | Flood::Other
+        | Flood::HeaderBlock => ENDLESS_BLOCK.as_flattened(),
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -89,8 +108,12 @@ impl Http2Side {
         if let Some((keep, flood)) = flood {
             buf.set_filled(before.saturating_add(keep));
             self.busy.set_flood(flood);
-            self.last_words = Some(LAST_WORDS.as_flattened());
+            self.last_words = Some(last_words(flood));
             self.end_soon();
+            if keep == 0 {
+                // No bytes at all would be the end, and h2 would go without a word.
+                self.read_last_words(buf);
+            }
         }
         if !self.asked.is_in_block() {
             self.block = None;

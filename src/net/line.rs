@@ -10,19 +10,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A connection to a server of a bot.
 ///
-/// It hands out [`AT_ONCE`] bytes at a time, so that an answer which nobody reads costs little memory.
+/// HTTP/1.1 is spoken on it, and nothing else: what a bot may answer is read strictly there, and one answer is on a connection at a
+/// time. It hands out [`AT_ONCE`] bytes at a time, so that an answer which nobody reads costs little memory.
 #[derive(Debug)]
-pub struct Line(Protocol);
-
-/// What is spoken, and how it is read.
-#[derive(Debug)]
-enum Protocol {
-    Http1(AnswerStream<Box<dyn Stream>>),
-    Http2(Box<dyn Stream>),
-}
+pub struct Line(AnswerStream<Box<dyn Stream>>);
 
 /// Below hyper's first buffer: a read that fills it would make it grow.
-const AT_ONCE: usize = 8 * 1024 - 1;
+const AT_ONCE: usize = 2 * 1024;
 
 /// A socket, or TLS on one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
@@ -30,29 +24,14 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug> Stream for S {}
 
 impl Line {
-    pub(super) fn http1(stream: impl Stream + 'static) -> Self {
-        Self(Protocol::Http1(AnswerStream::new(Box::new(stream))))
-    }
-
-    /// As agreed in the TLS handshake.
-    pub(super) fn http2(stream: impl Stream + 'static) -> Self {
-        Self(Protocol::Http2(Box::new(stream)))
-    }
-
-    fn stream(&mut self) -> &mut dyn Stream {
-        match &mut self.0 {
-            Protocol::Http1(stream) => stream,
-            Protocol::Http2(stream) => stream,
-        }
+    pub(super) fn new(stream: impl Stream + 'static) -> Self {
+        Self(AnswerStream::new(Box::new(stream)))
     }
 }
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        match &self.0 {
-            Protocol::Http1(stream) => Connected::new().extra(stream.state()),
-            Protocol::Http2(_) => Connected::new().negotiated_h2(),
-        }
+        Connected::new().extra(self.0.state())
     }
 }
 
@@ -64,7 +43,7 @@ impl AsyncRead for Line {
     ) -> Poll<io::Result<()>> {
         let room = buffer.remaining().min(AT_ONCE);
         let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        ready!(Pin::new(self.stream()).poll_read(cx, &mut part))?;
+        ready!(Pin::new(&mut self.0).poll_read(cx, &mut part))?;
         let read = part.filled().len();
         buffer.advance(read);
         Poll::Ready(Ok(()))
@@ -77,7 +56,7 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.stream()).poll_write(cx, bytes)
+        Pin::new(&mut self.0).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -85,21 +64,18 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.stream()).poll_write_vectored(cx, pieces)
+        Pin::new(&mut self.0).poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.0 {
-            Protocol::Http1(stream) => stream.is_write_vectored(),
-            Protocol::Http2(stream) => stream.is_write_vectored(),
-        }
+        self.0.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream()).poll_flush(cx)
+        Pin::new(&mut self.0).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.stream()).poll_shutdown(cx)
+        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

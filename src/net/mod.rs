@@ -24,6 +24,7 @@ mod pressure;
 pub mod reply;
 mod request_stream;
 mod socket;
+mod trailers;
 pub mod wire;
 
 use crate::config::TlsVersion;

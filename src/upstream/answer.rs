@@ -3,8 +3,8 @@
 
 use super::failure::broken;
 use super::fleet::Lease;
+use super::outgoing::Sent;
 use crate::judge::{Reason, Rejection};
-use crate::net::clock;
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -23,11 +23,13 @@ const STREAM_IDLE: Duration = Duration::from_secs(120);
 
 /// What an answer is.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(super) enum Kind<'a> {
     /// Something with an end, all of which comes within this.
     Document {
         /// From the head on, not counting the time in which the client does not take what there is.
         within: Duration,
+        /// May allow more than that.
+        sent: &'a Sent,
     },
     /// Events as they happen, such as `text/event-stream`: nothing of it is held back.
     Stream,
@@ -58,7 +60,7 @@ impl Answer {
     /// [`Reason::UpstreamBroken`], [`Reason::UpstreamTimedOut`].
     pub(super) async fn receive(
         body: Incoming,
-        kind: Kind,
+        kind: Kind<'_>,
         lease: Lease,
     ) -> Result<Self, Rejection> {
         match kind {
@@ -74,8 +76,8 @@ impl Answer {
                     }),
                 })
             }
-            Kind::Document { within } => {
-                let document = Self::read_ahead(body, within).await;
+            Kind::Document { within, sent } => {
+                let document = Self::read_ahead(body, within, sent).await;
                 document
                     .inspect_err(|rejection| lease.failed(rejection))
                     .map(|document| document.with(lease))
@@ -83,13 +85,20 @@ impl Answer {
         }
     }
 
-    async fn read_ahead(mut body: Incoming, within: Duration) -> Result<Early, Rejection> {
+    async fn read_ahead(
+        mut body: Incoming,
+        within: Duration,
+        sent: &Sent,
+    ) -> Result<Early, Rejection> {
         let started = Instant::now();
-        let deadline = clock::deadline(within);
+        let mut time_is_over = std::pin::pin!(sent.time_is_over(within));
         let mut early = BytesMut::new();
         while early.len() < READ_AHEAD {
-            let frame = tokio::time::timeout_at(deadline, body.frame()).await;
-            let frame = frame.map_err(|_| too_slow(within))?;
+            let frame = tokio::select! {
+                biased;
+                frame = body.frame() => frame,
+                waited = &mut time_is_over => return Err(too_slow(waited)),
+            };
             let Some(frame) = frame else {
                 return Ok(Early::Whole(early.freeze()));
             };
@@ -101,6 +110,7 @@ impl Answer {
         if body.is_end_stream() {
             return Ok(Early::Whole(early.freeze()));
         }
+        let within = sent.patience(within);
         let clock = Clock::whole(within, within.saturating_sub(started.elapsed()));
         Ok(Early::Part(early.freeze(), body, clock))
     }

@@ -70,7 +70,7 @@ impl Fleet {
             sent,
         };
         let (response, lease) = self.deliver(&message).await?;
-        self.receive(response, lease, is_streamed).await
+        self.receive(response, lease, is_streamed, sent).await
     }
 
     /// Tries one server after the other, and then those that refused a connection again, for as long as a connection may take:
@@ -138,6 +138,7 @@ impl Fleet {
         response: Response<Incoming>,
         lease: Lease,
         is_streamed: bool,
+        sent: &Sent,
     ) -> Result<Response<Answer>, Rejection> {
         let (mut head, body) = response.into_parts();
         if let Some(what) = wrong_with(&head) {
@@ -150,6 +151,7 @@ impl Fleet {
         } else {
             Kind::Document {
                 within: self.bot.backend.response_timeout,
+                sent,
             }
         };
         let answer = Answer::receive(body, kind, lease).await?;

@@ -41,6 +41,14 @@ impl Sent {
         let _ = self.0.patience.set(patience);
     }
 
+    /// How long the answer may take: `usual`, or what was allowed so far.
+    pub(super) fn patience(&self, usual: Duration) -> Duration {
+        self.0
+            .patience
+            .get()
+            .map_or(usual, |allowed| usual.max(*allowed))
+    }
+
     /// Returns when the time for an answer is over: `usual`, or as long as was allowed meanwhile. Says how long that was.
     pub(super) async fn time_is_over(&self, usual: Duration) -> Duration {
         sleep(usual).await;

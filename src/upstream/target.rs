@@ -16,13 +16,6 @@ const POOL_MAX_IDLE: usize = 256;
 /// For the head of an answer, over either protocol.
 const HEAD_BYTES: u16 = u16::MAX;
 const HEADERS: usize = 100;
-/// What one answer may have on its way in HTTP/2 while nobody reads it, and all of a connection's together: a thousand that stand
-/// still do not hold up the next.
-const STREAM_WINDOW: u32 = 16 * 1024;
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// After this long without a word on an HTTP/2 connection with a request on it, a ping asks whether the bot is still there.
-const PING_AFTER: Duration = Duration::from_secs(5);
-const PONG_WITHIN: Duration = Duration::from_secs(5);
 
 /// One server of a bot.
 #[derive(Debug)]
@@ -44,11 +37,6 @@ impl Target {
             .pool_max_idle_per_host(POOL_MAX_IDLE)
             .http1_max_buf_size(usize::from(HEAD_BYTES))
             .http1_max_headers(HEADERS)
-            .http2_max_header_list_size(u32::from(HEAD_BYTES))
-            .http2_initial_stream_window_size(STREAM_WINDOW)
-            .http2_initial_connection_window_size(CONNECTION_WINDOW)
-            .http2_keep_alive_interval(PING_AFTER)
-            .http2_keep_alive_timeout(PONG_WITHIN)
             .build(dialer.clone());
         let uri = endpoint.url.as_str().parse();
         Ok(Self {

@@ -57,6 +57,23 @@ async fn a_slow_bot_is_acknowledged_and_goes_on_undisturbed() {
 }
 
 #[tokio::test]
+async fn a_bot_that_has_begun_to_answer_is_undisturbed_too() {
+    let (gateway, mut bot) = slow("200ms", "response = \"400ms\"", "").await;
+    let sending = send(gateway.teams_message());
+    let mut held = bot.next().await;
+    held.begin(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\n")
+        .await;
+    let reply = sending.await.unwrap();
+    assert_eq!(reply.status, 202);
+    // Longer than timeouts.response after the head.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(held.is_undisturbed(), "the bot is at work");
+    held.write(b"{}").await;
+    let done = done(&gateway, &reply.request_id).await;
+    assert_eq!(done["outcome"], "answered", "{done}");
+}
+
+#[tokio::test]
 async fn a_bot_in_time_is_answered_with_its_own_words() {
     let (gateway, mut bot) = slow(NEVER, "response = \"30m\"", "").await;
     for (status, body) in [

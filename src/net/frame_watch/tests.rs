@@ -43,7 +43,7 @@ fn every_flood_ends_and_a_few_frames_are_none() {
         (0x8, 0, &zeros[..4], Flood::WindowUpdate, 100),
         (0x10, 0, &zeros[..8], Flood::Other, 20),
     ] {
-        let count = until_flood(&[frame(kind, flags, 1, payload)], flood);
+        let count = until_flood(&[frame(kind, flags, stream_of(kind), payload)], flood);
         assert!((few..=1000).contains(&count), "{flood:?} after {count}");
     }
 }
@@ -149,4 +149,60 @@ fn a_flood_is_cut_at_the_end_of_a_frame() {
     });
     assert!(cut.is_some());
     assert_eq!(seen % 15, 0, "{seen}");
+}
+
+#[test]
+fn trailers_with_pseudo_fields_are_cut_off_where_they_begin() {
+    let head = frame(1, 4, 1, b"\x84");
+    let body = frame(0, 0, 1, b"body");
+    let good = frame(1, 5, 1, b"\x00\x01x\x011");
+    let bad = frame(1, 5, 1, b"\x84");
+    let in_two = [frame(1, 1, 1, b"\x00\x01x"), frame(9, 4, 1, b"\x011\x84")].concat();
+    let request = [&head[..], &body].concat();
+    let (mut watch, now) = start();
+    assert_eq!(
+        watch.take(&[&request[..], &good].concat(), now, |_| {}),
+        None
+    );
+    for (trailers, cut) in [(&bad, request.len()), (&in_two, request.len() + 12)] {
+        let (mut watch, now) = start();
+        let whole = [&request[..], trailers].concat();
+        let expected = Some((cut, Flood::Trailers));
+        assert_eq!(watch.take(&whole, now, |_| {}), expected);
+    }
+    // Byte by byte, nothing of the last frame can be taken back; its last byte can.
+    let (mut watch, now) = start();
+    let whole = [&request[..], &bad].concat();
+    let cuts: Vec<_> = whole
+        .chunks(1)
+        .filter_map(|byte| watch.take(byte, now, |_| {}))
+        .collect();
+    assert_eq!(cuts, [(0, Flood::Trailers)]);
+}
+
+/// Frames about the whole connection stand on stream 0.
+fn stream_of(kind: u8) -> u32 {
+    u32::from(![4, 6, 7].contains(&kind))
+}
+
+#[test]
+fn a_frame_of_the_wrong_size_is_cut_off() {
+    for (kind, flags, bytes) in [
+        (2, 0, 4),
+        (3, 0, 5),
+        (4, 0, 5),
+        (4, 1, 6),
+        (6, 0, 7),
+        (7, 0, 7),
+        (8, 0, 3),
+    ] {
+        let (mut watch, now) = start();
+        let ping = frame(6, 0, 0, &[0; 8]);
+        let wrong = frame(kind, flags, stream_of(kind), &vec![0; bytes]);
+        let whole = [&ping[..], &wrong].concat();
+        assert_eq!(
+            watch.take(&whole, now, |_| {}),
+            Some((ping.len(), Flood::FrameSize))
+        );
+    }
 }

@@ -18,7 +18,7 @@ pub(super) struct Transport {
     handshakes: IntCounterVec,
     /// `botgate_http2_connections_broken_total{reason}`: HTTP/2 connections ended for what the client sent. reason:
     /// rapid_reset, reset_flood, settings_flood, ping_flood, priority_flood, data_flood, window_update_flood, frame_flood,
-    /// header_block; or the error code of RFC 9113 7: protocol_error, flow_control_error, frame_size_error,
+    /// header_block, pseudo_trailers; or the error code of RFC 9113 7: protocol_error, flow_control_error, frame_size_error,
     /// compression_error, stream_closed, enhance_your_calm; or other.
     http2_broken: IntCounterVec,
     /// `botgate_http2_requests_malformed_total`: requests reset before they were requests (RFC 9113 8.1.1). Counted when their

@@ -149,6 +149,11 @@ impl Held {
         self.write(answer.as_bytes()).await;
     }
 
+    /// Sends a part of the answer.
+    pub(crate) async fn begin(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("it is taken");
+    }
+
     /// Answers with these bytes, and closes.
     pub(crate) async fn write(mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("it is taken");
