@@ -4,11 +4,12 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
 
-/// Headers between two neighbours, not between the ends (RFC 9110 7.6.1), and those the gateway writes anew.
+/// Headers between two neighbours, not between the ends (RFC 9110 7.6.1, 11.7), and those the gateway writes anew.
 const NOT_FORWARDED: &[&str] = &[
     "connection",
     "keep-alive",
     "proxy-authenticate",
+    "proxy-authentication-info",
     "proxy-authorization",
     "proxy-connection",
     "te",

@@ -115,6 +115,7 @@ fn the_bots_answer_does_not_say_what_runs_there() {
         ("content-type", "text/event-stream"),
         ("content-length", "3"),
         ("connection", "close"),
+        ("proxy-authentication-info", "nextnonce=1"),
         ("retry-after", "2"),
     ]));
     assert_eq!(sent.len(), 2);
