@@ -24,9 +24,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// More failures than this are not held against anybody: the wait is at its longest, and has to end some time.
 const MOST_HELD: u32 = 245;
 
-/// Requests of one address that wait at once. An address that sends as fast as the default of `requests_per_ip` allows has
-/// 600 of them at most.
-const MOST_WAITING: usize = 600;
+/// Requests of one address that wait at once.
+const MOST_WAITING: usize = 512;
 /// The same for all addresses: each holds a request head, and over HTTP/2 up to a window of its body,
 /// 64 KiB: some tens of MiB.
 const MOST_WAITING_IN_ALL: usize = 1024;
