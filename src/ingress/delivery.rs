@@ -3,14 +3,13 @@
 use super::Ingress;
 use super::redelivery::Claim;
 use super::repeat::acknowledged;
-use super::told::Told;
 use super::work::Work;
 use crate::config::Bot;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
 use crate::net::clock;
 use crate::observe::Watch;
-use crate::upstream::Sent;
+use crate::upstream::{Answer, READ_AHEAD, Sent};
 use http::{HeaderMap, Response};
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +37,7 @@ impl Ingress {
         &self,
         delivery: Delivery<'_>,
         watch: &mut Watch,
-    ) -> Result<Response<Told>, Rejection> {
+    ) -> Result<Response<Answer>, Rejection> {
         let (bot, asked) = (delivery.bot, Instant::now());
         let answer = if delivery.claim.is_some() || acknowledge_after(&delivery).is_some() {
             self.have_done(delivery, watch).await
@@ -61,7 +60,7 @@ impl Ingress {
     }
 
     /// As long as the client waits, and no longer.
-    async fn ask(&self, delivery: Delivery<'_>) -> Result<Response<Told>, Rejection> {
+    async fn ask(&self, delivery: Delivery<'_>) -> Result<Response<Answer>, Rejection> {
         let Delivery {
             bot,
             admitted,
@@ -71,8 +70,9 @@ impl Ingress {
             claim: _,
         } = delivery;
         let sent = Sent::default();
-        let answer = self.upstreams.forward(bot, admitted, headers, query, &sent);
-        Ok(answer.await?.map(Told::from))
+        self.upstreams
+            .forward(bot, admitted, headers, query, &sent, READ_AHEAD)
+            .await
     }
 
     /// In a task of its own, that goes on when the client does not wait.
@@ -80,7 +80,7 @@ impl Ingress {
         &self,
         delivery: Delivery<'_>,
         watch: &mut Watch,
-    ) -> Result<Response<Told>, Rejection> {
+    ) -> Result<Response<Answer>, Rejection> {
         let acknowledge_after = acknowledge_after(&delivery);
         let work = Work {
             upstreams: Arc::clone(&self.upstreams),

@@ -8,7 +8,6 @@ mod proof;
 mod redelivery;
 mod remembered;
 mod repeat;
-mod told;
 mod watched;
 mod work;
 
@@ -23,7 +22,7 @@ use crate::net::headers;
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
-use crate::upstream::Upstreams;
+use crate::upstream::{Answer, Upstreams};
 use bytes::Bytes;
 use delivery::Delivery;
 use http::header::{AUTHORIZATION, CONNECTION};
@@ -38,7 +37,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use told::Told;
 use uuid::Uuid;
 use watched::Watched;
 
@@ -144,7 +142,7 @@ impl Ingress {
         peer: Peer,
         watch: &mut Watch,
         progress: &mut Progress,
-    ) -> Result<Response<Told>, End> {
+    ) -> Result<Response<Answer>, End> {
         if self.draining.is_cancelled() {
             return Err(Rejection::from(Reason::Draining)
                 .retry_after(Duration::from_secs(1))

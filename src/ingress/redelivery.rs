@@ -4,9 +4,9 @@
 //! of it. Not on `quick_cache`: that forgets by popularity, and here the oldest has to go, by time too, and nothing that is at work.
 
 use super::remembered::Remembered;
-use super::told::Told;
 use crate::judge::{Reason, Rejection, token::Digest};
 use crate::net::clock;
+use crate::upstream::Answer;
 use http::Response;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How much is kept of one bot. Answers are at most [`WHOLE_BYTES`](super::told::WHOLE_BYTES) each.
+/// How much is kept of one bot. Answers are at most [`WHOLE_BYTES`](super::remembered::WHOLE_BYTES) each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// Activities: about 300 bytes each, beside their answers.
@@ -211,7 +211,7 @@ impl Claim {
     }
 
     /// Tells all who wait, and remembers an answer that means that the bot handled the activity.
-    pub(super) fn end(mut self, outcome: Result<&Response<Told>, &Rejection>, is_invoke: bool) {
+    pub(super) fn end(mut self, outcome: Result<&Response<Answer>, &Rejection>, is_invoke: bool) {
         match outcome {
             Err(rejection) => self.over(News::Failed(rejection.clone()), false),
             Ok(response) => match Remembered::of(response, &self.first) {

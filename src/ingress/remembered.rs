@@ -1,11 +1,13 @@
 //! An answer of a bot, kept for whoever sends the same again.
 
-use super::told::Told;
-use crate::upstream::is_event_stream;
+use crate::upstream::{Answer, is_event_stream};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
+
+/// The longest answer that is kept, bytes; so much is read ahead for it.
+pub(super) const WHOLE_BYTES: usize = 64 * 1024;
 
 /// What a bot answered.
 #[derive(Debug)]
@@ -19,7 +21,7 @@ pub(super) struct Remembered {
 
 impl Remembered {
     /// Nothing where there is more to come than was read ahead. A copy: the bytes at hand are a part of the connection's buffer.
-    pub(super) fn of(response: &Response<Told>, first: &Arc<str>) -> Option<Self> {
+    pub(super) fn of(response: &Response<Answer>, first: &Arc<str>) -> Option<Self> {
         let body = response.body().whole()?;
         if is_event_stream(response.headers()) {
             return None;
@@ -51,8 +53,8 @@ impl Remembered {
     }
 
     /// The answer, once more.
-    pub(super) fn response(&self) -> Response<Told> {
-        let mut response = Response::new(Told::from(self.body.clone()));
+    pub(super) fn response(&self) -> Response<Answer> {
+        let mut response = Response::new(Answer::from(self.body.clone()));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         response
@@ -88,7 +90,7 @@ mod tests {
             .header(CONTENT_ENCODING, "gzip")
             .header(SET_COOKIE, "id=1")
             .header(ETAG, "\"1\"")
-            .body(Told::from(Bytes::from_static(b"{}")));
+            .body(Answer::from(Bytes::from_static(b"{}")));
         Remembered::of(&response.unwrap(), &Arc::from("r-1")).unwrap()
     }
 
@@ -122,7 +124,7 @@ mod tests {
     fn a_stream_is_not_kept_although_it_ended() {
         let response = Response::builder()
             .header(CONTENT_TYPE, "text/event-stream; charset=utf-8")
-            .body(Told::from(Bytes::from_static(b"data: 1\n\n")));
+            .body(Answer::from(Bytes::from_static(b"data: 1\n\n")));
         assert!(Remembered::of(&response.unwrap(), &Arc::from("r-1")).is_none());
     }
 }

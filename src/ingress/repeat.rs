@@ -2,11 +2,11 @@
 
 use super::Ingress;
 use super::redelivery::{Claim, News, Turn};
-use super::told::Told;
 use crate::config::Bot;
 use crate::judge::token::Digest;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::observe::{Repeat, Watch};
+use crate::upstream::Answer;
 use aws_lc_rs::digest::{Context, SHA256};
 use http::{Response, StatusCode};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) enum Answers {
     /// The bot, for all who send the same while it does.
     Bot(Option<Claim>),
     /// The gateway, with what came of the first one.
-    Gateway(Box<Result<Response<Told>, Rejection>>),
+    Gateway(Box<Result<Response<Answer>, Rejection>>),
 }
 
 impl Ingress {
@@ -72,7 +72,7 @@ impl Ingress {
 }
 
 /// What one who waited is told; nothing where the bot has to be asked.
-fn told(news: News, watch: &mut Watch) -> Option<Result<Response<Told>, Rejection>> {
+fn told(news: News, watch: &mut Watch) -> Option<Result<Response<Answer>, Rejection>> {
     match news {
         News::Acknowledged => Some(Ok(acknowledged(watch))),
         News::Answered(answer) => Some(Ok(answer.response())),
@@ -82,9 +82,9 @@ fn told(news: News, watch: &mut Watch) -> Option<Result<Response<Told>, Rejectio
 }
 
 /// The answer while the bot is at work.
-pub(super) fn acknowledged(watch: &mut Watch) -> Response<Told> {
+pub(super) fn acknowledged(watch: &mut Watch) -> Response<Answer> {
     watch.line_mut().acknowledged = true;
-    let mut response = Response::new(Told::default());
+    let mut response = Response::new(Answer::default());
     *response.status_mut() = StatusCode::ACCEPTED;
     response
 }

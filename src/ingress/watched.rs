@@ -1,9 +1,9 @@
 //! The bot's answer on its way to the client, watched to its end.
 
-use super::told::Told;
 use crate::limit::Slot;
 use crate::net::BodyError;
 use crate::observe::Watch;
+use crate::upstream::Answer;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// A body whose end writes the request line: when it is complete, when it breaks, or when the client leaves.
 pub(super) struct Watched {
-    answer: Told,
+    answer: Answer,
     watch: Watch,
     /// Given back when the answer has ended, or nobody reads it any more.
     _slot: Option<Arc<Slot>>,
@@ -26,7 +26,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    pub(super) const fn new(answer: Told, watch: Watch, slot: Option<Arc<Slot>>) -> Self {
+    pub(super) const fn new(answer: Answer, watch: Watch, slot: Option<Arc<Slot>>) -> Self {
         Self {
             answer,
             watch,

@@ -1,12 +1,12 @@
 //! A bot's work on one request, in a task of its own: neither a client that leaves nor an early 202 cuts it off.
 
 use super::redelivery::Claim;
-use super::told::Told;
+use super::remembered::WHOLE_BYTES;
 use crate::config::Bot;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
 use crate::observe::{Ending, Observer};
-use crate::upstream::{Sent, Upstreams, is_event_stream};
+use crate::upstream::{Answer, Sent, Upstreams};
 use http::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +17,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 /// What the client is told: what the bot says, or nothing but that the bot has it.
-pub(super) type Word = Result<Option<Response<Told>>, Rejection>;
+pub(super) type Word = Result<Option<Response<Answer>>, Rejection>;
 
-type Outcome = Result<Response<Told>, Rejection>;
+type Outcome = Result<Response<Answer>, Rejection>;
 
 /// What a bot is to work on.
 pub(super) struct Work {
@@ -59,7 +59,9 @@ impl Work {
             }
         };
         let (upstreams, bot, query) = (&self.upstreams, &self.bot, self.query.as_deref());
-        let answering = answer(upstreams, bot, self.admitted, self.headers, query, &sent);
+        // More is read ahead than where the client waits, so that one that leaves in the middle of an answer does not cut it off.
+        let answering =
+            upstreams.forward(bot, self.admitted, self.headers, query, &sent, WHOLE_BYTES);
         let mut answering = std::pin::pin!(answering);
         let in_time = tokio::select! {
             biased;
@@ -89,25 +91,6 @@ impl Work {
     }
 }
 
-/// Read ahead where it ends soon, so that a client that leaves in the middle of it does not cut it off.
-async fn answer(
-    upstreams: &Upstreams,
-    bot: &Bot,
-    admitted: Admitted,
-    headers: HeaderMap,
-    query: Option<&str>,
-    sent: &Sent,
-) -> Outcome {
-    let response = upstreams.forward(bot, admitted, headers, query, sent);
-    let (head, body) = response.await?.into_parts();
-    let told = if is_event_stream(&head.headers) {
-        body.into()
-    } else {
-        Told::read(body, bot.backend.response_timeout).await?
-    };
-    Ok(Response::from_parts(head, told))
-}
-
 fn is_invoke(admitted: &Admitted) -> bool {
     match admitted.content() {
         Content::Activity(activity) => activity.is_invoke(),
@@ -124,7 +107,7 @@ async fn mark(at: Option<Instant>, sent: &Sent) {
     sent.completed().await;
 }
 
-/// What is to be told of work that nobody waits for any more. Told once, also when the work is cut off.
+/// What is to be told of work that nobody waits for any more. Answer once, also when the work is cut off.
 struct Later {
     event: &'static str,
     observer: Arc<Observer>,
@@ -141,7 +124,8 @@ impl Later {
             Err(rejection) => Err(rejection),
             Ok(response) => {
                 let status = response.status();
-                match timeout(PATIENCE, response.into_body().discard()).await {
+                let left = PATIENCE.saturating_sub(self.arrived.elapsed());
+                match timeout(left, response.into_body().discard()).await {
                     Ok(read) => read.map(|()| status),
                     Err(_) => Err(Rejection::from(Reason::UpstreamTimedOut)
                         .noting(format!("the answer did not end within {PATIENCE:?}"))),

@@ -4,7 +4,7 @@ use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::listener::{Door, Event};
 use super::paced::{Paced, Patience, Protocol};
-use super::pressure::STALL;
+use super::pressure::{Crowd, STALL};
 use super::{Body, BodyError, Peer, clock};
 use crate::config::TlsVersion;
 use bytes::Bytes;
@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// What TLS may hold that the client does not take, bytes: more would only wait twice.
-const TLS_BYTES: usize = 4 * 1024;
+const TLS_BYTES: usize = 2 * 1024;
 /// What the kernel may hold beside what is on its way, bytes: enough that a fast connection does not run dry.
 #[cfg(target_os = "linux")]
 const UNSENT_BYTES: u32 = 32 * 1024;
@@ -40,6 +40,8 @@ pub(super) struct Connection<D> {
     /// Cancelled a moment later: what is idle by then is closed.
     pub(super) closing: CancellationToken,
     pub(super) address: SocketAddr,
+    /// Of all connections.
+    pub(super) crowd: Crowd,
 }
 
 impl<D: Door> Connection<D> {
@@ -120,7 +122,14 @@ impl<D: Door> Connection<D> {
             keep_alive: self.caps.keep_alive_timeout,
         };
         (
-            TokioIo::new(Paced::new(stream, protocol, patience, first, busy.clone())),
+            TokioIo::new(Paced::new(
+                stream,
+                protocol,
+                patience,
+                first,
+                busy.clone(),
+                self.crowd.clone(),
+            )),
             busy,
         )
     }

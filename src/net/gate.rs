@@ -1,6 +1,7 @@
 //! How many connections there may be: in all, and from one network.
 
 use super::Network;
+use super::pressure::Crowd;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,8 @@ pub struct Caps {
 pub struct Gate {
     pub(super) caps: Caps,
     pub(super) open: Arc<Semaphore>,
+    /// The slow readers among them.
+    pub(super) crowd: Crowd,
     per_ip: Mutex<HashMap<Network, usize>>,
 }
 
@@ -40,6 +43,7 @@ impl Gate {
         Arc::new(Self {
             caps,
             open: Arc::new(Semaphore::new(caps.connections)),
+            crowd: Crowd::default(),
             per_ip: Mutex::default(),
         })
     }

@@ -45,6 +45,11 @@ impl Held {
         self.settle();
     }
 
+    /// Holds these, behind what is held.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
     /// Judges what is held; says whether that led to anything.
     pub(super) fn judge(&mut self, judge: impl FnOnce(&[u8]) -> Judged) -> bool {
         let judged = judge(&self.bytes);

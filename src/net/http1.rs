@@ -31,7 +31,11 @@ impl<D: Door> Connection<D> {
             head_bytes: self.caps.header_bytes,
             fields: self.caps.headers,
         };
-        let io = TokioIo::new(RequestStream::new(paced.into_inner(), limits, busy.clone()));
+        let mut stream = RequestStream::new(paced.into_inner(), limits, busy.clone());
+        if stream.first_head().await.is_err() {
+            return;
+        }
+        let io = TokioIo::new(stream);
         let door = Arc::clone(&self.door);
         let serving = busy.clone();
         let service =

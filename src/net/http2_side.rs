@@ -6,7 +6,7 @@
 use super::answer_watch::AnswerWatch;
 use super::busy::Busy;
 use super::frame_watch::{Flood, FrameWatch};
-use super::pressure::Pressure;
+use super::pressure::{Crowd, Pressure};
 use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -68,12 +68,12 @@ pub(super) struct Http2Side {
 }
 
 impl Http2Side {
-    pub(super) fn new(busy: Busy, head: Duration) -> Self {
+    pub(super) fn new(busy: Busy, head: Duration, crowd: Crowd) -> Self {
         Self {
             asked: FrameWatch::new(Instant::now()),
             answers: AnswerWatch::new(),
             busy,
-            pressure: Pressure::default(),
+            pressure: Pressure::new(crowd),
             head,
             block: None,
             last_words: None,

@@ -151,6 +151,7 @@ impl<D: Door> Listener<D> {
             drain: self.drain.clone(),
             closing: self.closing.clone(),
             address,
+            crowd: self.gate.crowd.clone(),
         };
         let acceptor = self.tls.clone().map(TlsAcceptor::from);
         self.tasks.spawn(async move {

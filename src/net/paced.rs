@@ -11,7 +11,7 @@
 use super::busy::Busy;
 use super::clock;
 use super::http2_side::Http2Side;
-use super::pressure::{Pressure, STALL};
+use super::pressure::{Crowd, Pressure, STALL};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -70,10 +70,15 @@ impl<S> Paced<S> {
         patience: Patience,
         first: Instant,
         busy: Busy,
+        crowd: Crowd,
     ) -> Self {
         let http2 = match protocol {
             Protocol::Http1 => None,
-            Protocol::Http2 => Some(Box::new(Http2Side::new(busy.clone(), patience.head))),
+            Protocol::Http2 => Some(Box::new(Http2Side::new(
+                busy.clone(),
+                patience.head,
+                crowd.clone(),
+            ))),
         };
         Self {
             stream,
@@ -82,7 +87,7 @@ impl<S> Paced<S> {
             phase: Phase::Head,
             entered: 0,
             deadline: Box::pin(tokio::time::sleep_until(first)),
-            pressure: Pressure::default(),
+            pressure: Pressure::new(crowd),
             is_blocked: false,
             http2,
         }

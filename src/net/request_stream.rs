@@ -7,9 +7,11 @@
 use super::busy::Busy;
 use super::held::{Held, Judged};
 use super::wire::{Flaw, Limits, RequestReader, Step};
+use std::future::poll_fn;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 
@@ -40,8 +42,10 @@ struct Turn {
 /// Why nothing more is read.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// The client said that it has nothing more to say.
+    /// The client said that it has nothing more to say; hyper does not know yet.
     OfClient,
+    /// It was told: it drops what is being served.
+    Told,
     /// A head is to be refused, once what came before it is read.
     Head(Flaw),
     /// It was.
@@ -110,6 +114,37 @@ impl<S> RequestStream<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> RequestStream<S> {
+    /// Waits for the first head, or what makes it one to be refused, or the client's end. Before there is no need of hyper, whose
+    /// buffers are more than all else that a connection has.
+    ///
+    /// # Errors
+    /// Those of the stream below.
+    pub(super) async fn first_head(&mut self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_first_head(cx)).await
+    }
+
+    fn poll_first_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.held.has_passed() && self.turn.end.is_none() {
+            // What is dropped may be followed by what is not.
+            if self.held.judge(|bytes| self.turn.judge(bytes)) || self.turn.end.is_some() {
+                continue;
+            }
+            self.tell();
+            // As much as hyper would read.
+            let mut space = [MaybeUninit::uninit(); 8 * 1024];
+            let mut buf = ReadBuf::uninit(&mut space);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                self.turn.end = Some(End::OfClient);
+            }
+            self.held.keep(buf.filled());
+        }
+        self.tell();
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -126,7 +161,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
             }
             match this.turn.end {
                 None => {}
-                Some(End::OfClient) => return Poll::Ready(Ok(())),
+                Some(End::OfClient | End::Told) => {
+                    this.turn.end = Some(End::Told);
+                    return Poll::Ready(Ok(()));
+                }
                 Some(End::Head(flaw)) => {
                     this.turn.busy.refuse(flaw);
                     this.held.replace(REFUSED);
@@ -159,7 +197,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
             }
             if buf.filled().len() == before {
                 this.turn.end = Some(End::OfClient);
-                return Poll::Ready(Ok(()));
+                if this.turn.busy.is_idle() {
+                    continue;
+                }
+                // A request that came together with the end is looked at once before hyper drops it, so that it gets its line.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             let judge = |bytes: &[u8]| this.turn.judge(bytes);
             if this.held.judge_read(buf, before, judge) {
@@ -208,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RequestStream<S> {
         const WITHIN: Duration = Duration::from_secs(2);
         if self.stream.shutdown().await.is_err()
             || self.is_idle
-            || matches!(self.turn.end, Some(End::OfClient))
+            || matches!(self.turn.end, Some(End::OfClient | End::Told))
         {
             return;
         }

@@ -14,8 +14,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
-/// So much of an answer is read before its head is passed on.
-const READ_AHEAD: usize = 16 * 1024;
+/// So much of an answer is read before its head is passed on, bytes.
+pub const READ_AHEAD: usize = 16 * 1024;
 /// Nothing a channel knows what to do with is this long; without an end of its own an answer ends here.
 const LONGEST: u64 = 64 * 1024 * 1024;
 /// Longest silence within an event stream, which has no other end.
@@ -35,8 +35,8 @@ pub(super) enum Kind<'a> {
     Stream,
 }
 
-/// The body of an answer.
-#[derive(Debug)]
+/// The body of an answer. The default is an empty one.
+#[derive(Debug, Default)]
 pub struct Answer {
     /// What was read ahead.
     early: Bytes,
@@ -54,7 +54,7 @@ struct Rest {
 }
 
 impl Answer {
-    /// Reads ahead what may be read ahead.
+    /// Reads ahead an answer that is at most `ahead` bytes long, and of one without a length as much.
     ///
     /// # Errors
     /// [`Reason::UpstreamBroken`], [`Reason::UpstreamTimedOut`].
@@ -62,6 +62,7 @@ impl Answer {
         body: Incoming,
         kind: Kind<'_>,
         lease: Lease,
+        ahead: usize,
     ) -> Result<Self, Rejection> {
         match kind {
             Kind::Stream => {
@@ -77,7 +78,7 @@ impl Answer {
                 })
             }
             Kind::Document { within, sent } => {
-                let document = Self::read_ahead(body, within, sent).await;
+                let document = Self::read_ahead(body, within, sent, ahead).await;
                 document
                     .inspect_err(|rejection| lease.failed(rejection))
                     .map(|document| document.with(lease))
@@ -89,11 +90,15 @@ impl Answer {
         mut body: Incoming,
         within: Duration,
         sent: &Sent,
+        ahead: usize,
     ) -> Result<Early, Rejection> {
         let started = Instant::now();
         let mut time_is_over = std::pin::pin!(sent.time_is_over(within));
-        let mut early = BytesMut::new();
-        while early.len() < READ_AHEAD {
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let mut early = BytesMut::with_capacity(announced.min(ahead));
+        // What is longer cannot be read whole in any case.
+        let ahead = if announced > ahead { 1 } else { ahead };
+        while early.len() < ahead {
             let frame = tokio::select! {
                 biased;
                 frame = body.frame() => frame,
@@ -113,6 +118,35 @@ impl Answer {
         let within = sent.patience(within);
         let clock = Clock::whole(within, within.saturating_sub(started.elapsed()));
         Ok(Early::Part(early.freeze(), body, clock))
+    }
+}
+
+impl From<Bytes> for Answer {
+    fn from(early: Bytes) -> Self {
+        Self { early, rest: None }
+    }
+}
+
+impl Answer {
+    /// All of it, where all of it was read ahead.
+    pub fn whole(&self) -> Option<&[u8]> {
+        self.rest.is_none().then_some(&self.early)
+    }
+
+    /// Reads what is left and throws it away, up to a limit, so that the bot is not cut off in its words.
+    ///
+    /// # Errors
+    /// [`Reason::UpstreamBroken`], [`Reason::UpstreamTimedOut`].
+    pub async fn discard(mut self) -> Result<(), Rejection> {
+        const MAX_BYTES: usize = 4 * 1024 * 1024;
+        let mut seen = 0_usize;
+        while let Some(frame) = self.frame().await {
+            seen = seen.saturating_add(frame?.data_ref().map_or(0, Bytes::len));
+            if seen > MAX_BYTES {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 

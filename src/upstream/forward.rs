@@ -9,7 +9,7 @@ use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::headers;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ impl Fleet {
         headers: &HeaderMap,
         query: Option<&str>,
         sent: &Sent,
+        ahead: usize,
     ) -> Result<Response<Answer>, Rejection> {
         let (method, path, is_streamed) = match admitted.content() {
             Content::Activity(activity) => {
@@ -70,7 +71,8 @@ impl Fleet {
             sent,
         };
         let (response, lease) = self.deliver(&message).await?;
-        self.receive(response, lease, is_streamed, sent).await
+        self.receive(response, lease, is_streamed, sent, ahead)
+            .await
     }
 
     /// Tries one server after the other, and then those that refused a connection again, for as long as a connection may take:
@@ -132,20 +134,16 @@ impl Fleet {
         }
     }
 
-    /// Makes the client's answer of the bot's.
+    /// Makes the client's answer of the bot's. What is wrong with the head of one never comes here: see [`crate::net::wire`].
     async fn receive(
         &self,
         response: Response<Incoming>,
         lease: Lease,
         is_streamed: bool,
         sent: &Sent,
+        ahead: usize,
     ) -> Result<Response<Answer>, Rejection> {
         let (mut head, body) = response.into_parts();
-        if let Some(what) = wrong_with(&head) {
-            let rejection = Rejection::from(Reason::UpstreamBroken).noting(what);
-            lease.failed(&rejection);
-            return Err(rejection);
-        }
         let kind = if is_streamed || is_event_stream(&head.headers) {
             Kind::Stream
         } else {
@@ -154,7 +152,7 @@ impl Fleet {
                 sent,
             }
         };
-        let answer = Answer::receive(body, kind, lease).await?;
+        let answer = Answer::receive(body, kind, lease, ahead).await?;
         head.headers = headers::to_client(&head.headers);
         head.extensions.clear();
         // Between bot and gateway; the client's connection has its own.
@@ -218,26 +216,6 @@ impl Tries {
         self.last
             .map_or_else(otherwise, |failure| failure.rejection)
     }
-}
-
-/// What keeps the head of an answer from being passed on.
-fn wrong_with(head: &http::response::Parts) -> Option<String> {
-    let status = head.status.as_u16();
-    if !(200..600).contains(&status) {
-        // No upgrade was asked for, so there is none to switch to (101); and there are no statuses from 600 on.
-        return Some(format!("the bot answered with status {status}"));
-    }
-    let codings = || head.headers.get_all(TRANSFER_ENCODING).iter();
-    if codings().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        return Some("the answer has a Transfer-Encoding other than chunked".to_owned());
-    }
-    let has_coding = codings().next().is_some();
-    if has_coding && head.headers.contains_key(CONTENT_LENGTH) {
-        // RFC 9112 6.3: an attempt at response splitting, or a bot that does not know what it sends.
-        return Some("the answer has both Content-Length and Transfer-Encoding".to_owned());
-    }
-    (has_coding && head.version == Version::HTTP_10)
-        .then(|| "an HTTP/1.0 answer has a Transfer-Encoding".to_owned())
 }
 
 /// Whether an answer is a stream of events, which comes piece by piece and has no end that is to be waited for.

@@ -9,7 +9,7 @@ mod probe;
 mod roster;
 mod target;
 
-pub use answer::Answer;
+pub use answer::{Answer, READ_AHEAD};
 pub use forward::is_event_stream;
 pub use outgoing::Sent;
 
@@ -50,7 +50,7 @@ impl Upstreams {
     }
 
     /// Sends an admitted activity to the bot and waits for the head of its answer, and for the rest if that is short; `sent`
-    /// tells how far the request has come.
+    /// tells how far the request has come, `ahead` how many bytes are short.
     ///
     /// # Errors
     /// [`Reason::UpstreamUnreachable`], [`Reason::UpstreamBroken`], [`Reason::UpstreamTimedOut`],
@@ -65,9 +65,10 @@ impl Upstreams {
         headers: HeaderMap,
         query: Option<&str>,
         sent: &Sent,
+        ahead: usize,
     ) -> Result<Response<Answer>, Rejection> {
         match self.fleets.get(bot.index) {
-            Some(fleet) => fleet.forward(&admitted, &headers, query, sent).await,
+            Some(fleet) => fleet.forward(&admitted, &headers, query, sent, ahead).await,
             None => Err(Reason::UpstreamUnreachable.into()),
         }
     }

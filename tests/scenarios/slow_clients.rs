@@ -269,10 +269,19 @@ async fn who_reads_a_few_bytes_now_and_then_is_cut() {
 #[tokio::test]
 async fn who_closes_its_half_is_taken_to_have_left() {
     let gateway = Gateway::start().await;
-    let mut wire = Wire::open(&gateway).await;
-    wire.write(&gateway.teams_message().into_bytes()).await;
-    wire.stop_writing().await;
-    let _answered_or_not = wire.until_closed().await;
+    for number in 0..20 {
+        let name = format!("half-{number}");
+        let mut wire = Wire::open(&gateway).await;
+        let post = gateway.teams_message().header("x-request-id", &name);
+        wire.write(&post.into_bytes()).await;
+        wire.stop_writing().await;
+        let _answered_or_not = wire.until_closed().await;
+        eventually("it has its line", async || {
+            let lines = gateway.request_lines();
+            lines.iter().any(|line| line["request_id"] == name.as_str())
+        })
+        .await;
+    }
 
     let (fields, body) = fields(gateway.teams_message());
     let mut stream = gateway.client().handshake(Protocol::Http2).await.unwrap();

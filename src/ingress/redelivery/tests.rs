@@ -32,8 +32,8 @@ fn waits(marks: &Arc<Marks>, number: u8) -> Waiting {
     }
 }
 
-fn response(status: u16, bytes: usize) -> Response<Told> {
-    let body = Told::from(Bytes::from(vec![b'x'; bytes]));
+fn response(status: u16, bytes: usize) -> Response<Answer> {
+    let body = Answer::from(Bytes::from(vec![b'x'; bytes]));
     Response::builder().status(status).body(body).unwrap()
 }
 

@@ -202,3 +202,53 @@ async fn what_a_refused_client_still_sends_is_thrown_away_within_bounds() {
     pair.stream.linger().await;
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn before_its_first_head_a_connection_holds_only_what_came() {
+    let mut pair = Pair::new();
+    for piece in POST.as_bytes()[..20].chunks(5) {
+        pair.client.write_all(piece).await.unwrap();
+        let early = timeout(Duration::from_millis(1), pair.stream.first_head()).await;
+        assert!(early.is_err());
+        assert!(pair.busy.has_head_begun());
+    }
+    pair.write(&POST[20..]).await;
+    pair.stream.first_head().await.unwrap();
+    assert_eq!(pair.read(7).await.unwrap(), POST);
+
+    let mut after_an_empty_line = Pair::new();
+    after_an_empty_line.write(&format!("\r\n{POST}")).await;
+    after_an_empty_line.stream.first_head().await.unwrap();
+    assert_eq!(after_an_empty_line.read(7).await.unwrap(), POST);
+
+    let mut refused = Pair::new();
+    refused.write("GET / HTTP/1.1\r\nhost : a\r\n").await;
+    refused.stream.first_head().await.unwrap();
+    assert_eq!(refused.read(64).await.unwrap().as_bytes(), REFUSED);
+
+    let mut gone = Pair::new();
+    gone.write("GET / HT").await;
+    gone.client.shutdown().await.unwrap();
+    gone.stream.first_head().await.unwrap();
+    assert_eq!(gone.read(64).await.unwrap(), "");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_with_the_end_is_looked_at_before_hyper_hears_of_it() {
+    let mut pair = Pair::new();
+    pair.write(GET).await;
+    pair.client.shutdown().await.unwrap();
+    let mut all = [0; 256];
+    let count = pair.stream.read(&mut all).await.unwrap();
+    assert_eq!(&all[..count], GET.as_bytes());
+    let serving = pair.serve();
+    let mut polls = 0;
+    let mut buf = ReadBuf::new(&mut all);
+    let end = poll_fn(|cx| {
+        polls += 1;
+        Pin::new(&mut pair.stream).poll_read(cx, &mut buf)
+    });
+    end.await.unwrap();
+    assert_eq!((polls, buf.filled().len()), (2, 0));
+    drop(serving);
+}
