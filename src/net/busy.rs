@@ -25,6 +25,10 @@ struct Shared {
     entered: AtomicUsize,
     /// A part of a head is held that is not yet whole.
     has_head_begun: AtomicBool,
+    /// An HTTP/1 request is waited for of which there is nothing yet.
+    is_unasked: AtomicBool,
+    /// Something of an answer waits for the client.
+    is_blocked: AtomicBool,
     /// Why the next request is refused.
     refused: Mutex<Option<Flaw>>,
     /// What ended the connection.
@@ -152,6 +156,23 @@ impl Busy {
     /// Says whether a part of a head is held above this stream.
     pub(super) fn set_head_begun(&self, has_begun: bool) {
         self.0.has_head_begun.store(has_begun, Ordering::Release);
+    }
+
+    /// Says whether a request is waited for of which there is nothing yet.
+    pub(super) fn set_unasked(&self, is_unasked: bool) {
+        self.0.is_unasked.store(is_unasked, Ordering::Release);
+    }
+
+    /// Says whether something that is to be written waits for the client.
+    pub(super) fn set_blocked(&self, is_blocked: bool) {
+        self.0.is_blocked.store(is_blocked, Ordering::Release);
+    }
+
+    /// Whether nothing is asked on an HTTP/1 connection, nothing has begun to be, and every answer is written.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_idle()
+            && self.0.is_unasked.load(Ordering::Acquire)
+            && !self.0.is_blocked.load(Ordering::Acquire)
     }
 
     pub(super) fn has_head_begun(&self) -> bool {

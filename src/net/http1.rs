@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,9 @@ use tokio_util::sync::CancellationToken;
 /// What hyper may hold of an answer that the client does not take, the least it can be told. Larger only as heads may be larger:
 /// hyper has one bound for both.
 const BUFFER_BYTES: usize = 8 * 1024;
+
+/// How often is asked whether a connection rests; it does when it did so twice.
+const REST: Duration = Duration::from_secs(1);
 
 impl<D: Door> Connection<D> {
     pub(super) async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -32,12 +36,34 @@ impl<D: Door> Connection<D> {
             fields: self.caps.headers,
         };
         let mut stream = RequestStream::new(paced.into_inner(), limits, busy.clone());
-        if stream.first_head().await.is_err() {
-            return;
+        loop {
+            // There is no hyper while there is nothing to read: its buffers are more than all else that a connection has.
+            let is_over = tokio::select! {
+                biased;
+                outcome = stream.next_head() => match outcome {
+                    Ok(is_there) => !is_there,
+                    Err(_) => return,
+                },
+                () = may_close(&self.closing, &busy) => true,
+            };
+            if is_over {
+                return stream.linger().await;
+            }
+            match self.serve_awhile(stream, peer, &busy).await {
+                Some(at_rest) => stream = at_rest,
+                None => return,
+            }
         }
-        let io = TokioIo::new(stream);
-        let door = Arc::clone(&self.door);
-        let serving = busy.clone();
+    }
+
+    /// Serves requests until the connection ends, or rests: then it is given back.
+    async fn serve_awhile<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        stream: RequestStream<S>,
+        peer: Peer,
+        busy: &Busy,
+    ) -> Option<RequestStream<S>> {
+        let (door, serving) = (Arc::clone(&self.door), busy.clone());
         let service =
             // Boxed, because hyper keeps room for a request on every connection that has none.
             service_fn(move |request| Box::pin(answer(Arc::clone(&door), request, peer, serving.serve())));
@@ -48,21 +74,36 @@ impl<D: Door> Connection<D> {
             .max_headers(self.caps.headers)
             .max_header_size(self.caps.header_bytes)
             .max_buf_size(self.caps.header_bytes.max(BUFFER_BYTES))
-            .serve_connection(io, service);
+            .serve_connection(TokioIo::new(stream), service);
         let outcome = tokio::select! {
-            // In this order, so that whether a head has begun is asked after it was read on.
+            // In this order, so that whether a head has begun, or all is at rest, is asked after it was read on.
             biased;
             outcome = &mut connection => outcome,
-            () = may_close(&self.closing, &busy) => {
+            () = may_close(&self.closing, busy) => {
                 std::pin::Pin::new(&mut connection).graceful_shutdown();
                 (&mut connection).await
             }
+            () = rests(busy) => return Some(connection.into_parts().io.into_inner()),
         };
         match outcome {
             Ok(()) => connection.into_parts().io.into_inner().linger().await,
             Err(error) if error.is_parse() => self.door.heard(Event::Unreadable(peer, &error)),
             Err(_) => {}
         }
+        None
+    }
+}
+
+/// Waits until nothing has been asked for a while, and everything that was is answered.
+async fn rests(busy: &Busy) {
+    let mut before = None;
+    loop {
+        tokio::time::sleep(REST).await;
+        let now = busy.is_at_rest().then(|| busy.entered());
+        if now.is_some() && now == before {
+            return;
+        }
+        before = now;
     }
 }
 

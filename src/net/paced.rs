@@ -99,13 +99,20 @@ impl<S> Paced<S> {
         self.busy.is_idle() && !self.is_blocked && self.http2.as_deref().is_none_or(has_answered)
     }
 
+    fn set_blocked(&mut self, is_blocked: bool) {
+        if self.is_blocked != is_blocked {
+            self.is_blocked = is_blocked;
+            self.busy.set_blocked(is_blocked);
+        }
+    }
+
     /// Bounds how long the client may hold up what is to be written.
     fn press<T>(
         &mut self,
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.is_blocked |= outcome.is_pending();
+        self.set_blocked(self.is_blocked | outcome.is_pending());
         let is_too_slow = self.pressure.poll(cx, self.is_blocked).is_ready()
             || self
                 .http2
@@ -233,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_flush(cx);
-        this.is_blocked &= outcome.is_pending();
+        this.set_blocked(this.is_blocked & outcome.is_pending());
         this.press(cx, outcome)
     }
 

@@ -25,7 +25,7 @@ pub(super) struct RequestStream<S> {
     stream: S,
     held: Held,
     turn: Turn,
-    /// Whether hyper waits for a head of which there is nothing yet.
+    /// Whether a head is waited for of which there is nothing yet.
     is_idle: bool,
 }
 
@@ -103,7 +103,14 @@ impl<S> RequestStream<S> {
                 heads: 0,
                 end: None,
             },
-            is_idle: true,
+            is_idle: false,
+        }
+    }
+
+    fn set_idle(&mut self, is_idle: bool) {
+        if self.is_idle != is_idle {
+            self.is_idle = is_idle;
+            self.turn.busy.set_unasked(is_idle);
         }
     }
 
@@ -115,22 +122,23 @@ impl<S> RequestStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> RequestStream<S> {
-    /// Waits for the first head, or what makes it one to be refused, or the client's end. Before there is no need of hyper, whose
-    /// buffers are more than all else that a connection has.
+    /// Waits for a head, or what makes it one to be refused. Says whether there is one: the client may end instead.
     ///
     /// # Errors
     /// Those of the stream below.
-    pub(super) async fn first_head(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_first_head(cx)).await
+    pub(super) async fn next_head(&mut self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_next_head(cx)).await?;
+        Ok(!matches!(self.turn.end, Some(End::OfClient)) || self.held.has_passed())
     }
 
-    fn poll_first_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_next_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.held.has_passed() && self.turn.end.is_none() {
             // What is dropped may be followed by what is not.
             if self.held.judge(|bytes| self.turn.judge(bytes)) || self.turn.end.is_some() {
                 continue;
             }
             self.tell();
+            self.set_idle(self.held.is_empty());
             // As much as hyper would read.
             let mut space = [MaybeUninit::uninit(); 8 * 1024];
             let mut buf = ReadBuf::uninit(&mut space);
@@ -152,7 +160,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.is_idle = false;
+        this.set_idle(false);
         loop {
             if this.held.has_passed() {
                 this.held.hand_over(buf);
@@ -192,7 +200,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for RequestStream<S> {
             let before = buf.filled().len();
             if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
                 let is_between = this.turn.reader.is_between() && !this.turn.must_wait();
-                this.is_idle = is_between && this.held.is_empty();
+                this.set_idle(is_between && this.held.is_empty());
                 return Poll::Pending;
             }
             if buf.filled().len() == before {

@@ -244,6 +244,33 @@ const LONGER_THAN_A_HEAD: Duration = Duration::from_millis(1000);
 
 // Keep-alive
 
+/// Between requests a connection gives up what it needs only for them, after 3 s at most: nobody is to notice.
+#[tokio::test]
+async fn a_connection_that_rested_serves_on() {
+    const LONG_ENOUGH: Duration = Duration::from_millis(3200);
+    let gateway = Gateway::start().await;
+    let mut wire = Wire::open(&gateway).await;
+    for _ in 0..2 {
+        wire.write(&gateway.teams_message().into_bytes()).await;
+        wire.answer()
+            .await
+            .expect("it is answered")
+            .forwarded()
+            .await;
+        tokio::time::sleep(LONG_ENOUGH).await;
+    }
+    let refused = gateway.teams_message().without_token().into_bytes();
+    wire.write(&refused[..20]).await;
+    tokio::time::sleep(LONG_ENOUGH).await;
+    wire.write(&refused[20..]).await;
+    let reply = wire.answer().await.expect("it is answered");
+    reply.refused_before_proof(Reason::TokenMissing).await;
+    tokio::time::sleep(LONG_ENOUGH).await;
+    gateway.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(wire.until_closed().await, b"");
+    assert!(gateway.ended().await.success());
+}
+
 #[tokio::test]
 async fn a_connection_serves_on_after_refusals() {
     let gateway = Gateway::with("[server.limits]\nbody_bytes = \"4KiB\"")
