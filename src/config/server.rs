@@ -49,14 +49,19 @@ pub(super) fn read(
     guests: &Guests,
     flags: StartFlags,
 ) -> Server {
-    if server.flag("proxy_protocol", false) {
-        server.not_yet(
+    let trusted_proxies = trusted_proxies(server);
+    let proxy_protocol = server.flag("proxy_protocol", false);
+    let written = server.value("trusted_proxies");
+    let names_nobody = written
+        .and_then(|list| list.get_ref().as_array())
+        .is_none_or(|list| list.is_empty());
+    if proxy_protocol && names_nobody {
+        server.error(
             "proxy_protocol",
-            "the PROXY protocol",
-            "remove it, or set it to false",
+            "is true while server.trusted_proxies is empty: nobody could connect",
+            "name in server.trusted_proxies the addresses of whoever sends the header",
         );
     }
-    let trusted_proxies = trusted_proxies(server);
     let tls = server.table("tls");
     let source = tls_source(&tls, &listen, guests);
     match source {
@@ -68,6 +73,7 @@ pub(super) fn read(
     Server {
         drain_timeout: server.duration("drain_timeout", seconds(20), MOMENT..=hours(1)),
         trusted_proxies,
+        proxy_protocol,
         tls: Tls {
             source,
             min_version: tls.one_of("min_version", TlsVersion::V1_2, &choices),

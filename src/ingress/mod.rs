@@ -8,6 +8,7 @@ mod proof;
 mod redelivery;
 mod remembered;
 mod repeat;
+mod seldom;
 mod watched;
 mod work;
 
@@ -33,6 +34,7 @@ use hyper::body::{Body as _, Incoming};
 use notes::{note_activity, note_callback, note_token};
 use redelivery::{Bounds, Claim, Marks};
 use repeat::Answers;
+use seldom::Seldom;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +54,7 @@ pub struct Ingress {
     /// By the position of the bot; nothing where repeats are not recognised.
     marks: Vec<Option<Arc<Marks>>>,
     draining: CancellationToken,
+    proxy_warnings: Seldom,
 }
 
 /// The rooms this door leads through.
@@ -126,11 +129,44 @@ impl Ingress {
             work,
             marks,
             draining,
+            proxy_warnings: Seldom::default(),
+        }
+    }
+
+    /// The door of other settings: what bots were sent a moment ago is remembered.
+    #[must_use]
+    pub fn renewed(&self, settings: Arc<Settings>, rooms: Rooms) -> Self {
+        let mut door = Self::new(settings, rooms, self.draining.clone());
+        for (bot, marks) in door.settings.bots.iter().zip(&mut door.marks) {
+            let old = self.settings.position(&bot.name);
+            let old = old.and_then(|position| self.marks.get(position)?.as_ref());
+            if let (Some(window), Some(old)) = (bot.redelivery_window, old) {
+                old.set_window(window);
+                *marks = Some(Arc::clone(old));
+            }
+        }
+        door
+    }
+
+    /// What it judges by.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings)
+    }
+
+    /// What it was made of, to make another one.
+    pub fn rooms(&self) -> Rooms {
+        Rooms {
+            keyring: Arc::clone(&self.keyring),
+            limiter: Arc::clone(&self.limiter),
+            upstreams: Arc::clone(&self.upstreams),
+            observer: Arc::clone(&self.observer),
+            work: self.work.clone(),
         }
     }
 
     /// Forgets what was remembered long enough. To be called every few seconds.
     pub fn sweep(&self) {
+        self.limiter.sweep();
         self.marks.iter().flatten().for_each(|marks| marks.sweep());
     }
 
@@ -157,7 +193,7 @@ impl Ingress {
         judge::check_fields(&head.headers)?;
         judge::check_http2(head)?;
         let (bot, place) = self.bot_of(head)?;
-        watch.set_bot(bot.index);
+        watch.set_bot(&bot.name);
         // A repeat needs no place, and which one is a repeat is not known yet.
         if bot.redelivery_window.is_none() {
             self.limiter.check_room(bot)?;

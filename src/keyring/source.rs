@@ -95,6 +95,28 @@ impl Source {
         }
     }
 
+    /// The same source, fetched by other settings: with the keys it has.
+    pub(super) fn renewed(&self, keys: &Keys, fetcher: Fetcher) -> Self {
+        let store = keys.cache_dir.as_deref();
+        let store = store.and_then(|dir| store::Store::new(dir, &self.source));
+        let schedule = Schedule::new(keys);
+        Self {
+            source: Arc::clone(&self.source),
+            schedule,
+            fetcher,
+            store: store.map(Arc::new),
+            observer: Arc::clone(&self.observer),
+            verified: Arc::clone(&self.verified),
+            state: ArcSwap::new(self.state.load_full()),
+            attempts: Attempts::new(schedule.early_refresh_quota()),
+        }
+    }
+
+    /// What it is the source of.
+    pub(super) fn is_of(&self, source: &KeySource) -> bool {
+        *self.source == *source
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.source.name
     }
