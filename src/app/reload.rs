@@ -307,10 +307,18 @@ impl Outcome {
         match self {
             Self::Refused(problems) => {
                 let errors = problems.iter().filter(|problem| problem.is_error());
-                let first = errors
-                    .clone()
-                    .map(|problem| problem.in_file(&file).to_string());
-                refused(errors.count(), &listed(first.collect::<Vec<_>>().iter()));
+                let first: Vec<String> = errors
+                    .map(|problem| {
+                        // `botgate check` has the hints.
+                        let hint = String::new();
+                        let problem = Problem {
+                            hint,
+                            ..problem.clone()
+                        };
+                        problem.in_file(&file).to_string()
+                    })
+                    .collect();
+                refused(first.len(), &listed(first.iter()));
             }
             Self::Unusable(problem) => refused(1, &listed([format!("{file}: {problem}")].iter())),
             Self::InForce {

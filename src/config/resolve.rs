@@ -114,9 +114,6 @@ pub(super) fn parse_in(
 
 fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loaded, Vec<Problem>> {
     let document = DeTable::parse(text).map_err(|error| vec![not_toml(reading, text, &error)])?;
-    let written = text
-        .parse()
-        .map_err(|error| vec![not_toml(reading, text, &error)])?;
     let root = reading.root(document.get_ref());
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
@@ -141,6 +138,10 @@ fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loade
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
+    // Not earlier: a number that is too large for TOML's is better told where it is read.
+    let written = text
+        .parse()
+        .map_err(|error| vec![not_toml(reading, text, &error)])?;
     Ok(Loaded {
         settings,
         warnings: problems,
