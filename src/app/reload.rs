@@ -1,5 +1,9 @@
 //! Puts another `gateway.toml` into force while requests come: wholly or not at all.
 
+mod outcome;
+
+pub(super) use outcome::Why;
+
 use super::{admin_door, rules};
 use crate::admin::Admin;
 use crate::config::{self, Change, Files, Loaded, Problem, Settings, StartFlags, Written};
@@ -7,7 +11,7 @@ use crate::ingress::{Ingress, Rooms};
 use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::Gate;
-use crate::observe::Reload;
+use outcome::Outcome;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,11 +20,6 @@ use tokio_util::task::TaskTracker;
 
 /// Between two looks at the files. Two that see the same are wanted, so that a file that is still being written is not read.
 const LOOK: Duration = Duration::from_secs(2);
-/// What is told one by one, of changes and of problems.
-const TOLD: usize = 20;
-/// Characters of one of them.
-const LONGEST: usize = 300;
-
 /// The file that a gateway was started with.
 #[derive(Debug)]
 pub struct ConfigFile {
@@ -32,24 +31,6 @@ pub struct ConfigFile {
     pub written: Written,
     /// What was read with it.
     pub files: Files,
-}
-
-/// Why to reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// By SIGHUP.
-    Asked,
-    /// A file is another one than before.
-    FileChanged,
-}
-
-impl Why {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Asked => "sighup",
-            Self::FileChanged => "file",
-        }
-    }
 }
 
 /// What another version of the settings is put into.
@@ -260,130 +241,4 @@ fn as_combined(mut problems: Vec<Problem>) -> Vec<Problem> {
         );
     }
     problems
-}
-
-/// What came of a reload.
-enum Outcome {
-    /// All of it, but for what needs a restart.
-    InForce {
-        changes: Vec<String>,
-        needs_restart: Vec<String>,
-        warnings: Vec<Problem>,
-    },
-    /// The file is wrong.
-    Refused(Vec<Problem>),
-    /// What it names cannot be used.
-    Unusable(String),
-}
-
-impl Outcome {
-    const fn word(&self) -> Reload {
-        match self {
-            Self::InForce {
-                changes,
-                needs_restart,
-                ..
-            } => match (changes.is_empty(), needs_restart.is_empty()) {
-                (_, false) => Reload::NeedsRestart,
-                (false, true) => Reload::Applied,
-                (true, true) => Reload::Unchanged,
-            },
-            Self::Refused(_) | Self::Unusable(_) => Reload::Refused,
-        }
-    }
-
-    fn tell(&self, path: &Path, why: Why) {
-        let (file, why) = (path.display().to_string(), why.word());
-        let refused = |problems: usize, first: &str| {
-            tracing::error!(
-                event = "config_refused",
-                why,
-                file,
-                problems,
-                first,
-                "the new configuration is refused; the gateway goes on with the one it has"
-            );
-        };
-        match self {
-            Self::Refused(problems) => {
-                let errors = problems.iter().filter(|problem| problem.is_error());
-                let first: Vec<String> = errors
-                    .map(|problem| {
-                        // `botgate check` has the hints.
-                        let hint = String::new();
-                        let problem = Problem {
-                            hint,
-                            ..problem.clone()
-                        };
-                        problem.in_file(&file).to_string()
-                    })
-                    .collect();
-                refused(first.len(), &listed(first.iter()));
-            }
-            Self::Unusable(problem) => refused(1, &listed([format!("{file}: {problem}")].iter())),
-            Self::InForce {
-                changes,
-                needs_restart,
-                warnings,
-            } => {
-                for warning in warnings {
-                    tracing::warn!(
-                        event = "config_warning",
-                        line = warning.line,
-                        hint = warning.hint,
-                        "{} {}",
-                        warning.at,
-                        warning.what
-                    );
-                }
-                let changed = listed(changes.iter());
-                if needs_restart.is_empty() {
-                    let what = if changes.is_empty() {
-                        "nothing has changed in the configuration"
-                    } else {
-                        "the new configuration is in force"
-                    };
-                    tracing::info!(event = "config_reloaded", why, file, changed, "{what}");
-                } else {
-                    let needs_restart = listed(needs_restart.iter());
-                    tracing::warn!(
-                        event = "config_reloaded",
-                        why,
-                        file,
-                        changed,
-                        needs_restart,
-                        "the new configuration is in force, but for what needs a restart and stays as it was"
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// On one line, with an end.
-fn listed<'s>(texts: impl ExactSizeIterator<Item = &'s String>) -> String {
-    let more = texts.len().saturating_sub(TOLD);
-    let mut list: Vec<String> = texts.take(TOLD).map(|text| on_one_line(text)).collect();
-    if more > 0 {
-        list.push(format!("and {more} more"));
-    }
-    list.join("; ")
-}
-
-fn on_one_line(text: &str) -> String {
-    let mut line = String::new();
-    for (position, character) in text.chars().enumerate() {
-        if position == LONGEST {
-            line.push_str("...");
-            break;
-        }
-        if character == '\n' {
-            line.push(' ');
-        } else if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
-        }
-    }
-    line
 }

@@ -13,6 +13,7 @@ mod identity;
 mod keys;
 mod policy;
 mod problem;
+mod proxies;
 mod resolve;
 mod roots;
 mod server;

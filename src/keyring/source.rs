@@ -1,5 +1,7 @@
 //! The keys of one issuer: the current set, the task that renews it, and what to say of a key it does not have.
 
+mod renewed;
+
 use super::attempts::{Attempt, Attempts};
 use super::schedule::{Schedule, Standing};
 use super::verified::Verified;
@@ -93,28 +95,6 @@ impl Source {
             }),
             attempts: Attempts::new(schedule.early_refresh_quota()),
         }
-    }
-
-    /// The same source, fetched by other settings: with the keys it has.
-    pub(super) fn renewed(&self, keys: &Keys, fetcher: Fetcher) -> Self {
-        let store = keys.cache_dir.as_deref();
-        let store = store.and_then(|dir| store::Store::new(dir, &self.source));
-        let schedule = Schedule::new(keys);
-        Self {
-            source: Arc::clone(&self.source),
-            schedule,
-            fetcher,
-            store: store.map(Arc::new),
-            observer: Arc::clone(&self.observer),
-            verified: Arc::clone(&self.verified),
-            state: ArcSwap::new(self.state.load_full()),
-            attempts: Attempts::new(schedule.early_refresh_quota()),
-        }
-    }
-
-    /// What it is the source of.
-    pub(super) fn is_of(&self, source: &KeySource) -> bool {
-        *self.source == *source
     }
 
     pub(super) fn name(&self) -> &str {

@@ -28,22 +28,23 @@ const RESTART_GAP: Duration = Duration::from_secs(1);
 const NEVER_SENT: &str = "channel closed";
 
 const CLIENTS: usize = 8;
+/// A bot that does something: requests are at it at any moment.
+const WORK: Duration = Duration::from_millis(10);
+
 /// The first settings, and those of each reload.
-fn settings(connections: usize, bots: &str) -> String {
+fn settings(round: usize, bots: &str) -> String {
+    let (connections, hours) = (1000 - round, 24 - round);
     format!(
         "server.limits = {{ connections = {connections}, requests_per_ip = {{ rate = '100000/s', burst = 100000 }} }}
-        keys = {{ refresh = '24h', unknown_key_refresh = '200ms' }}
+        keys = {{ refresh = '{hours}h', unknown_key_refresh = '200ms' }}
         {bots}"
     )
 }
 
-/// A bot that does something: requests are at it at any moment.
-const WORK: Duration = Duration::from_millis(10);
-
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "a drill is there to be looked at")]
 async fn every_request_is_accounted_for_whatever_happens_around_it() {
-    let gateway = Gateway::with(&settings(1000, "")).start().await;
+    let gateway = Gateway::with(&settings(0, "")).start().await;
     gateway.bot().answer_with(|request| {
         let name = request.activity()["text"].clone();
         Answer::json(&json!({ "did": name })).after(WORK)
@@ -63,7 +64,7 @@ async fn every_request_is_accounted_for_whatever_happens_around_it() {
     {
         load.enter("reload");
         let another = [("another".to_owned(), String::new())];
-        gateway.rewrite_with(&settings(500 + round, bots), &another[..round % 2]);
+        gateway.rewrite_with(&settings(1 + round, bots), &another[..round % 2]);
         gateway.signal(Signal::SIGHUP);
         let told = gateway.process().wait_until(
             move |output| {
