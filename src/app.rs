@@ -1,19 +1,27 @@
-//! Builds the rooms in order, opens the doors, drains with a deadline.
+//! Builds the rooms in order, opens the doors, applies reloads, drains with a deadline.
+
+mod drain;
+mod reload;
+mod rules;
+
+pub use reload::ConfigFile;
 
 use crate::admin::Admin;
-use crate::config::{Settings, TlsSource};
+use crate::config::Settings;
 use crate::ingress::{Ingress, Rooms};
 use crate::judge::UnixSeconds;
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::clock;
-use crate::net::gate::{Caps, Gate};
+use crate::net::current::Current;
+use crate::net::gate::{Caps, Gate, Rules};
 use crate::net::listener::Listener;
-use crate::observe::{LogGuard, Observer, Reload};
+use crate::observe::{LogGuard, Observer};
 use crate::tls;
 use crate::upstream::Upstreams;
+use reload::{Reloader, Why};
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -22,8 +30,6 @@ use tokio_util::task::TaskTracker;
 /// Connections of operators and their monitoring; nobody else has business there.
 const ADMIN_CONNECTIONS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
-/// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
-const LINGER: Duration = Duration::from_secs(1);
 const EVERY_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Two weeks: certificate authorities that renew do so earlier.
 const EXPIRING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -54,7 +60,6 @@ pub struct Running {
     pub listen: Vec<SocketAddr>,
     /// The bound admin address.
     pub admin: Option<SocketAddr>,
-    drain_timeout: Duration,
     /// Cancelled first: stop accepting, tell clients that their connections end, serve what they sent before they knew.
     drain: CancellationToken,
     /// Cancelled a moment later: refuse new requests, close what is idle, finish what is in flight.
@@ -66,6 +71,7 @@ pub struct Running {
     work: TaskTracker,
     background: TaskTracker,
     observer: Arc<Observer>,
+    reloader: Arc<Reloader>,
 }
 
 /// Whether a drain finished everything.
@@ -96,7 +102,6 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         tell_of_certificate(certificate, &observer);
     }
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
-    let limiter = Arc::new(Limiter::new(&settings));
     let upstreams =
         Arc::new(Upstreams::new(&settings, &observer).map_err(|e| problem("backends", &e))?);
     let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
@@ -104,13 +109,13 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
-        limiter: Arc::clone(&limiter),
+        limiter: Arc::new(Limiter::new(&settings)),
         upstreams: Arc::clone(&upstreams),
         observer: Arc::clone(&observer),
         work: work.clone(),
     };
-    let ingress = Arc::new(Ingress::new(Arc::clone(&settings), rooms, closing.clone()));
-    let gate = Gate::new(public_caps(&settings));
+    let ingress = Current::new(Ingress::new(Arc::clone(&settings), rooms, closing.clone()));
+    let gate = Gate::new(rules::public(&settings));
 
     let mut sockets = Vec::new();
     for address in &settings.server.listen {
@@ -123,7 +128,6 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
             tls: certificate
                 .as_ref()
                 .map(|loaded| Arc::clone(&loaded.config)),
-            only_from: only_from(&settings),
             gate: Arc::clone(&gate),
             door: Arc::clone(&ingress),
             tasks: requests.clone(),
@@ -140,18 +144,22 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
             let bound = socket
                 .local_addr()
                 .map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
-            let door = Admin {
-                settings: Arc::clone(&settings),
-                keyring: Arc::clone(&keyring),
-                upstreams: Arc::clone(&upstreams),
-                observer: Arc::clone(&observer),
-                draining: drain.clone(),
-            };
-            background
-                .spawn(admin_listener(socket, &settings, Arc::new(door), &background, &stop).run());
-            Some(bound)
+            let door = Current::new(admin_door(&settings, &ingress.load().rooms(), &drain));
+            let listener = admin_listener(socket, &settings, Arc::clone(&door), &background, &stop);
+            background.spawn(listener.run());
+            Some((bound, door))
         }
     };
+    let (admin, admin_door) = admin.unzip();
+    let reloader = Arc::new(Reloader {
+        ingress: Arc::clone(&ingress),
+        admin: admin_door,
+        gate,
+        draining: drain.clone(),
+        stop: stop.clone(),
+        background: background.clone(),
+        file: Mutex::default(),
+    });
     for refresher in keyring.refreshers(&stop) {
         background.spawn(refresher);
     }
@@ -160,7 +168,6 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     }
     background.spawn(housekeeping(
         Arc::clone(&observer),
-        limiter,
         Arc::clone(&ingress),
         stop.clone(),
     ));
@@ -176,7 +183,6 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     Ok(Running {
         listen,
         admin,
-        drain_timeout: settings.server.drain_timeout,
         drain,
         closing,
         stop,
@@ -184,72 +190,33 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         work,
         background,
         observer,
+        reloader,
     })
 }
 
 impl Running {
-    /// Answers a wish to reload: this version needs a restart for that, and says so.
-    pub fn refuse_reload(&self) {
-        self.observer
-            .metrics()
-            .config_reloaded(Reload::Refused, clock::now());
-        tracing::warn!(
-            event = "config_refused",
-            "SIGHUP: this version does not reload; restart to apply a changed gateway.toml or certificate"
-        );
+    /// Reloads the file that is [followed](Self::follow), now, and tells in the log what came of it. Dropping the future changes
+    /// nothing of that.
+    pub fn reload(&self) -> impl Future<Output = ()> + Send + 'static {
+        Arc::clone(&self.reloader).reload(Why::Asked)
     }
 
-    /// Stops accepting, lets clients learn of that and requests in flight finish until the drain deadline, then ends everything.
-    pub async fn drain(self) -> Drained {
-        tracing::info!(
-            event = "draining",
-            timeout_seconds = self.drain_timeout.as_secs(),
-            "draining: no new requests, finishing those in flight"
-        );
-        self.drain.cancel();
-        self.requests.close();
-        self.work.close();
-        let deadline = clock::deadline(self.drain_timeout);
-        // A client whose connection is idle does not know yet, and its next request may be on the way: it is served, and its
-        // answer says that it was the last one. Without connections this takes no time.
-        let linger = LINGER.min(self.drain_timeout.div_f32(2.0));
-        if tokio::time::timeout(linger, self.requests.wait())
-            .await
-            .is_err()
-        {
-            let connections = self.requests.len();
-            tracing::info!(
-                event = "drain_closing",
-                connections,
-                "closing idle connections, refusing new requests"
-            );
-        }
-        self.closing.cancel();
-        let finished = async {
-            self.requests.wait().await;
-            // Only requests start work, so there is no more to come.
-            self.work.wait().await;
-        };
-        let outcome = match tokio::time::timeout_at(deadline, finished).await {
-            Ok(()) => Drained::Clean,
-            Err(_) => {
-                tracing::warn!(
-                    event = "drain_cut_off",
-                    connections = self.requests.len(),
-                    work = self.work.len(),
-                    "the drain deadline came before every request had finished"
-                );
-                Drained::CutOff
-            }
-        };
-        self.stop.cancel();
-        self.background.close();
-        // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
-        let _ = tokio::time::timeout(TICK, self.background.wait()).await;
-        self.observer.flush();
-        let (connections_cut, work_cut) = (self.requests.len(), self.work.len());
-        tracing::info!(event = "stopped", connections_cut, work_cut, "stopped");
-        outcome
+    /// Watches the file that the gateway was started with, and reloads it when it, or a file whose content it takes, has changed.
+    pub fn follow(&self, file: ConfigFile) {
+        self.reloader.follow(file);
+        let watching = Arc::clone(&self.reloader).watch(self.drain.clone());
+        self.background.spawn(watching);
+    }
+}
+
+/// The operators' door, by these settings.
+fn admin_door(settings: &Arc<Settings>, rooms: &Rooms, draining: &CancellationToken) -> Admin {
+    Admin {
+        settings: Arc::clone(settings),
+        keyring: Arc::clone(&rooms.keyring),
+        upstreams: Arc::clone(&rooms.upstreams),
+        observer: Arc::clone(&rooms.observer),
+        draining: draining.clone(),
     }
 }
 
@@ -278,43 +245,22 @@ fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, StartProb
         .collect()
 }
 
-fn public_caps(settings: &Settings) -> Caps {
-    let limits = &settings.server.limits;
-    Caps {
-        connections: limits.connections,
-        connections_per_ip: limits.connections_per_ip,
-        handshake_timeout: settings.server.tls.handshake_timeout,
-        header_timeout: limits.header_timeout,
-        keep_alive_timeout: limits.keep_alive_timeout,
-        header_bytes: limits.header_bytes,
-        headers: limits.headers,
-    }
-}
-
-/// A plain listener that is not on loopback lets only the proxies in that terminate TLS before it.
-fn only_from(settings: &Settings) -> Option<Vec<ipnet::IpNet>> {
-    let is_plain = settings.server.tls.source == TlsSource::Off;
-    let trusted = &settings.server.trusted_proxies;
-    (is_plain && !trusted.is_empty()).then(|| trusted.clone())
-}
-
 fn admin_listener(
     socket: TcpListener,
     settings: &Settings,
-    door: Arc<Admin>,
+    door: Arc<Current<Admin>>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Listener<Admin> {
+) -> Listener<Current<Admin>> {
     let caps = Caps {
         connections: ADMIN_CONNECTIONS,
         connections_per_ip: ADMIN_CONNECTIONS,
-        ..public_caps(settings)
+        ..rules::caps(settings)
     };
     Listener {
         socket,
         tls: None,
-        only_from: None,
-        gate: Gate::new(caps),
+        gate: Gate::new(Rules::of(caps)),
         door,
         tasks: tasks.clone(),
         drain: stop.clone(),
@@ -324,8 +270,7 @@ fn admin_listener(
 
 async fn housekeeping(
     observer: Arc<Observer>,
-    limiter: Arc<Limiter>,
-    ingress: Arc<Ingress>,
+    ingress: Arc<Current<Ingress>>,
     stop: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(TICK);
@@ -335,8 +280,7 @@ async fn housekeeping(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
                 observer.tick();
-                limiter.sweep();
-                ingress.sweep();
+                ingress.load().sweep();
             }
         }
     }

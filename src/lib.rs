@@ -27,6 +27,9 @@
 //! `upstream` (the very bytes that were judged; `net::wire` reads the answer) → back through `ingress`, and through `net::reply` only if refused → `observe`,
 //! which writes exactly one line.
 //!
+//! All of it by one version of the settings: `app::reload` puts another door in the place of the one before (`net::current`), made of the
+//! parts that are as they were and of new ones; whoever is in the old one ends there.
+//!
 //! # Words
 //!
 //! *caller*: who sent a request. *bot*: who receives it. *channel*: Teams, Direct Line and so on. *door*: where requests come in.
@@ -45,6 +48,7 @@
 //! | change what `explain` asks | `judge/explain/`; it asks the same rules as the gateway |
 //! | change what callers see | `net/reply.rs` |
 //! | change what is logged | `observe/audit.rs` |
+//! | say that a setting needs a restart, or is a secret | `config/written.rs` |
 
 #![cfg_attr(
     test,

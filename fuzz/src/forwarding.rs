@@ -84,8 +84,24 @@ pub fn headers(lines: &[u8]) -> HeaderMap {
 /// The client is the peer, or, where that is trusted, an address that a proxy wrote.
 fn clients(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], peer_is_trusted: bool) {
     let client = client_ip(peer, headers, trusted);
-    if !peer_is_trusted || !headers.contains_key("x-forwarded-for") {
-        assert_eq!(client, peer.to_canonical());
+    let neighbour = peer.to_canonical();
+    if !peer_is_trusted || client == neighbour {
+        assert!(peer_is_trusted || client == neighbour);
+        return;
+    }
+    // Where both are there, only a client that both lead to, or one of them and the other nowhere beyond the proxies.
+    let [x, forwarded] = ["x-forwarded-for", "forwarded"].map(|name| {
+        let mut alone = HeaderMap::new();
+        for value in headers.get_all(name) {
+            alone.append(HeaderName::from_static(name), value.clone());
+        }
+        (!alone.is_empty()).then(|| client_ip(peer, &alone, trusted))
+    });
+    assert!([x, forwarded].contains(&Some(client)));
+    for other in [x, forwarded].into_iter().flatten() {
+        assert!(other == client || is_trusted(other, trusted));
+    }
+    if forwarded.is_some() {
         return;
     }
     let named: Vec<IpAddr> = headers
@@ -101,9 +117,6 @@ fn clients(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], peer_is_trusted
         })
         .map(|address: IpAddr| address.to_canonical())
         .collect();
-    if client == peer.to_canonical() {
-        return;
-    }
     assert!(named.contains(&client));
     // Every address to the right of the client's is a trusted proxy.
     let mut right_of = named.iter().rev().take_while(|address| **address != client);

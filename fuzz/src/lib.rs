@@ -22,6 +22,7 @@ pub mod forwarding;
 pub mod json;
 pub mod key_set;
 pub mod metadata;
+pub mod proxy_header;
 pub mod requests;
 pub mod route;
 pub mod saved_request;
@@ -42,6 +43,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("forwarding", forwarding::check),
     ("key_set", key_set::check),
     ("metadata", metadata::check),
+    ("proxy_header", proxy_header::check),
     ("requests", requests::check),
     ("route", route::check),
     ("saved_request", saved_request::check),

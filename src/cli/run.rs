@@ -2,8 +2,8 @@
 
 use super::check::counted;
 use super::{Exit, descriptors};
-use crate::app::{self, StartProblem};
-use crate::config::{self, Loaded, StartFlags};
+use crate::app::{self, ConfigFile, StartProblem};
+use crate::config::{self, Attempt, Loaded, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,9 +14,13 @@ const DROP_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
+    let Attempt { outcome, files } = config::attempt(path, flags);
     let Loaded {
-        settings, warnings, ..
-    } = match config::load(path, flags) {
+        settings,
+        warnings,
+        written,
+        ..
+    } = match outcome {
         Ok(loaded) => loaded,
         Err(problems) => {
             let mut out = io::stderr().lock();
@@ -66,6 +70,12 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
                 fail(&problem, exit)
             }
             Ok(running) => {
+                running.follow(ConfigFile {
+                    path: path.to_owned(),
+                    flags,
+                    written,
+                    files,
+                });
                 wait_and_drain(running, signals).await;
                 Exit::Good
             }
@@ -106,7 +116,11 @@ async fn wait_and_drain(running: app::Running, mut signals: Signals) {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => running.refuse_reload(),
+            _ = signals.hangup.recv() => tokio::select! {
+                () = running.reload() => {}
+                _ = signals.terminate.recv() => break,
+                _ = signals.interrupt.recv() => break,
+            },
             _ = signals.reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
         }
     }

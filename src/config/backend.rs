@@ -2,7 +2,6 @@
 
 use super::file::Section;
 use super::server::{MOMENT, hours, seconds, warn_if_readable};
-use super::text::read_file;
 use super::{Backend, BackendTls, Endpoint, Health, endpoint, values};
 use crate::secret::Secret;
 use std::net::SocketAddr;
@@ -135,7 +134,7 @@ pub(super) fn pem(section: &Section<'_>, key: &str, marker: &str) -> Option<Vec<
     const MAX_BYTES: u64 = 1024 * 1024;
     let path = section.path(key)?;
     let shown = section.shown(key).unwrap_or_default();
-    match read_file(&path, MAX_BYTES) {
+    match section.reading.read_file(&path, MAX_BYTES) {
         Ok(pem) if String::from_utf8_lossy(&pem).contains(marker) => return Some(pem),
         Ok(_) => section.error(key, format!("is {shown}, in which \"{marker}\" does not occur"), "name a PEM file"),
         Err(error) => section.error(

@@ -3,9 +3,10 @@
 //! A value that cannot be used is noted as a [`Problem`] and read as its default (or as absent), so that reading goes on and
 //! finds the other problems too. Whoever assembles the settings throws them away when any error was noted.
 
-use super::text::described;
-use super::{Problem, Severity};
+use super::text::{described, read_file};
+use super::{Files, Problem, Severity};
 use std::cell::Cell;
+use std::io;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
@@ -20,6 +21,7 @@ pub(super) struct Reading<'a> {
     pub(super) environment: Environment<'a>,
     // A Cell that is emptied and refilled: a section can note a problem while others are borrowed, and nothing can panic.
     found: Cell<Vec<(usize, Problem)>>,
+    files: Cell<Files>,
 }
 
 /// Where something stands: its key, and the byte offset of the nearest text that can be pointed at.
@@ -44,7 +46,24 @@ impl<'a> Reading<'a> {
             dir,
             environment,
             found: Cell::default(),
+            files: Cell::default(),
         }
+    }
+
+    /// Reads a file whose content becomes a part of the settings: when it changes, they do.
+    pub(super) fn read_file(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+        let content = read_file(path, max_bytes);
+        let mut files = self.files.take();
+        files.note(path, content.as_deref().ok());
+        self.files.set(files);
+        content
+    }
+
+    /// The files that were read so far.
+    pub(super) fn files(&self) -> Files {
+        let files = self.files.take();
+        self.files.set(files.clone());
+        files
     }
 
     pub(super) fn root(&'a self, table: &'a DeTable<'a>) -> Section<'a> {
@@ -90,9 +109,9 @@ impl<'a> Reading<'a> {
         self.found.set(found);
     }
 
-    /// All problems in file order; those without a line come last.
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        let mut found = self.found.into_inner();
+    /// Takes all problems in file order; those without a line come last.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let mut found = self.found.take();
         found.sort_by_key(|(offset, _)| *offset);
         found.dedup();
         found.into_iter().map(|(_, problem)| problem).collect()

@@ -8,10 +8,12 @@ mod clouds;
 mod endpoint;
 mod fetching;
 mod file;
+mod files;
 mod identity;
 mod keys;
 mod policy;
 mod problem;
+mod proxies;
 mod resolve;
 mod roots;
 mod server;
@@ -20,9 +22,12 @@ mod tests;
 mod text;
 mod typed;
 mod values;
+mod written;
 
+pub use files::Files;
 pub use problem::{Problem, Severity};
-pub use resolve::{Lines, Loaded, StartFlags, load, parse};
+pub use resolve::{Attempt, Lines, Loaded, StartFlags, attempt, load, parse};
+pub use written::{Change, Written};
 
 use crate::judge::{Cloud, Expect, Mode, Policy, Route, StrictLimits};
 use crate::secret::Secret;
@@ -50,6 +55,13 @@ pub struct Settings {
     pub key_sources: Vec<Arc<KeySource>>,
     /// `[[bots]]`, in the order written; [`Bot::index`] is the position here.
     pub bots: Vec<Arc<Bot>>,
+}
+
+impl Settings {
+    /// The position of the bot of this name.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.bots.iter().position(|bot| bot.name == name)
+    }
 }
 
 /// Where one set of signing keys comes from.
@@ -102,6 +114,8 @@ pub struct Server {
     pub drain_timeout: Duration,
     /// Peers whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those peers begin each connection with a PROXY protocol header, and nobody else may connect.
+    pub proxy_protocol: bool,
     /// `[server.tls]`.
     pub tls: Tls,
     /// `[server.limits]`.
@@ -217,7 +231,7 @@ pub enum Identifiers {
 }
 
 /// `[keys]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keys {
     /// Full refresh of metadata and keys.
     pub refresh: Duration,
@@ -274,7 +288,7 @@ pub struct Bot {
 }
 
 /// The bot behind the gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// `backend`: the servers it runs on, at least one, each once.
     pub endpoints: Vec<Endpoint>,
@@ -311,7 +325,7 @@ pub struct Health {
 }
 
 /// `[bots.backend_tls]`. Contents are PEM, read when the file was loaded.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackendTls {
     /// Trust these authorities instead of the platform's.
     pub ca: Option<Vec<u8>>,

@@ -4,7 +4,10 @@ use super::bots::{self, Surroundings};
 use super::file::{Environment, Reading, Section};
 use super::server;
 use super::text::read_file;
-use super::{Identifiers, Log, LogFormat, Problem, Settings, Severity, clouds, fetching, keys};
+use super::{
+    Files, Identifiers, Log, LogFormat, Problem, Settings, Severity, Written, clouds, fetching,
+    keys,
+};
 use std::collections::HashMap;
 use std::path::Path;
 use toml::de::DeTable;
@@ -30,6 +33,17 @@ pub struct Loaded {
     pub certificate_line: Option<u32>,
     /// The lines of what can only be tried out.
     pub lines: Lines,
+    /// The file as it was written.
+    pub written: Written,
+}
+
+/// One reading of a file, whatever came of it.
+#[derive(Debug)]
+pub struct Attempt {
+    /// As [`load`] has it.
+    pub outcome: Result<Loaded, Vec<Problem>>,
+    /// The file itself, and every file whose content is a part of the settings, as far as it was read.
+    pub files: Files,
 }
 
 /// Where settings stand whose truth is found outside the file.
@@ -50,16 +64,34 @@ pub struct Lines {
 /// # Errors
 /// Every problem of the file (errors and warnings), in file order.
 pub fn load(path: &Path, flags: StartFlags) -> Result<Loaded, Vec<Problem>> {
+    attempt(path, flags).outcome
+}
+
+/// As [`load`], with the files that were read: also where the outcome is that one of them has to change.
+pub fn attempt(path: &Path, flags: StartFlags) -> Attempt {
     const MAX_BYTES: u64 = 4 * 1024 * 1024;
-    let text = read_file(path, MAX_BYTES).map_err(|error| {
-        whole_file(
-            format!("cannot be read: {error}"),
-            "name the configuration file with --config, or create gateway.toml here",
-        )
-    })?;
-    let text = String::from_utf8(text)
-        .map_err(|_| whole_file("is not UTF-8".to_owned(), "save it as UTF-8"))?;
-    parse(&text, path.parent().unwrap_or(Path::new("")), flags)
+    let mut files = Files::default();
+    let content = read_file(path, MAX_BYTES);
+    files.note(path, content.as_deref().ok());
+    let outcome = content
+        .map_err(|error| {
+            whole_file(
+                format!("cannot be read: {error}"),
+                "name the configuration file with --config, or create gateway.toml here",
+            )
+        })
+        .and_then(|text| {
+            String::from_utf8(text)
+                .map_err(|_| whole_file("is not UTF-8".to_owned(), "save it as UTF-8"))
+        })
+        .and_then(|text| {
+            let dir = path.parent().unwrap_or(Path::new(""));
+            let reading = Reading::new(&text, dir, &|name| std::env::var(name).ok());
+            let outcome = resolve(&text, &reading, flags);
+            files.extend(reading.files());
+            outcome
+        });
+    Attempt { outcome, files }
 }
 
 /// Checks a text; `dir` is what relative paths start from.
@@ -77,8 +109,11 @@ pub(super) fn parse_in(
     flags: StartFlags,
     environment: Environment<'_>,
 ) -> Result<Loaded, Vec<Problem>> {
-    let reading = Reading::new(text, dir, environment);
-    let document = DeTable::parse(text).map_err(|error| vec![not_toml(&reading, text, &error)])?;
+    resolve(text, &Reading::new(text, dir, environment), flags)
+}
+
+fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loaded, Vec<Problem>> {
+    let document = DeTable::parse(text).map_err(|error| vec![not_toml(reading, text, &error)])?;
     let root = reading.root(document.get_ref());
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
@@ -99,15 +134,20 @@ pub(super) fn parse_in(
         backends: bots.iter().map(|bot| bot.line("backend")).collect(),
     };
     drop((bots, clouds));
-    let problems = reading.into_problems();
+    let problems = reading.problems();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);
     }
+    // Not earlier: a number that is too large for TOML's is better told where it is read.
+    let written = text
+        .parse()
+        .map_err(|error| vec![not_toml(reading, text, &error)])?;
     Ok(Loaded {
         settings,
         warnings: problems,
         certificate_line,
         lines,
+        written: Written::new(written),
     })
 }
 

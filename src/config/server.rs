@@ -2,10 +2,10 @@
 
 use super::file::Section;
 use super::text::{Text, read_file};
-use super::{Limits, Quota, Server, StartFlags, Tls, TlsSource, TlsVersion};
+use super::{Limits, Quota, Server, StartFlags, Tls, TlsSource, TlsVersion, proxies};
 use crate::judge::{MAX_DEPTH, StrictLimits};
 use ipnet::IpNet;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
@@ -49,14 +49,8 @@ pub(super) fn read(
     guests: &Guests,
     flags: StartFlags,
 ) -> Server {
-    if server.flag("proxy_protocol", false) {
-        server.not_yet(
-            "proxy_protocol",
-            "the PROXY protocol",
-            "remove it, or set it to false",
-        );
-    }
-    let trusted_proxies = trusted_proxies(server);
+    let trusted_proxies = proxies::trusted(server);
+    let proxy_protocol = proxies::protocol(server);
     let tls = server.table("tls");
     let source = tls_source(&tls, &listen, guests);
     match source {
@@ -68,6 +62,7 @@ pub(super) fn read(
     Server {
         drain_timeout: server.duration("drain_timeout", seconds(20), MOMENT..=hours(1)),
         trusted_proxies,
+        proxy_protocol,
         tls: Tls {
             source,
             min_version: tls.one_of("min_version", TlsVersion::V1_2, &choices),
@@ -116,33 +111,6 @@ fn not_an_address(text: &Text<'_>) {
         format!("is {}, wanted an address to listen on", text.shown()),
         hint,
     );
-}
-
-fn trusted_proxies(server: &Section<'_>) -> Vec<IpNet> {
-    let mut proxies = Vec::new();
-    for text in server.list("trusted_proxies") {
-        let network = text
-            .value
-            .parse()
-            .or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
-        match network {
-            Ok(network) => {
-                if network.prefix_len() == 0 {
-                    let what = format!(
-                        "is {}: everyone can make up the client address",
-                        text.shown()
-                    );
-                    text.warn(what, "name only the networks of your own proxies");
-                }
-                proxies.push(network);
-            }
-            Err(_) => text.error(
-                format!("is {}, wanted a network", text.shown()),
-                "write an address or a network, such as \"10.0.0.0/8\" or \"192.0.2.7\"",
-            ),
-        }
-    }
-    proxies
 }
 
 /// The words of `server.tls.source`.

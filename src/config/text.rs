@@ -72,7 +72,7 @@ impl<'a> Text<'a> {
             .reading
             .dir
             .join(self.value.strip_prefix(FILE).unwrap_or_default());
-        let read = read_file(&path, MAX_BYTES);
+        let read = self.reading.read_file(&path, MAX_BYTES);
         let text = read.and_then(|bytes| {
             String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
         });

@@ -27,7 +27,18 @@ impl Door for Ingress {
             }
             Event::NotATrustedProxy(address) => {
                 metrics.connection_refused("not_a_trusted_proxy");
-                tracing::debug!(%address, "closed a connection: only trusted proxies may connect without TLS");
+                tracing::debug!(%address, "closed a connection: it is not one of server.trusted_proxies");
+                self.warn_of_proxy(address, "only server.trusted_proxies may connect without TLS, or where server.proxy_protocol is true");
+            }
+            Event::NoProxyHeader(address, flaw) => {
+                metrics.connection_refused(flaw.word());
+                tracing::debug!(%address, %flaw, "closed a connection of a trusted proxy");
+                self.warn_of_proxy(address.ip(), &flaw.to_string());
+            }
+            Event::ProxyHeaderBroken(address, error) => {
+                metrics.connection_refused("proxy_header_broken");
+                tracing::debug!(%address, %error, "closed a connection of a trusted proxy: no whole PROXY protocol header came");
+                self.warn_of_proxy(address.ip(), "no whole PROXY protocol header came");
             }
             Event::HandshakeDone(version) => metrics.handshake_done(version),
             Event::HandshakeFailed(address, error) => {
@@ -49,6 +60,18 @@ impl Door for Ingress {
 }
 
 impl Ingress {
+    /// The first of a minute: proxies are few, and one that is set up wrongly is no attack.
+    fn warn_of_proxy(&self, address: IpAddr, why: &str) {
+        if self.proxy_warnings.is_due() {
+            tracing::warn!(
+                event = "proxy_refused",
+                client_ip = %address.to_canonical(),
+                why,
+                "closed a connection of what is no trusted proxy, or does not speak like one; further ones of this minute are counted only"
+            );
+        }
+    }
+
     /// hyper answered 400 or 431 by itself; the line is ours to write.
     fn note_unreadable(&self, peer: Peer, error: &hyper::Error) {
         let reason = if error.is_parse_too_large() {

@@ -7,7 +7,9 @@ mod notes;
 mod proof;
 mod redelivery;
 mod remembered;
+mod renewed;
 mod repeat;
+mod seldom;
 mod watched;
 mod work;
 
@@ -33,6 +35,7 @@ use hyper::body::{Body as _, Incoming};
 use notes::{note_activity, note_callback, note_token};
 use redelivery::{Bounds, Claim, Marks};
 use repeat::Answers;
+use seldom::Seldom;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +55,7 @@ pub struct Ingress {
     /// By the position of the bot; nothing where repeats are not recognised.
     marks: Vec<Option<Arc<Marks>>>,
     draining: CancellationToken,
+    proxy_warnings: Seldom,
 }
 
 /// The rooms this door leads through.
@@ -126,11 +130,13 @@ impl Ingress {
             work,
             marks,
             draining,
+            proxy_warnings: Seldom::default(),
         }
     }
 
     /// Forgets what was remembered long enough. To be called every few seconds.
     pub fn sweep(&self) {
+        self.limiter.sweep();
         self.marks.iter().flatten().for_each(|marks| marks.sweep());
     }
 
@@ -157,7 +163,7 @@ impl Ingress {
         judge::check_fields(&head.headers)?;
         judge::check_http2(head)?;
         let (bot, place) = self.bot_of(head)?;
-        watch.set_bot(bot.index);
+        watch.set_bot(&bot.name);
         // A repeat needs no place, and which one is a repeat is not known yet.
         if bot.redelivery_window.is_none() {
             self.limiter.check_room(bot)?;

@@ -38,15 +38,16 @@ impl Default for Bounds {
 /// The marks of one bot.
 #[derive(Debug)]
 pub(super) struct Marks {
-    window: Duration,
     bounds: Bounds,
     shelf: Mutex<Shelf>,
 }
 
 #[derive(Debug, Default)]
 struct Shelf {
+    window: Duration,
     marks: HashMap<Digest, Mark>,
-    /// Who is answered, and until when that is remembered: oldest first, since the window is the same for all.
+    /// Who is answered, and until when that is remembered: oldest first. Those from before a window was shortened keep theirs, and those
+    /// behind them stay as long.
     answered: VecDeque<(Instant, Digest)>,
     /// Of the answers.
     bytes: usize,
@@ -100,10 +101,17 @@ pub(super) enum Turn {
 impl Marks {
     pub(super) fn new(window: Duration, bounds: Bounds) -> Arc<Self> {
         Arc::new(Self {
-            window,
             bounds,
-            shelf: Mutex::default(),
+            shelf: Mutex::new(Shelf {
+                window,
+                ..Shelf::default()
+            }),
         })
+    }
+
+    /// For what is answered from now on.
+    pub(super) fn set_window(&self, window: Duration) {
+        self.shelf().window = window;
     }
 
     /// Decides who does the work, for good: of those that come at once, one.
@@ -153,7 +161,7 @@ impl Marks {
         shelf.forget_expired(Instant::now());
         shelf.bytes = shelf.bytes.saturating_add(answer.bytes());
         shelf.marks.insert(key, Mark::Answered(answer));
-        let until = clock::deadline(self.window);
+        let until = clock::deadline(shelf.window);
         shelf.answered.push_back((until, key));
         while shelf.bytes > self.bounds.bytes && shelf.forget_oldest() {}
     }

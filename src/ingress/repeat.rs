@@ -59,7 +59,7 @@ impl Ingress {
                 }
             }
         };
-        self.observer.metrics().repeated(bot.index, repeat);
+        self.observer.metrics().repeated(&bot.name, repeat);
         match answer {
             Some(answer) => Answers::Gateway(Box::new(answer)),
             None => {

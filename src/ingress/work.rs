@@ -82,7 +82,7 @@ impl Work {
             claim.acknowledge();
         }
         let later = later("acknowledged_done");
-        self.observer.metrics().acknowledged(self.bot.index);
+        self.observer.metrics().acknowledged(&self.bot.name);
         // A client that left by now is told nothing; its bot is as undisturbed.
         let _ = client.send(Ok(None));
         let outcome = answering.await;
@@ -139,7 +139,7 @@ impl Later {
         self.is_told = true;
         if self.event == "acknowledged_done" {
             let metrics = self.observer.metrics();
-            metrics.acknowledged_ended(self.bot.index, ending);
+            metrics.acknowledged_ended(&self.bot.name, ending);
         }
         let status = outcome.as_ref().ok().map(StatusCode::as_u16);
         let rejection = outcome.as_ref().err();

@@ -16,10 +16,11 @@ mod verified;
 pub use fetch::keys_address;
 pub use once::{Saved, date_of, fetch_once, first_address, saved};
 
-use crate::config::{KeySource, Settings};
+use crate::config::{KeySource, Keys, Settings};
 use crate::judge::{Caller, Key, Reason, Rejection, Screened};
 use crate::net::client::{ClientProblem, Fetcher};
 use crate::net::clock;
+use crate::net::tended::Tended;
 use crate::observe::Observer;
 use source::Source;
 use std::sync::Arc;
@@ -29,8 +30,13 @@ use verified::Verified;
 /// The keys of every issuer that a bot accepts, and the tokens that were verified with them.
 #[derive(Debug)]
 pub struct Keyring {
-    sources: Vec<Arc<Source>>,
+    /// By their [`KeySourceId`](crate::judge::KeySourceId).
+    sources: Vec<Arc<Tended<Source>>>,
     verified: Arc<Verified>,
+    settings: Keys,
+    fetcher: Fetcher,
+    /// What `keys.ca_file` held.
+    authorities: Option<Vec<u8>>,
 }
 
 impl Keyring {
@@ -41,29 +47,66 @@ impl Keyring {
     pub fn new(settings: &Settings, observer: &Arc<Observer>) -> Result<Self, ClientProblem> {
         let fetcher = Fetcher::for_keys(&settings.keys)?;
         let verified = Arc::new(Verified::default());
-        let source = |source: &Arc<KeySource>| {
-            Arc::new(Source::new(
-                source,
-                &settings.keys,
-                fetcher.clone(),
-                observer,
-                &verified,
-            ))
+        let source = |source| {
+            let (keys, fetcher) = (&settings.keys, fetcher.clone());
+            Tended::new(Source::new(source, keys, fetcher, observer, &verified))
         };
         Ok(Self {
             sources: settings.key_sources.iter().map(source).collect(),
             verified,
+            settings: settings.keys.clone(),
+            authorities: authorities(&settings.keys),
+            fetcher,
         })
     }
 
-    /// One future per source that keeps its keys fresh until `stop`.
+    /// The keyring of other settings: it has the keys of every source that was there before, and remembers the tokens.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn renewed(
+        &self,
+        settings: &Settings,
+        observer: &Arc<Observer>,
+    ) -> Result<Self, ClientProblem> {
+        let authorities = authorities(&settings.keys);
+        let is_same = self.settings == settings.keys && self.authorities == authorities;
+        let fetcher = if is_same {
+            self.fetcher.clone()
+        } else {
+            Fetcher::for_keys(&settings.keys)?
+        };
+        let source = |source: &Arc<KeySource>| {
+            let (keys, fetcher) = (&settings.keys, fetcher.clone());
+            match self.sources.iter().find(|old| old.is_of(source)) {
+                Some(old) if is_same => Arc::clone(old),
+                Some(old) => Tended::new(old.renewed(keys, fetcher)),
+                None => Tended::new(Source::new(source, keys, fetcher, observer, &self.verified)),
+            }
+        };
+        Ok(Self {
+            sources: settings.key_sources.iter().map(source).collect(),
+            verified: Arc::clone(&self.verified),
+            settings: settings.keys.clone(),
+            fetcher: fetcher.clone(),
+            authorities,
+        })
+    }
+
+    /// One future per source that keeps its keys fresh, as far as nobody does so yet; each runs until `stop`, or until nobody holds
+    /// the source any more.
     pub fn refreshers(
         &self,
         stop: &CancellationToken,
     ) -> impl Iterator<Item = impl Future<Output = ()> + Send + 'static> {
-        self.sources
-            .iter()
-            .map(move |source| Arc::clone(source).keep_fresh(stop.clone()))
+        let begun = self.sources.iter().filter_map(|source| source.begin());
+        begun.map(move |(source, ends)| {
+            let stop = stop.clone();
+            async move {
+                // Whether it was stopped or let go of, it is over.
+                let _over = ends.run_until_cancelled(source.keep_fresh(stop)).await;
+            }
+        })
     }
 
     /// The key that a screened token names.
@@ -107,8 +150,16 @@ impl Keyring {
     /// Issuer and age of its keys in seconds, where there are any.
     pub fn ages(&self) -> Vec<(String, u64)> {
         let now = clock::now();
-        let age =
-            |source: &Arc<Source>| Some((source.issuer().to_owned(), source.age_seconds(now)?));
+        let age = |source: &Arc<Tended<Source>>| {
+            Some((source.issuer().to_owned(), source.age_seconds(now)?))
+        };
         self.sources.iter().filter_map(age).collect()
     }
+}
+
+/// The content of `keys.ca_file`, to find out whether it changed; whether it can be read and used is found out elsewhere.
+fn authorities(keys: &Keys) -> Option<Vec<u8>> {
+    keys.ca_file
+        .as_deref()
+        .and_then(|path| std::fs::read(path).ok())
 }

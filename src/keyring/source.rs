@@ -1,5 +1,7 @@
 //! The keys of one issuer: the current set, the task that renews it, and what to say of a key it does not have.
 
+mod renewed;
+
 use super::attempts::{Attempt, Attempts};
 use super::schedule::{Schedule, Standing};
 use super::verified::Verified;

@@ -19,6 +19,21 @@ impl InFlight {
         Self::with_caps(bots, settings.server.limits.body_bytes_total)
     }
 
+    /// The caps of other settings. What is held stays held: also beyond a cap that is lower now, and nothing is added until it is not.
+    pub(super) fn renewed(&self, before: &Settings, now: &Settings) -> Self {
+        let bots = now.bots.iter().map(|bot| {
+            let position = before.position(&bot.name);
+            match position.and_then(|position| self.bots.get(position)) {
+                Some(cap) => cap.with_most(bot.in_flight),
+                None => Cap::new(bot.in_flight),
+            }
+        });
+        Self {
+            bots: bots.collect(),
+            bodies: self.bodies.with_most(now.server.limits.body_bytes_total),
+        }
+    }
+
     pub(super) fn with_caps(bots: impl Iterator<Item = usize>, body_bytes: usize) -> Self {
         Self {
             bots: bots.map(Cap::new).collect(),
@@ -98,14 +113,22 @@ impl Drop for BodyRoom {
 /// A count that does not grow beyond its cap. Nothing else hangs on its value, so that relaxed ordering is enough.
 #[derive(Debug)]
 struct Cap {
-    held: AtomicUsize,
+    held: Arc<AtomicUsize>,
     most: usize,
 }
 
 impl Cap {
     fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
-            held: AtomicUsize::new(0),
+            held: Arc::default(),
+            most,
+        })
+    }
+
+    /// Another cap for the same count.
+    fn with_most(&self, most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            held: Arc::clone(&self.held),
             most,
         })
     }

@@ -28,8 +28,8 @@ use tokio::time::Instant;
 /// On the monotonic clock of the system, not on governor's default: that one counts processor cycles, which a virtual
 /// machine that is moved or paused can make jump, and saves some ten nanoseconds.
 pub struct Limiter<C: Clock = MonotonicClock> {
-    hasher: Hasher,
-    per_ip: Budget<C>,
+    hasher: Arc<Hasher>,
+    per_ip: Arc<Budget<C>>,
     bots: Vec<BotBudgets<C>>,
     in_flight: InFlight,
     failures: Arc<Failures>,
@@ -37,10 +37,10 @@ pub struct Limiter<C: Clock = MonotonicClock> {
 }
 
 struct BotBudgets<C: Clock> {
-    user: Option<Budget<C>>,
-    conversation: Option<Budget<C>>,
-    tenant: Option<Budget<C>>,
-    bot: Option<Budget<C>>,
+    user: Option<Arc<Budget<C>>>,
+    conversation: Option<Arc<Budget<C>>>,
+    tenant: Option<Arc<Budget<C>>>,
+    bot: Option<Arc<Budget<C>>>,
 }
 
 impl Limiter {
@@ -53,25 +53,57 @@ impl Limiter {
             &MonotonicClock,
         )
     }
+
+    /// The budgets of other settings. A budget whose rate and burst are as before goes on as it is; any other is full.
+    #[must_use]
+    pub fn renewed(&self, before: &Settings, now: &Settings) -> Self {
+        let (was, is) = (&before.server.limits, &now.server.limits);
+        let per_ip = if was.requests_per_ip == is.requests_per_ip {
+            Arc::clone(&self.per_ip)
+        } else {
+            Arc::new(per_ip(is.requests_per_ip, &MonotonicClock))
+        };
+        let bots = now.bots.iter().map(|bot| {
+            let fresh = BotBudgets::new(&bot.rate_limits, &MonotonicClock);
+            let position = before.position(&bot.name);
+            let old = position.and_then(|position| self.bots.get(position));
+            let was = position.and_then(|position| before.bots.get(position));
+            match (old, was) {
+                (Some(old), Some(was)) => old.renewed(&was.rate_limits, &bot.rate_limits, fresh),
+                (None, _) | (_, None) => fresh,
+            }
+        });
+        Self {
+            hasher: Arc::clone(&self.hasher),
+            per_ip,
+            bots: bots.collect(),
+            in_flight: self.in_flight.renewed(before, now),
+            failures: Arc::clone(&self.failures),
+            started: self.started,
+        }
+    }
+}
+
+fn per_ip<C: Clock + Clone>(quota: Quota, clock: &C) -> Budget<C> {
+    Budget::new(
+        "requests_per_ip",
+        quota,
+        Reason::RateLimitedIp,
+        MAX_ADDRESSES,
+        clock.clone(),
+    )
 }
 
 impl<C: Clock + Clone> Limiter<C> {
     fn with_clock<'a>(
-        per_ip: Quota,
+        requests_per_ip: Quota,
         bots: impl Iterator<Item = &'a RateLimits>,
         in_flight: InFlight,
         clock: &C,
     ) -> Self {
-        let per_ip = Budget::new(
-            "requests_per_ip",
-            per_ip,
-            Reason::RateLimitedIp,
-            MAX_ADDRESSES,
-            clock.clone(),
-        );
         Self {
-            hasher: Hasher::default(),
-            per_ip,
+            hasher: Arc::default(),
+            per_ip: Arc::new(per_ip(requests_per_ip, clock)),
             bots: bots.map(|limits| BotBudgets::new(limits, clock)).collect(),
             in_flight,
             failures: Arc::new(Failures::new()),
@@ -190,7 +222,7 @@ impl<C: Clock + Clone> Limiter<C> {
                 .tenant
                 .as_ref()
                 .and_then(|budget| Some((budget, hash.of(tenant?)))),
-            budgets.bot.as_ref().map(|budget| (budget, hash.of(bot))),
+            budgets.bot.as_ref().map(|budget| (budget, hash.of(()))),
         ];
         let asked = || asked.iter().flatten();
         for (taken, (budget, hash)) in asked().enumerate() {
@@ -217,7 +249,7 @@ impl<C: Clock + Clone> Limiter<C> {
             [&bot.user, &bot.conversation, &bot.tenant, &bot.bot]
                 .into_iter()
                 .flatten()
-                .for_each(Budget::sweep);
+                .for_each(|budget| budget.sweep());
         }
     }
 }
@@ -225,7 +257,7 @@ impl<C: Clock + Clone> Limiter<C> {
 impl<C: Clock + Clone> BotBudgets<C> {
     fn new(limits: &RateLimits, clock: &C) -> Self {
         let budget = |name: &str, quota: Option<Quota>, reason: Reason, keys: usize| {
-            quota.map(|quota| Budget::new(name, quota, reason, keys, clock.clone()))
+            quota.map(|quota| Arc::new(Budget::new(name, quota, reason, keys, clock.clone())))
         };
         Self {
             user: budget(
@@ -247,6 +279,23 @@ impl<C: Clock + Clone> BotBudgets<C> {
                 MAX_TENANTS,
             ),
             bot: budget("per_bot", limits.per_bot, Reason::RateLimitedBot, 1),
+        }
+    }
+
+    /// Of these budgets those that are as they were, of `fresh` the others.
+    fn renewed(&self, was: &RateLimits, is: &RateLimits, fresh: Self) -> Self {
+        let keep = |is_same: bool, old: &Option<Arc<Budget<C>>>, fresh| {
+            if is_same { old.clone() } else { fresh }
+        };
+        Self {
+            user: keep(was.per_user == is.per_user, &self.user, fresh.user),
+            conversation: keep(
+                was.per_conversation == is.per_conversation,
+                &self.conversation,
+                fresh.conversation,
+            ),
+            tenant: keep(was.per_tenant == is.per_tenant, &self.tenant, fresh.tenant),
+            bot: keep(was.per_bot == is.per_bot, &self.bot, fresh.bot),
         }
     }
 }

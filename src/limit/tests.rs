@@ -240,3 +240,75 @@ fn budgets_are_kept_apart_by_what_they_are_for() {
         Reason::RateLimitedUser
     );
 }
+
+/// Settings with these bots: name, and what stands under it.
+fn settings(bots: &[(&str, &str)]) -> Settings {
+    let mut text =
+        "[server.tls]\nsource = \"self-signed\"\n[server]\nlisten = \"127.0.0.1:0\"\n".to_owned();
+    for (name, more) in bots {
+        text.push_str(&format!(
+            "[[bots]]\nname = \"{name}\"\napp_id = \"00000000-0000-0000-0000-000000000001\"\npath = \"/{name}\"\n\
+             backend = \"http://127.0.0.1:3978/\"\n{more}\n"
+        ));
+    }
+    let folder = std::path::Path::new(".");
+    config::parse(&text, folder, config::StartFlags::default())
+        .unwrap()
+        .settings
+}
+
+#[test]
+fn of_other_settings_budgets_that_are_as_before_go_on_wherever_their_bot_stands() {
+    const TWO_AN_HOUR: &str = "rate_limits.per_bot = { rate = \"1/h\", burst = 2 }";
+    const THREE_AN_HOUR: &str = "rate_limits.per_bot = { rate = \"1/h\", burst = 3 }";
+    let first = settings(&[("a", TWO_AN_HOUR), ("b", TWO_AN_HOUR)]);
+    let limiter = Limiter::new(&first);
+    let left = |limiter: &Limiter, bot: usize| {
+        let sender = sender("u", "c");
+        (0..9)
+            .filter(|_| limiter.take_for(bot, &sender).is_ok())
+            .count()
+    };
+    let take = |limiter: &Limiter, bot: usize| limiter.take_for(bot, &sender("u", "c")).unwrap();
+    take(&limiter, 0);
+    take(&limiter, 1);
+    take(&limiter, 1);
+    // The first one is another one now, and the second one the first.
+    let second = settings(&[("b", TWO_AN_HOUR), ("c", TWO_AN_HOUR), ("a", THREE_AN_HOUR)]);
+    let renewed = limiter.renewed(&first, &second);
+    assert_eq!(left(&renewed, 0), 0, "b has used its budget up");
+    assert_eq!(left(&renewed, 1), 2, "c is new");
+    assert_eq!(left(&renewed, 2), 3, "a has another budget");
+    // A bot that went and came back begins anew.
+    let third = settings(&[("a", THREE_AN_HOUR)]);
+    let renewed = renewed.renewed(&second, &third);
+    assert_eq!(left(&renewed, 0), 0);
+    let renewed = renewed.renewed(&third, &second);
+    assert_eq!(left(&renewed, 0), 2);
+}
+
+#[test]
+fn places_that_are_taken_stay_taken_under_another_cap() {
+    let first = settings(&[("a", "in_flight = 2")]);
+    let limiter = Limiter::new(&first);
+    let enter = |limiter: &Limiter, settings: &Settings| {
+        limiter.enter(&settings.bots[0], limiter.body_room())
+    };
+    let held = [
+        enter(&limiter, &first).unwrap(),
+        enter(&limiter, &first).unwrap(),
+    ];
+    let more = settings(&[("a", "in_flight = 3")]);
+    let renewed = limiter.renewed(&first, &more);
+    let third = enter(&renewed, &more).unwrap();
+    assert!(enter(&renewed, &more).is_err());
+    let fewer = settings(&[("a", "in_flight = 1")]);
+    let renewed = renewed.renewed(&more, &fewer);
+    drop(held);
+    assert!(
+        enter(&renewed, &fewer).is_err(),
+        "one is held under the settings before"
+    );
+    drop(third);
+    assert!(enter(&renewed, &fewer).is_ok());
+}

@@ -1,8 +1,12 @@
 //! Which headers cross the gateway, and what it says about the client. Pure.
 
+mod client;
+
+pub use client::client_ip;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// Headers between two neighbours, not between the ends (RFC 9110 7.6.1, 11.7), and those the gateway writes anew.
 const NOT_FORWARDED: &[&str] = &[
@@ -121,40 +125,6 @@ pub fn to_client(received: &HeaderMap) -> HeaderMap {
         }
     }
     headers
-}
-
-/// The client's address: the neighbour's, or, behind trusted proxies, the right-most address they named that is none of them.
-pub fn client_ip(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let mut client = peer.to_canonical();
-    if !is_trusted(client, trusted) {
-        return client;
-    }
-    let values = headers.get_all("x-forwarded-for").iter().rev();
-    // Entry by entry: what a client wrote to the left must not hide what a proxy added to the right.
-    for entry in values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
-        let Some(named) = std::str::from_utf8(entry)
-            .ok()
-            .and_then(|entry| address_of(entry.trim()))
-        else {
-            return client;
-        };
-        client = named.to_canonical();
-        if !is_trusted(client, trusted) {
-            return client;
-        }
-    }
-    client
-}
-
-/// The address of an `X-Forwarded-For` entry; some proxies add the port.
-fn address_of(entry: &str) -> Option<IpAddr> {
-    let bare = entry
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(entry);
-    bare.parse()
-        .ok()
-        .or_else(|| entry.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// Whether an address is one of the trusted proxies.

@@ -1,7 +1,9 @@
 //! Accepts, limits, drains.
 
 use super::connection::Connection;
-use super::gate::Gate;
+use super::gate::{Gate, Place};
+use super::proxied::{self, Unmet};
+use super::proxy_header::Flaw;
 use super::{Body, Peer};
 use crate::config::TlsVersion;
 use http::{Request, Response};
@@ -39,8 +41,13 @@ pub enum Event<'a> {
     Closed,
     /// A connection was closed at once: its address holds too many.
     TooManyFromAddress(IpAddr),
-    /// A connection was closed at once: only trusted proxies may connect to a plain listener.
+    /// A connection was closed at once: only trusted proxies may connect, to a plain listener or where each begins with a PROXY
+    /// protocol header.
     NotATrustedProxy(IpAddr),
+    /// A connection of a trusted proxy was closed: what it began with is no PROXY protocol header.
+    NoProxyHeader(SocketAddr, Flaw),
+    /// The same: none came, or not all of one, before the connection broke or the time was up.
+    ProxyHeaderBroken(SocketAddr, &'a io::Error),
     /// A TLS handshake succeeded, with this version.
     HandshakeDone(TlsVersion),
     /// A TLS handshake failed or took too long.
@@ -66,9 +73,7 @@ pub struct Listener<D> {
     pub socket: TcpListener,
     /// Nothing for plain HTTP.
     pub tls: Option<Arc<ServerConfig>>,
-    /// Only these neighbours may connect; nothing lets everyone.
-    pub only_from: Option<Vec<ipnet::IpNet>>,
-    /// Connection limits.
+    /// Who may connect, and connection limits.
     pub gate: Arc<Gate>,
     /// Who answers.
     pub door: Arc<D>,
@@ -129,39 +134,79 @@ impl<D: Door> Listener<D> {
 
     /// Serves a connection, if it is welcome, once there is room for it.
     async fn admit(&self, stream: TcpStream, address: SocketAddr) {
-        let is_welcome = self
-            .only_from
-            .as_deref()
-            .is_none_or(|nets| super::headers::is_trusted(address.ip(), nets));
-        if !is_welcome {
+        let rules = self.gate.rules();
+        if !rules.is_welcome(address.ip()) {
             return self.door.heard(Event::NotATrustedProxy(address.ip()));
         }
-        let Some(entered) = self.gate.enter(address.ip()) else {
-            return self.door.heard(Event::TooManyFromAddress(address.ip()));
+        // Whose the connection is, its header will tell.
+        let entered = if rules.has_proxy_header {
+            None
+        } else {
+            let Some(entered) = self.gate.enter(address.ip(), rules.caps) else {
+                return self.door.heard(Event::TooManyFromAddress(address.ip()));
+            };
+            Some(entered)
         };
         // At the cap this connection waits unserved, and the next ones in the kernel's queue.
-        let permit = tokio::select! {
+        let place = tokio::select! {
             biased;
             () = self.closing.cancelled() => return,
-            permit = Arc::clone(&self.gate.open).acquire_owned() => permit,
+            place = self.gate.place() => place,
         };
         let connection = Connection {
             door: Arc::clone(&self.door),
-            caps: self.gate.caps,
+            caps: rules.caps,
             drain: self.drain.clone(),
             closing: self.closing.clone(),
             address,
             crowd: self.gate.crowd.clone(),
         };
         let acceptor = self.tls.clone().map(TlsAcceptor::from);
+        let gate = Arc::clone(&self.gate);
         self.tasks.spawn(async move {
             connection.door.heard(Event::Opened);
             let door = Arc::clone(&connection.door);
-            connection.serve(stream, acceptor).await;
-            drop((permit, entered));
+            match entered {
+                Some(entered) => {
+                    connection.serve(stream, acceptor).await;
+                    drop((place, entered));
+                }
+                None => serve_proxied(connection, stream, acceptor, (gate, place)).await,
+            }
             door.heard(Event::Closed);
         });
     }
+}
+
+/// Serves a connection for the client that its PROXY protocol header names, and counts it for that one.
+async fn serve_proxied<D: Door>(
+    mut connection: Connection<D>,
+    mut stream: TcpStream,
+    acceptor: Option<TlsAcceptor>,
+    (gate, _place): (Arc<Gate>, Place),
+) {
+    let (proxy, caps) = (connection.address, connection.caps);
+    // The time for a handshake, which this is.
+    let header = proxied::client_of(&mut stream, proxy);
+    let header = tokio::time::timeout(caps.handshake_timeout, header);
+    let header = tokio::select! {
+        biased;
+        () = connection.closing.cancelled() => return,
+        header = header => header,
+    };
+    let timed_out = |_| Err(Unmet::Broken(io::ErrorKind::TimedOut.into()));
+    let door = Arc::clone(&connection.door);
+    let client = match header.unwrap_or_else(timed_out) {
+        Ok(client) => client,
+        Err(Unmet::Left) => return,
+        Err(Unmet::Flawed(flaw)) => return door.heard(Event::NoProxyHeader(proxy, flaw)),
+        Err(Unmet::Broken(error)) => return door.heard(Event::ProxyHeaderBroken(proxy, &error)),
+    };
+    let Some(_entered) = gate.enter(client.ip(), caps) else {
+        return door.heard(Event::TooManyFromAddress(client.ip()));
+    };
+    connection.address = client;
+    connection.serve(stream, acceptor).await;
 }
 
 /// Errors of one connection are its own; running out of descriptors needs a pause, or the loop spins.

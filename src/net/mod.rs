@@ -7,6 +7,7 @@ mod busy;
 pub mod client;
 pub mod clock;
 mod connection;
+pub mod current;
 pub mod dial;
 mod fetcher;
 mod frame_watch;
@@ -21,9 +22,12 @@ mod line;
 pub mod listener;
 mod paced;
 mod pressure;
+mod proxied;
+pub mod proxy_header;
 pub mod reply;
 mod request_stream;
 mod socket;
+pub mod tended;
 mod trailers;
 pub mod wire;
 
@@ -41,7 +45,7 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
-    /// Its address, as the socket says.
+    /// Its address: as the socket says, or as a trusted proxy announced it.
     pub address: SocketAddr,
     /// Nothing on a plain connection.
     pub tls_version: Option<TlsVersion>,

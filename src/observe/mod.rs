@@ -134,9 +134,10 @@ impl Observer {
         &self.metrics
     }
 
-    /// Starts watching a request; `bot` is its position in [`Settings::bots`], if already known.
-    pub fn watch(self: &Arc<Self>, line: RequestLine, bot: Option<usize>) -> Watch {
-        self.metrics.bot(bot).request_started();
+    /// Starts watching a request; `bot` is the name of its bot, if already known.
+    pub fn watch(self: &Arc<Self>, line: RequestLine, bot: Option<&str>) -> Watch {
+        let bot = self.metrics.bot(bot);
+        bot.request_started();
         Watch {
             observer: Arc::clone(self),
             line,
@@ -184,14 +185,14 @@ impl Observer {
         let (verdict, concluded) = ended.verdict.as_ref().unwrap_or(&abandoned);
         let entry = audit::Entry {
             line: &ended.line,
-            bot: self.metrics.bot(ended.bot).name(),
+            bot: ended.bot.name(),
             verdict,
             rejection: verdict.rejection().or(ended.broken.as_ref()),
             bytes_out: ended.bytes_out,
             until_verdict: concluded.saturating_duration_since(ended.started),
             duration: now.saturating_duration_since(ended.started),
         };
-        self.metrics.bot(ended.bot).request_ended(&entry);
+        ended.bot.request_ended(&entry);
         if let Verdict::Rejected { rejection, .. } = verdict {
             let (is_written, closed) =
                 self.flood()
@@ -229,7 +230,7 @@ impl std::fmt::Debug for Observer {
 pub struct Watch {
     observer: Arc<Observer>,
     line: RequestLine,
-    bot: Option<usize>,
+    bot: Arc<metrics::BotMetrics>,
     verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
     bytes_out: u64,
@@ -247,11 +248,11 @@ impl Watch {
         &mut self.line
     }
 
-    /// The bot was found; its position in [`Settings::bots`].
-    pub fn set_bot(&mut self, index: usize) {
-        self.observer.metrics.bot(self.bot).request_moved();
-        self.bot = Some(index);
-        self.observer.metrics.bot(self.bot).request_started();
+    /// The bot was found; its name.
+    pub fn set_bot(&mut self, name: &str) {
+        self.bot.request_moved();
+        self.bot = self.observer.metrics.bot(Some(name));
+        self.bot.request_started();
     }
 
     /// Sets the verdict. To be called once, before the answer is streamed; the first verdict stays.

@@ -7,6 +7,7 @@ use crate::judge::Rejection;
 use crate::net::client::ClientProblem;
 use crate::net::dial::Dialer;
 use crate::observe::Observer;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,9 +15,11 @@ use tokio::time::Instant;
 /// The servers of one bot.
 pub(super) struct Fleet {
     pub(super) bot: Arc<Bot>,
-    targets: Vec<Target>,
+    targets: Vec<Arc<Target>>,
     roster: Mutex<Roster>,
     observer: Arc<Observer>,
+    /// Another one has taken over, and speaks for the servers.
+    is_retired: AtomicBool,
 }
 
 impl std::fmt::Debug for Fleet {
@@ -32,22 +35,53 @@ impl Fleet {
     pub(super) fn new(bot: &Arc<Bot>, observer: &Arc<Observer>) -> Result<Self, ClientProblem> {
         let dialers = Dialer::for_each(&bot.backend)?;
         let endpoints = bot.backend.endpoints.iter();
-        let targets: Vec<Target> = endpoints
+        let targets: Vec<_> = endpoints
             .zip(&dialers)
-            .map(|(endpoint, dialer)| Target::new(endpoint, dialer))
+            .map(|(endpoint, dialer)| Target::new(endpoint, dialer).map(Arc::new))
             .collect::<Result<_, _>>()?;
-        for position in 0..targets.len() {
-            observer.metrics().backend_is_up(bot.index, position, true);
-        }
         Ok(Self {
             bot: Arc::clone(bot),
             roster: Mutex::new(Roster::new(targets.len())),
             targets,
             observer: Arc::clone(observer),
+            is_retired: AtomicBool::new(false),
         })
     }
 
-    pub(super) fn targets(&self) -> &[Target] {
+    /// The servers of the bot as it is now. Those that are reached as before keep their connections, and what is known of them.
+    pub(super) fn renewed(&self, bot: &Arc<Bot>) -> Result<Self, ClientProblem> {
+        let mut fleet = Self::new(bot, &self.observer)?;
+        let (was, is) = (&self.bot.backend, &bot.backend);
+        let is_reached_alike = was.connect_timeout == is.connect_timeout && was.tls == is.tls;
+        let position = |endpoint| was.endpoints.iter().position(|other| other == endpoint);
+        let same: Vec<Option<usize>> = is.endpoints.iter().map(position).collect();
+        for (target, same) in fleet.targets.iter_mut().zip(&same) {
+            if let Some(old) = same.and_then(|position| self.targets.get(position))
+                && is_reached_alike
+            {
+                *target = Arc::clone(old);
+            }
+        }
+        let roster = self.roster().renewed(&same, was.health == is.health);
+        fleet.roster = Mutex::new(roster);
+        Ok(fleet)
+    }
+
+    /// Tells nothing any more.
+    pub(super) fn retire(&self) {
+        self.is_retired.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells how every server is.
+    pub(super) fn introduce(&self) {
+        let metrics = self.observer.metrics();
+        for (position, target) in self.targets.iter().enumerate() {
+            let is_up = self.roster().is_up(position);
+            metrics.backend_is_up(&self.bot.name, &target.name, is_up);
+        }
+    }
+
+    pub(super) fn targets(&self) -> &[Arc<Target>] {
         &self.targets
     }
 
@@ -82,11 +116,14 @@ impl Fleet {
         let (Some(change), Some(target)) = (change, self.targets.get(position)) else {
             return;
         };
+        if self.is_retired.load(Ordering::Relaxed) {
+            return;
+        }
         let (bot, backend) = (self.bot.name.as_str(), target.name.as_str());
         let metrics = self.observer.metrics();
         match change {
             Change::Up => {
-                metrics.backend_is_up(self.bot.index, position, true);
+                metrics.backend_is_up(bot, backend, true);
                 tracing::info!(
                     event = "backend_up",
                     bot,
@@ -96,7 +133,7 @@ impl Fleet {
                 );
             }
             Change::Down => {
-                metrics.backend_is_up(self.bot.index, position, false);
+                metrics.backend_is_up(bot, backend, false);
                 tracing::warn!(
                     event = "backend_down",
                     bot,

@@ -16,6 +16,7 @@ pub use outgoing::Sent;
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Reason, Rejection};
 use crate::net::client::ClientProblem;
+use crate::net::tended::Tended;
 use crate::observe::Observer;
 use fleet::Fleet;
 use http::{HeaderMap, Response};
@@ -25,7 +26,8 @@ use tokio_util::sync::CancellationToken;
 /// The backends of all bots, with their connection pools.
 #[derive(Debug)]
 pub struct Upstreams {
-    fleets: Vec<Arc<Fleet>>,
+    /// By the position of the bot.
+    fleets: Vec<Arc<Tended<Fleet>>>,
 }
 
 impl Upstreams {
@@ -34,19 +36,50 @@ impl Upstreams {
     /// # Errors
     /// When the TLS settings of a backend cannot be used; names the bot.
     pub fn new(settings: &Settings, observer: &Arc<Observer>) -> Result<Self, ClientProblem> {
+        let fleet = |bot: &Arc<Bot>| Fleet::new(bot, observer).map(Tended::new);
+        Self::of(settings, fleet)
+    }
+
+    /// The backends of other settings. Where a backend is as before, its pool goes on as it is.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn renewed(
+        &self,
+        settings: &Settings,
+        observer: &Arc<Observer>,
+    ) -> Result<Self, ClientProblem> {
         let fleet = |bot: &Arc<Bot>| {
-            let fleet = Fleet::new(bot, observer);
-            let fleet =
-                fleet.map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))?;
-            Ok(Arc::new(fleet))
+            let mut fleets = self.fleets.iter();
+            match fleets.find(|fleet| fleet.bot.name == bot.name) {
+                Some(fleet) if fleet.bot.backend == bot.backend => Ok(Arc::clone(fleet)),
+                Some(fleet) => fleet.renewed(bot).map(Tended::new),
+                None => Fleet::new(bot, observer).map(Tended::new),
+            }
         };
+        Self::of(settings, fleet)
+    }
+
+    fn of(
+        settings: &Settings,
+        fleet: impl Fn(&Arc<Bot>) -> Result<Arc<Tended<Fleet>>, ClientProblem>,
+    ) -> Result<Self, ClientProblem> {
+        let fleets = settings.bots.iter().map(|bot| {
+            fleet(bot).map_err(|problem| ClientProblem(format!("bot {:?}: {problem}", bot.name)))
+        });
         Ok(Self {
-            fleets: settings
-                .bots
-                .iter()
-                .map(fleet)
-                .collect::<Result<_, ClientProblem>>()?,
+            fleets: fleets.collect::<Result<_, ClientProblem>>()?,
         })
+    }
+
+    /// Speaks for the backends from now on, in place of those `before`: what is still in flight there tells nothing any more.
+    pub fn take_over(&self, before: &Self) {
+        for fleet in &before.fleets {
+            if !self.fleets.iter().any(|kept| Arc::ptr_eq(kept, fleet)) {
+                fleet.retire();
+            }
+        }
+        self.fleets.iter().for_each(|fleet| fleet.introduce());
     }
 
     /// Sends an admitted activity to the bot and waits for the head of its answer, and for the rest if that is short; `sent`
@@ -79,14 +112,16 @@ impl Upstreams {
         fleets.map(|fleet| fleet.bot.name.as_str())
     }
 
-    /// What asks the backends how they are, for bots that have `health.path`; each runs until `stop`.
+    /// What asks the backends how they are, for bots that have `health.path`, as far as nobody asks yet; each runs until `stop`, or
+    /// until nobody holds the backends any more.
     pub fn probes(
         &self,
         stop: &CancellationToken,
     ) -> Vec<impl Future<Output = ()> + Send + 'static + use<>> {
         self.fleets
             .iter()
-            .flat_map(|fleet| probe::probes(fleet, stop))
+            .filter_map(|fleet| fleet.begin())
+            .flat_map(|(fleet, ends)| probe::probes(&fleet, &[stop, &ends]))
             .collect()
     }
 }

@@ -23,17 +23,22 @@ const MOST_BYTES: usize = 64 * 1024;
 /// A task per server, for bots whose health is to be asked for.
 pub(super) fn probes(
     fleet: &Arc<Fleet>,
-    stop: &CancellationToken,
+    [stop, ends]: &[&CancellationToken; 2],
 ) -> Vec<impl Future<Output = ()> + Send + 'static + use<>> {
     let Some(health) = &fleet.bot.backend.health else {
         return Vec::new();
     };
     (0..fleet.targets().len())
         .map(|position| {
-            let (fleet, stop, health) = (Arc::clone(fleet), stop.clone(), health.clone());
+            let (fleet, health) = (Arc::clone(fleet), health.clone());
+            let (stop, ends) = (
+                CancellationToken::clone(stop),
+                CancellationToken::clone(ends),
+            );
             async move {
                 tokio::select! {
                     () = stop.cancelled() => {}
+                    () = ends.cancelled() => {}
                     () = watch(&fleet, position, &health) => {}
                 }
             }

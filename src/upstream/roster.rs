@@ -77,6 +77,24 @@ impl Roster {
         }
     }
 
+    /// The servers of other settings: each as that one of these stands whose position is given, if it is the same server.
+    pub(super) fn renewed(&self, same: &[Option<usize>], are_checked_alike: bool) -> Self {
+        let server = |same: &Option<usize>| {
+            let old = same.and_then(|position| self.servers.get(position));
+            old.map(|old| old.renewed(are_checked_alike))
+                .unwrap_or_default()
+        };
+        Self {
+            servers: same.iter().map(server).collect(),
+            turn: 0,
+        }
+    }
+
+    /// Whether a server gets requests while others do.
+    pub(super) fn is_up(&self, position: usize) -> bool {
+        self.servers.get(position).is_some_and(Server::is_up)
+    }
+
     /// The server for a request, which is in flight there from now on: the one with the fewest, in turn among equals. When all
     /// are ejected, the one whose time is over first. `tried` are those that the request was at already.
     pub(super) fn choose(&mut self, tried: &[usize], now: Instant) -> Result<usize, Nobody> {
@@ -169,6 +187,25 @@ impl Roster {
 }
 
 impl Server {
+    /// Without the requests that are in flight: they leave where they entered. What a health check said holds only where the next
+    /// one asks the same.
+    fn renewed(&self, is_checked_alike: bool) -> Self {
+        Self {
+            in_flight: 0,
+            row: self.row,
+            ejection: self.ejection.map(|ejection| Ejection {
+                is_on_trial: false,
+                ..ejection
+            }),
+            failed_checks: if is_checked_alike {
+                self.failed_checks
+            } else {
+                0
+            },
+            is_unwell: self.is_unwell && is_checked_alike,
+        }
+    }
+
     const fn is_up(&self) -> bool {
         self.ejection.is_none() && !self.is_unwell
     }

@@ -139,7 +139,7 @@ async fn other_signals_do_not_end_it() {
     let gateway = Gateway::start().await;
     gateway.signal(Signal::SIGHUP);
     gateway.signal(Signal::SIGUSR1);
-    gateway.event("config_refused", |_| true).await;
+    gateway.event("config_reloaded", |_| true).await;
     gateway.teams_message().send().await.forwarded().await;
 }
 

@@ -29,8 +29,10 @@
 //! | `outage` | Keys cannot be had, in every way there is. |
 //! | `overload` | How much at once, and what a flood of forged tokens does to valid ones. |
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
+//! | `proxy_protocol` | Behind a proxy that speaks the PROXY protocol the client is the one it announces, and nobody else can announce any. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
+//! | `reload` | Another gateway.toml comes into force wholly or not at all, and nothing that was begun is lost. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
@@ -78,8 +80,10 @@ mod nothing_lost;
 mod outage;
 mod overload;
 mod policies;
+mod proxy_protocol;
 mod reasons;
 mod redelivery;
+mod reload;
 mod rollover;
 mod slow_clients;
 mod smoke;

@@ -31,14 +31,20 @@ const CLIENTS: usize = 8;
 /// A bot that does something: requests are at it at any moment.
 const WORK: Duration = Duration::from_millis(10);
 
+/// The first settings, and those of each reload.
+fn settings(round: usize, bots: &str) -> String {
+    let (connections, hours) = (1000 - round, 24 - round);
+    format!(
+        "server.limits = {{ connections = {connections}, requests_per_ip = {{ rate = '100000/s', burst = 100000 }} }}
+        keys = {{ refresh = '{hours}h', unknown_key_refresh = '200ms' }}
+        {bots}"
+    )
+}
+
 #[tokio::test]
 #[expect(clippy::print_stdout, reason = "a drill is there to be looked at")]
 async fn every_request_is_accounted_for_whatever_happens_around_it() {
-    let gateway =
-        Gateway::with("server.limits.requests_per_ip = { rate = '100000/s', burst = 100000 }")
-            .and("keys = { refresh = '24h', unknown_key_refresh = '200ms' }")
-            .start()
-            .await;
+    let gateway = Gateway::with(&settings(0, "")).start().await;
     gateway.bot().answer_with(|request| {
         let name = request.activity()["text"].clone();
         Answer::json(&json!({ "did": name })).after(WORK)
@@ -46,8 +52,19 @@ async fn every_request_is_accounted_for_whatever_happens_around_it() {
     let load = Load::start(&gateway).await;
     load.goes_on("warm").await;
 
-    for round in 0..3 {
+    // The bot's settings, another bot, limits and the timing of keys change; and once the file is wrong.
+    for (round, (bots, has_headers)) in [
+        ("[bots.identity_headers]\nenabled = true", true),
+        ("[bots.identity_headers]\nenabled = 1", true),
+        ("[bots.timeouts]\nresponse = '20s'", false),
+        ("[bots.identity_headers]\nenabled = true", true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         load.enter("reload");
+        let another = [("another".to_owned(), String::new())];
+        gateway.rewrite_with(&settings(1 + round, bots), &another[..round % 2]);
         gateway.signal(Signal::SIGHUP);
         let told = gateway.process().wait_until(
             move |output| {
@@ -58,7 +75,18 @@ async fn every_request_is_accounted_for_whatever_happens_around_it() {
         );
         assert!(told.await, "SIGHUP is answered");
         load.goes_on("after the reload").await;
+        let last = gateway.bot().seen();
+        let last = last.last().expect("requests");
+        assert_eq!(
+            last.header("x-botgate-app-id").len(),
+            usize::from(has_headers),
+            "round {round}"
+        );
     }
+    let reloads = |outcome: &str| format!("botgate_config_reloads_total{{outcome=\"{outcome}\"}}");
+    let page = Page::of(&gateway).await;
+    assert_eq!(page.value(&reloads("applied")), 3.0);
+    assert_eq!(page.value(&reloads("refused")), 1.0);
 
     let old = gateway.channel().first_key().clone();
     let new = SigningKey::generate("new").unwrap();

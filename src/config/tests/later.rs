@@ -4,7 +4,6 @@ use super::*;
 
 /// Every way to ask for such a feature, with the key that is named.
 const LATER: &[(&str, &str)] = &[
-    ("server.proxy_protocol", "[server]\nproxy_protocol = true"),
     ("server.tls.source", "[server.tls]\nsource = \"acme\""),
     (
         "server.tls.acme",
@@ -61,7 +60,6 @@ fn assert_not_yet(text: &str, at: &str) {
 #[test]
 fn their_off_values_and_neighbours_are_good() {
     for tables in [
-        "[server]\nproxy_protocol = false",
         "[server.tls]\nclient_ca = \"\"\nsni = []",
         "[log]\nfile = \"\"\nretain_days = 7",
         "[keys]\nproxy = \"\"",
@@ -83,10 +81,6 @@ fn their_off_values_and_neighbours_are_good() {
 #[test]
 fn types_are_checked_there_too() {
     for (at, text) in [
-        (
-            "server.proxy_protocol",
-            with_server("[server]\nproxy_protocol = 1 #<-"),
-        ),
         (
             "server.tls.client_ca",
             with_server("[server.tls]\nclient_ca = [] #<-"),

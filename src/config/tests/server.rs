@@ -338,3 +338,19 @@ fn weak_settings_are_pointed_out() {
         &["error", "CERTIFICATE"],
     );
 }
+
+#[test]
+fn the_proxy_protocol_needs_somebody_to_speak_it() {
+    let on =
+        |proxies: &str| with_server(&format!("[server]\n{proxies}\nproxy_protocol = true #<-"));
+    for proxies in ["", "trusted_proxies = []"] {
+        assert_problem(
+            &on(proxies),
+            "server.proxy_protocol",
+            &["error", "nobody could connect"],
+        );
+    }
+    let settings = good(&on("trusted_proxies = [\"10.0.0.0/8\"]")).settings;
+    assert!(settings.server.proxy_protocol);
+    assert!(!good(&with_server("")).settings.server.proxy_protocol);
+}

@@ -7,6 +7,7 @@ use crate::observe::{Door, Verdict};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// The metrics that have a `bot` label.
+#[derive(Debug)]
 pub(super) struct Families {
     /// `botgate_requests_total{bot,door,verdict,reason}`: requests that ended. bot: names of bots, empty if none was found;
     /// door: ingress, directline, egress, admin; verdict: forwarded, rejected, would_reject, abandoned; reason: codes of

@@ -15,9 +15,12 @@ pub use slow::{Ending, Repeat};
 pub use upkeep::Reload;
 
 use crate::config::Settings;
+use arc_swap::ArcSwap;
 use describe::Describe;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Registry, TextEncoder};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// All metrics of one gateway, in a registry of its own.
 ///
@@ -26,8 +29,10 @@ use prometheus::{Encoder, Registry, TextEncoder};
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    bots: Vec<BotMetrics>,
-    no_bot: BotMetrics,
+    per_bot: bot::Families,
+    /// By name. A bot that left the settings stays: what it counted is true, and its last requests still count.
+    bots: ArcSwap<HashMap<String, Arc<BotMetrics>>>,
+    no_bot: Arc<BotMetrics>,
     slow: slow::Slow,
     transport: transport::Transport,
     trust: trust::Trust,
@@ -59,26 +64,39 @@ impl Metrics {
             ])
             .set(1);
         registry.register(Box::new(ProcessCollector::for_self()))?;
-        Ok(Self {
-            bots: settings
-                .bots
-                .iter()
-                .map(|bot| per_bot.of(&bot.name))
-                .collect(),
-            no_bot: per_bot.of(""),
-            slow: slow::Slow::new(&describe, settings)?,
+        let this = Self {
+            bots: ArcSwap::default(),
+            no_bot: Arc::new(per_bot.of("")),
+            per_bot,
+            slow: slow::Slow::new(&describe)?,
             transport: transport::Transport::new(&describe)?,
-            trust: trust::Trust::new(&describe, settings)?,
-            upkeep: upkeep::Upkeep::new(&describe, settings)?,
+            trust: trust::Trust::new(&describe)?,
+            upkeep: upkeep::Upkeep::new(&describe)?,
             registry,
-        })
+        };
+        this.follow(settings);
+        Ok(this)
     }
 
-    /// The metrics of a bot; those of "no bot" if none was found.
-    pub(super) fn bot(&self, index: Option<usize>) -> &BotMetrics {
-        index
-            .and_then(|index| self.bots.get(index))
-            .unwrap_or(&self.no_bot)
+    /// Makes room for the bots and issuers of these settings, before requests are judged by them. What only the settings before
+    /// named is no longer told of where it says how something is (a gauge); counters stay as they are.
+    pub fn follow(&self, settings: &Settings) {
+        let mut bots = HashMap::clone(&self.bots.load());
+        for bot in &settings.bots {
+            bots.entry(bot.name.clone())
+                .or_insert_with(|| Arc::new(self.per_bot.of(&bot.name)));
+            self.slow.begin(&bot.name);
+        }
+        self.bots.store(Arc::new(bots));
+        self.trust.follow(settings);
+        self.upkeep.follow(settings);
+    }
+
+    /// The metrics of a bot by its name; those of "no bot" if none was found.
+    pub(super) fn bot(&self, name: Option<&str>) -> Arc<BotMetrics> {
+        let bots = self.bots.load();
+        let found = name.and_then(|name| bots.get(name));
+        Arc::clone(found.unwrap_or(&self.no_bot))
     }
 
     /// Everything in the Prometheus text format 0.0.4; see [`MEDIA_TYPE`](Self::MEDIA_TYPE).

@@ -2,10 +2,9 @@
 
 use super::Metrics;
 use super::describe::Describe;
-use crate::config::Settings;
 use crate::judge::{Reason, Rejection};
 use http::StatusCode;
-use prometheus::{IntCounter, IntCounterVec};
+use prometheus::IntCounterVec;
 
 /// How a bot's work ended that no client waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +81,7 @@ impl Repeat {
 #[derive(Debug)]
 pub(super) struct Slow {
     /// `botgate_acknowledged_total{bot}`: requests that the bot was still at work on at `acknowledge_after`, answered 202. bot: names of bots.
-    acknowledged: Vec<IntCounter>,
+    acknowledged: IntCounterVec,
     /// `botgate_acknowledged_outcomes_total{bot,outcome}`: what came of them. outcome: answered, failed (500 and above), broken,
     /// timed_out, cut (the gateway ended first).
     outcomes: IntCounterVec,
@@ -90,14 +89,10 @@ pub(super) struct Slow {
     /// (waited for the first one's answer), answered (got it later), passed (waited, and reached the bot: the answer was not kept),
     /// refused (too many were waiting).
     redeliveries: IntCounterVec,
-    names: Vec<String>,
 }
 
 impl Slow {
-    pub(super) fn new(
-        describe: &Describe<'_>,
-        settings: &Settings,
-    ) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(describe: &Describe<'_>) -> Result<Self, prometheus::Error> {
         let acknowledged = describe.counters(
             "botgate_acknowledged_total",
             &["bot"],
@@ -113,48 +108,40 @@ impl Slow {
             &["bot", "state"],
             "Activities that were sent again.",
         )?;
-        let names: Vec<String> = settings.bots.iter().map(|bot| bot.name.clone()).collect();
-        for name in &names {
-            for ending in Ending::ALL {
-                outcomes.with_label_values(&[name.as_str(), ending.word()]);
-            }
-            for repeat in Repeat::ALL {
-                redeliveries.with_label_values(&[name.as_str(), repeat.word()]);
-            }
-        }
         Ok(Self {
-            acknowledged: names
-                .iter()
-                .map(|name| acknowledged.with_label_values(&[name.as_str()]))
-                .collect(),
+            acknowledged,
             outcomes,
             redeliveries,
-            names,
         })
+    }
+
+    /// Every series of a bot is there from its beginning on.
+    pub(super) fn begin(&self, bot: &str) {
+        self.acknowledged.with_label_values(&[bot]);
+        for ending in Ending::ALL {
+            self.outcomes.with_label_values(&[bot, ending.word()]);
+        }
+        for repeat in Repeat::ALL {
+            self.redeliveries.with_label_values(&[bot, repeat.word()]);
+        }
     }
 }
 
 impl Metrics {
-    /// A request for this bot (its position in [`Settings::bots`]) was answered 202 while the bot was at work.
-    pub fn acknowledged(&self, bot: usize) {
-        if let Some(counter) = self.slow.acknowledged.get(bot) {
-            counter.inc();
-        }
+    /// A request for the bot of this name was answered 202 while the bot was at work.
+    pub fn acknowledged(&self, bot: &str) {
+        self.slow.acknowledged.with_label_values(&[bot]).inc();
     }
 
     /// An activity for this bot was sent again.
-    pub fn repeated(&self, bot: usize, repeat: Repeat) {
-        if let Some(name) = self.slow.names.get(bot) {
-            let labels = [name.as_str(), repeat.word()];
-            self.slow.redeliveries.with_label_values(&labels).inc();
-        }
+    pub fn repeated(&self, bot: &str, repeat: Repeat) {
+        let labels = [bot, repeat.word()];
+        self.slow.redeliveries.with_label_values(&labels).inc();
     }
 
     /// The bot is done with an acknowledged request, or was cut off.
-    pub fn acknowledged_ended(&self, bot: usize, ending: Ending) {
-        if let Some(name) = self.slow.names.get(bot) {
-            let labels = [name.as_str(), ending.word()];
-            self.slow.outcomes.with_label_values(&labels).inc();
-        }
+    pub fn acknowledged_ended(&self, bot: &str, ending: Ending) {
+        let labels = [bot, ending.word()];
+        self.slow.outcomes.with_label_values(&labels).inc();
     }
 }

@@ -12,7 +12,8 @@ pub(super) struct Transport {
     /// `botgate_connections{state}`: connections of the public listener. state: open.
     open: IntGauge,
     /// `botgate_connections_refused_total{reason}`: connections closed unserved. reason: connection_limited,
-    /// not_a_trusted_proxy.
+    /// not_a_trusted_proxy; of trusted ones proxy_header_missing, proxy_header_malformed, proxy_header_too_long,
+    /// proxy_header_broken (no whole header came).
     refused: IntCounterVec,
     /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out; version: 1.2, 1.3, empty unless ok.
     handshakes: IntCounterVec,

@@ -22,10 +22,7 @@ pub(super) struct Trust {
 }
 
 impl Trust {
-    pub(super) fn new(
-        describe: &Describe<'_>,
-        settings: &Settings,
-    ) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(describe: &Describe<'_>) -> Result<Self, prometheus::Error> {
         let this = Self {
             keys_age: describe.float_gauges(
                 "botgate_keys_age_seconds",
@@ -52,16 +49,21 @@ impl Trust {
                 "Proven tokens whose key is not endorsed for the activity's channel.",
             )?,
         };
-        for source in &settings.key_sources {
-            for result in ["ok", "failed"] {
-                this.key_fetches
-                    .with_label_values(&[source.issuer.as_str(), result]);
-            }
-        }
         for outcome in [WAITED, NO_PLACE] {
             this.auth_delays.with_label_values(&[outcome]);
         }
         Ok(this)
+    }
+
+    /// Ages of keys that nobody keeps any more go; those that are kept are told anew with every page.
+    pub(super) fn follow(&self, settings: &Settings) {
+        self.keys_age.reset();
+        for source in &settings.key_sources {
+            for result in ["ok", "failed"] {
+                self.key_fetches
+                    .with_label_values(&[source.issuer.as_str(), result]);
+            }
+        }
     }
 }
 

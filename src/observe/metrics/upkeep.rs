@@ -4,7 +4,9 @@ use super::describe::Describe;
 use super::{Metrics, exact};
 use crate::config::Settings;
 use crate::judge::{Reason, UnixSeconds};
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 
 /// What came of an attempt to reload the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +15,7 @@ pub enum Reload {
     Applied,
     /// Nothing was different.
     Unchanged,
-    /// A change that only a restart can apply.
+    /// In force, as far as it was different, but for what only a restart can apply.
     NeedsRestart,
     /// The file has problems; the old settings stay.
     Refused,
@@ -46,8 +48,10 @@ pub(super) struct Upkeep {
     /// `botgate_certificate_expiry_timestamp_seconds{name}`: notAfter, Unix time. name: names the operator chose.
     certificate_expiry: GaugeVec,
     /// `botgate_backend_up{bot,backend}`: 1, or 0 while it is left out. bot: names of bots; backend: host and port, or the Unix
-    /// socket, from the settings. By the positions of both.
-    backends: Vec<Vec<IntGauge>>,
+    /// socket, from the settings.
+    backend_up: IntGaugeVec,
+    /// The labels it has.
+    backends: Mutex<HashSet<[String; 2]>>,
     /// `botgate_rate_limit_store_errors_total`: failed calls of the shared limit store.
     rate_limit_store_errors: IntCounter,
     /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
@@ -57,22 +61,7 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn new(
-        describe: &Describe<'_>,
-        settings: &Settings,
-    ) -> Result<Self, prometheus::Error> {
-        let backend_up = describe.gauges(
-            "botgate_backend_up",
-            &["bot", "backend"],
-            "Whether a backend is up.",
-        )?;
-        let bots = settings.bots.iter();
-        let backends = bots.map(|bot| {
-            let endpoints = bot.backend.endpoints.iter();
-            endpoints
-                .map(|endpoint| backend_up.with_label_values(&[&bot.name, &endpoint.name]))
-                .collect()
-        });
+    pub(super) fn new(describe: &Describe<'_>) -> Result<Self, prometheus::Error> {
         let this = Self {
             config_reloads: describe.counters(
                 "botgate_config_reloads_total",
@@ -88,7 +77,12 @@ impl Upkeep {
                 &["name"],
                 "When the certificate ends, Unix time.",
             )?,
-            backends: backends.collect(),
+            backend_up: describe.gauges(
+                "botgate_backend_up",
+                &["bot", "backend"],
+                "Whether a backend is up.",
+            )?,
+            backends: Mutex::default(),
             rate_limit_store_errors: describe.counter(
                 "botgate_rate_limit_store_errors_total",
                 "Failed calls of the shared limit store.",
@@ -108,6 +102,26 @@ impl Upkeep {
         }
         Ok(this)
     }
+
+    /// A backend that is no longer among the settings is neither up nor down.
+    pub(super) fn follow(&self, settings: &Settings) {
+        let bots = settings.bots.iter();
+        let wanted: HashSet<[String; 2]> = bots
+            .flat_map(|bot| {
+                let endpoints = bot.backend.endpoints.iter();
+                endpoints.map(|endpoint| [bot.name.clone(), endpoint.name.clone()])
+            })
+            .collect();
+        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
+        for [bot, backend] in backends.difference(&wanted) {
+            // It fails only for labels that are not there.
+            let _ = self.backend_up.remove_label_values(&[bot, backend]);
+        }
+        for [bot, backend] in wanted.difference(&backends) {
+            self.backend_up.with_label_values(&[bot, backend]).set(1);
+        }
+        *backends = wanted;
+    }
 }
 
 impl Metrics {
@@ -123,8 +137,8 @@ impl Metrics {
             .with_label_values(&[outcome.word()])
             .inc();
         match outcome {
-            Reload::Applied | Reload::Unchanged => self.config_loaded(now),
-            Reload::NeedsRestart | Reload::Refused => {}
+            Reload::Applied | Reload::Unchanged | Reload::NeedsRestart => self.config_loaded(now),
+            Reload::Refused => {}
         }
     }
 
@@ -136,15 +150,15 @@ impl Metrics {
             .set(exact(at.0));
     }
 
-    /// Whether a backend of a bot is up; by its position in [`Settings::bots`] and among the bot's endpoints.
-    pub fn backend_is_up(&self, bot: usize, backend: usize, is_up: bool) {
-        let gauge = self
-            .upkeep
-            .backends
-            .get(bot)
-            .and_then(|bot| bot.get(backend));
-        if let Some(gauge) = gauge {
-            gauge.set(i64::from(is_up));
+    /// Whether a backend of a bot is up, by the names of both; nothing happens where the settings do not have it.
+    pub fn backend_is_up(&self, bot: &str, backend: &str, is_up: bool) {
+        let backends = &self.upkeep.backends;
+        let backends = backends.lock().unwrap_or_else(PoisonError::into_inner);
+        if backends.contains(&[bot.to_owned(), backend.to_owned()]) {
+            let gauge = &self.upkeep.backend_up;
+            gauge
+                .with_label_values(&[bot, backend])
+                .set(i64::from(is_up));
         }
     }
 

@@ -38,7 +38,7 @@ fn written(identifiers: Identifiers, line: RequestLine, verdict: Verdict) -> Val
     let observer = Observer::new(&settings).unwrap();
     let lines = json(|| {
         let mut watch = observer.watch(line, None);
-        watch.set_bot(0);
+        watch.set_bot("helpdesk");
         watch.add_bytes_out(56);
         watch.conclude(verdict);
     });
@@ -203,7 +203,7 @@ fn the_level_says_who_has_to_act() {
 fn an_answer_that_broke_midway_stays_forwarded_and_says_why() {
     let observer = observer();
     let written = json(|| {
-        let mut watch = observer.watch(line(), Some(0));
+        let mut watch = observer.watch(line(), Some("helpdesk"));
         watch.conclude(Verdict::Forwarded { status: 200 });
         watch.note_broken(Rejection::from(Reason::UpstreamBroken).noting("ended after 3 bytes"));
     });

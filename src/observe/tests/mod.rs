@@ -115,6 +115,6 @@ fn observer() -> Arc<Observer> {
 
 /// A request of the first bot that ends so.
 fn ended(observer: &Arc<Observer>, verdict: Verdict) {
-    let mut watch: Watch = observer.watch(line(), Some(0));
+    let mut watch: Watch = observer.watch(line(), Some("helpdesk"));
     watch.conclude(verdict);
 }

@@ -20,7 +20,7 @@ fn requests(bot: &str, verdict: &str, reason: &str) -> String {
 #[test]
 fn a_request_that_nobody_concludes_is_abandoned() {
     let observer = observer();
-    let written = json(|| drop(observer.watch(line(), Some(1))));
+    let written = json(|| drop(observer.watch(line(), Some("sales"))));
     assert_eq!(written.only_line()["verdict"], "abandoned");
     assert_eq!(value(&observer, &requests("sales", "abandoned", "")), 1.0);
 }
@@ -29,7 +29,7 @@ fn a_request_that_nobody_concludes_is_abandoned() {
 fn the_first_verdict_stays_and_is_told_once() {
     let observer = observer();
     let written = json(|| {
-        let mut watch = observer.watch(line(), Some(0));
+        let mut watch = observer.watch(line(), Some("helpdesk"));
         watch.conclude(Verdict::Forwarded { status: 201 });
         watch.conclude(rejected(Reason::UpstreamBroken));
         watch.finish();
@@ -66,7 +66,7 @@ fn requests_in_flight_are_counted_where_they_belong() {
     };
     let mut watch = observer.watch(line(), None);
     assert_eq!((inflight(""), inflight("helpdesk")), (1.0, 0.0));
-    watch.set_bot(0);
+    watch.set_bot("helpdesk");
     assert_eq!((inflight(""), inflight("helpdesk")), (0.0, 1.0));
     drop(watch);
     assert_eq!((inflight(""), inflight("helpdesk")), (0.0, 0.0));
@@ -81,7 +81,7 @@ fn the_wait_for_the_bot_is_not_the_gates_time() {
             &format!("botgate_{name}_duration_seconds_{part}{{bot=\"helpdesk\"}}"),
         )
     };
-    let mut watch = observer.watch(line(), Some(0));
+    let mut watch = observer.watch(line(), Some("helpdesk"));
     watch.line_mut().upstream = Some(std::time::Duration::from_secs(9));
     watch.conclude(Verdict::Forwarded { status: 200 });
     watch.finish();
@@ -173,10 +173,10 @@ fn every_metric_of_the_contract_is_there() {
     metrics.endorsement_missing("made up by a client");
     metrics.config_reloaded(super::super::Reload::Applied, UnixSeconds(1_800_000_000));
     metrics.certificate_expires("certs/server.pem", UnixSeconds(1_900_000_000));
-    metrics.acknowledged(0);
-    metrics.repeated(1, crate::observe::Repeat::InFlight);
-    metrics.acknowledged_ended(0, crate::observe::Ending::TimedOut);
-    metrics.backend_is_up(1, 0, true);
+    metrics.acknowledged("helpdesk");
+    metrics.repeated("sales", crate::observe::Repeat::InFlight);
+    metrics.acknowledged_ended("helpdesk", crate::observe::Ending::TimedOut);
+    metrics.backend_is_up("sales", "127.0.0.1:3978", true);
     let text = metrics.render();
     for series in [
         "botgate_requests_total{bot=\"helpdesk\",door=\"ingress\",reason=\"\",verdict=\"forwarded\"} 0",

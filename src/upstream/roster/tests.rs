@@ -161,3 +161,29 @@ fn a_bot_is_waited_for_while_it_is_not_known_to_be_long_gone() {
     roster.failed(1, later);
     assert!(roster.have_all_failed_for(Duration::ZERO, later));
 }
+
+#[test]
+fn servers_that_stay_are_known_under_other_settings() {
+    let (mut roster, now) = (Roster::new(3), Instant::now());
+    eject(&mut roster, 0, now);
+    for _ in 0..2 {
+        roster.checked(1, false);
+    }
+    // The last one goes, another one comes first.
+    let same = [None, Some(0), Some(1)];
+    let mut renewed = roster.renewed(&same, true);
+    assert_eq!(
+        [0, 1, 2].map(|position| renewed.is_up(position)),
+        [true, false, false]
+    );
+    for _ in 0..3 {
+        assert_eq!(renewed.choose(&[], now), Ok(0));
+    }
+    assert_eq!(renewed.checked(2, true), Some(Change::Up));
+    // Where nobody asks any more, nobody could say that it is well again.
+    let renewed = roster.renewed(&same, false);
+    assert_eq!(
+        [1, 2].map(|position| renewed.is_up(position)),
+        [false, true]
+    );
+}

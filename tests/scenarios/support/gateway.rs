@@ -201,9 +201,14 @@ impl Gateway {
 
     /// Writes its `gateway.toml` anew, with other changes; it is for the scenario to ask for a reload.
     pub(crate) fn rewrite(&self, fragment: &str) {
+        self.rewrite_with(fragment, &self.0.changes.bots);
+    }
+
+    /// The same, with these further bots in place of those it was started with: name, and what is merged into their table.
+    pub(crate) fn rewrite_with(&self, fragment: &str, bots: &[(String, String)]) {
         let changes = Changes {
             fragments: vec![fragment.to_owned()],
-            bots: self.0.changes.bots.clone(),
+            bots: bots.to_vec(),
         };
         write_config(self.folder(), &self.0.channel, &self.0.bot, &changes);
     }

@@ -1,0 +1,64 @@
+//! The end: no new requests, those in flight finish, and a deadline.
+
+use super::{Drained, Running, TICK};
+use crate::net::clock;
+use std::time::Duration;
+
+/// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
+const LINGER: Duration = Duration::from_secs(1);
+
+impl Running {
+    /// Stops accepting, lets clients learn of that and requests in flight finish until the drain deadline, then ends everything.
+    pub async fn drain(self) -> Drained {
+        let drain_timeout = self.reloader.settings().server.drain_timeout;
+        tracing::info!(
+            event = "draining",
+            timeout_seconds = drain_timeout.as_secs(),
+            "draining: no new requests, finishing those in flight"
+        );
+        self.drain.cancel();
+        self.requests.close();
+        self.work.close();
+        let deadline = clock::deadline(drain_timeout);
+        // A client whose connection is idle does not know yet, and its next request may be on the way: it is served, and its
+        // answer says that it was the last one. Without connections this takes no time.
+        let linger = LINGER.min(drain_timeout.div_f32(2.0));
+        if tokio::time::timeout(linger, self.requests.wait())
+            .await
+            .is_err()
+        {
+            let connections = self.requests.len();
+            tracing::info!(
+                event = "drain_closing",
+                connections,
+                "closing idle connections, refusing new requests"
+            );
+        }
+        self.closing.cancel();
+        let finished = async {
+            self.requests.wait().await;
+            // Only requests start work, so there is no more to come.
+            self.work.wait().await;
+        };
+        let outcome = match tokio::time::timeout_at(deadline, finished).await {
+            Ok(()) => Drained::Clean,
+            Err(_) => {
+                tracing::warn!(
+                    event = "drain_cut_off",
+                    connections = self.requests.len(),
+                    work = self.work.len(),
+                    "the drain deadline came before every request had finished"
+                );
+                Drained::CutOff
+            }
+        };
+        self.stop.cancel();
+        self.background.close();
+        // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
+        let _ = tokio::time::timeout(TICK, self.background.wait()).await;
+        self.observer.flush();
+        let (connections_cut, work_cut) = (self.requests.len(), self.work.len());
+        tracing::info!(event = "stopped", connections_cut, work_cut, "stopped");
+        outcome
+    }
+}

@@ -1,0 +1,105 @@
+//! The files that one reading of `gateway.toml` read, and whether they have changed since.
+
+use super::text::read_file;
+use aws_lc_rs::digest::{SHA256, digest};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Contents are compared, not times: a Kubernetes volume is exchanged as a whole, by a link, and its files may look older than before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files(BTreeMap<PathBuf, Content>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    /// Its digest. Never shown: of a short secret it is as good as the secret.
+    Digest(Box<[u8]>),
+    Unreadable,
+    /// No regular file: reading it a second time would wait, or take away what somebody else is to read.
+    Stream,
+}
+
+/// More than any reading takes of a file.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+
+impl Files {
+    /// A file was read.
+    pub(super) fn note(&mut self, path: &Path, content: Option<&[u8]>) {
+        let content = match content {
+            _ if is_stream(path) => Content::Stream,
+            Some(content) => Content::Digest(digest(&SHA256, content).as_ref().into()),
+            None => Content::Unreadable,
+        };
+        self.0.insert(path.to_owned(), content);
+    }
+
+    /// These files too.
+    pub(super) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The same files as they are now. Blocks for as long as reading them takes.
+    #[must_use]
+    pub fn now(&self) -> Self {
+        let mut now = Self::default();
+        for path in self.0.keys() {
+            if is_stream(path) {
+                now.note(path, None);
+            } else {
+                now.note(path, read_file(path, MAX_BYTES).ok().as_deref());
+            }
+        }
+        now
+    }
+
+    /// The files that both name, whose content is another one there.
+    pub fn differing<'f>(&'f self, other: &'f Self) -> impl Iterator<Item = &'f Path> {
+        self.0.iter().filter_map(|(path, content)| {
+            let differs = other.0.get(path).is_some_and(|other| other != content);
+            differs.then_some(path.as_path())
+        })
+    }
+}
+
+fn is_stream(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn noted(path: &Path) -> Files {
+        let mut files = Files::default();
+        files.note(path, fs::read(path).ok().as_deref());
+        files
+    }
+
+    #[test]
+    fn another_content_is_a_change_whatever_the_times_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, target) = (folder.path().join("a"), folder.path().join("data"));
+        fs::write(&target, "one").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        let files = noted(&path);
+        assert_eq!(files.now(), files);
+        fs::write(&target, "one").unwrap();
+        assert_eq!(files.now(), files, "written again, the same");
+        let newer = folder.path().join("newer");
+        fs::write(&newer, "two").unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&newer, &path).unwrap();
+        assert_ne!(files.now(), files, "the link leads elsewhere");
+        assert_eq!(files.differing(&files.now()).next(), Some(path.as_path()));
+        fs::remove_file(&newer).unwrap();
+        assert_ne!(files.now(), files, "it is gone");
+        assert_eq!(files.now(), files.now());
+    }
+
+    #[test]
+    fn what_can_be_read_once_only_is_not_read_again() {
+        let files = noted(Path::new("/dev/null"));
+        assert_eq!(files.now(), files);
+        assert!(matches!(files.0.values().next().unwrap(), Content::Stream));
+    }
+}
