@@ -9,6 +9,7 @@ use crate::limit::Limiter;
 use crate::net::clock;
 use crate::net::gate::{Caps, Gate};
 use crate::net::listener::Listener;
+use crate::net::otlp;
 use crate::observe::{LogGuard, Observer, Reload};
 use crate::tls;
 use crate::upstream::Upstreams;
@@ -24,6 +25,8 @@ const ADMIN_CONNECTIONS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
 /// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
 const LINGER: Duration = Duration::from_secs(1);
+/// For the last spans to reach their collector.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 const EVERY_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Two weeks: certificate authorities that renew do so earlier.
 const EXPIRING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -102,6 +105,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
     let stop = CancellationToken::new();
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
+    start_tracing(&observer, &background);
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
         limiter: Arc::clone(&limiter),
@@ -199,6 +203,14 @@ impl Running {
         );
     }
 
+    /// Sends the last spans. Theirs is a deadline of their own, since a drain that was cut off has none left.
+    async fn flush_traces(&self) {
+        let observer = Arc::clone(&self.observer);
+        // It blocks: the SDK waits for its thread.
+        let flushed = tokio::task::spawn_blocking(move || observer.flush_traces(FLUSH_WITHIN));
+        let _ = flushed.await;
+    }
+
     /// Stops accepting, lets clients learn of that and requests in flight finish until the drain deadline, then ends everything.
     pub async fn drain(self) -> Drained {
         tracing::info!(
@@ -242,6 +254,7 @@ impl Running {
                 Drained::CutOff
             }
         };
+        self.flush_traces().await;
         self.stop.cancel();
         self.background.close();
         // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
@@ -250,6 +263,20 @@ impl Running {
         let (connections_cut, work_cut) = (self.requests.len(), self.work.len());
         tracing::info!(event = "stopped", connections_cut, work_cut, "stopped");
         outcome
+    }
+}
+
+/// Traces are for whoever asks for them in the environment. What keeps them from being had is no reason not to serve.
+fn start_tracing(observer: &Observer, tasks: &TaskTracker) {
+    match otlp::exporter(tasks) {
+        Ok(None) => {}
+        Ok(Some(exporter)) => {
+            observer.trace(exporter);
+            tracing::info!(event = "tracing_started", "requests are traced");
+        }
+        Err(why) => {
+            tracing::warn!(event = "tracing_refused", "requests are not traced: {why}");
+        }
     }
 }
 

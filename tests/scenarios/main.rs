@@ -35,6 +35,7 @@
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
+//! | `tracing` | Spans of requests and of calls to the bot reach a collector, and a dead one holds nobody up. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
 //! | `vectors` | Public HTTP/1 vectors, as they are and grafted onto a valid message: refused, or passed on in clean form. |
 
@@ -85,5 +86,6 @@ mod slow_clients;
 mod smoke;
 mod support;
 mod tokens;
+mod tracing;
 mod unsure;
 mod vectors;

@@ -6,12 +6,14 @@
 mod bot;
 mod describe;
 mod slow;
+mod spans;
 mod transport;
 mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
 pub use slow::{Ending, Repeat};
+pub(super) use spans::SpanCounts;
 pub use upkeep::Reload;
 
 use crate::config::Settings;
@@ -29,6 +31,7 @@ pub struct Metrics {
     bots: Vec<BotMetrics>,
     no_bot: BotMetrics,
     slow: slow::Slow,
+    spans: SpanCounts,
     transport: transport::Transport,
     trust: trust::Trust,
     upkeep: upkeep::Upkeep,
@@ -67,6 +70,7 @@ impl Metrics {
                 .collect(),
             no_bot: per_bot.of(""),
             slow: slow::Slow::new(&describe, settings)?,
+            spans: SpanCounts::new(&describe)?,
             transport: transport::Transport::new(&describe)?,
             trust: trust::Trust::new(&describe, settings)?,
             upkeep: upkeep::Upkeep::new(&describe, settings)?,
