@@ -4,6 +4,7 @@
 //! finds the other problems too. Whoever assembles the settings throws them away when any error was noted.
 
 use super::text::described;
+use super::wanted::Asked;
 use super::{Problem, Severity};
 use std::cell::Cell;
 use std::path::Path;
@@ -20,6 +21,8 @@ pub(super) struct Reading<'a> {
     pub(super) environment: Environment<'a>,
     // A Cell that is emptied and refilled: a section can note a problem while others are borrowed, and nothing can panic.
     found: Cell<Vec<(usize, Problem)>>,
+    /// What was asked of it.
+    pub(super) asked: Cell<Asked>,
 }
 
 /// Where something stands: its key, and the byte offset of the nearest text that can be pointed at.
@@ -44,6 +47,7 @@ impl<'a> Reading<'a> {
             dir,
             environment,
             found: Cell::default(),
+            asked: Cell::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! This room must not open sockets, and must not decide about requests; it builds the values that `judge` decides with.
 
+mod about;
 mod backend;
 mod bots;
 mod clouds;
@@ -14,15 +15,18 @@ mod policy;
 mod problem;
 mod resolve;
 mod roots;
+mod schema;
 mod server;
 #[cfg(test)]
 mod tests;
 mod text;
 mod typed;
 mod values;
+mod wanted;
 
 pub use problem::{Problem, Severity};
 pub use resolve::{Lines, Loaded, StartFlags, load, parse};
+pub use schema::schema;
 
 use crate::judge::{Cloud, Expect, Mode, Policy, Route, StrictLimits};
 use crate::secret::Secret;

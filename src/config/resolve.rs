@@ -151,7 +151,7 @@ fn whole_file(what: String, hint: &str) -> Vec<Problem> {
 }
 
 /// Everything the file says. Complete only when no error was noted.
-fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
+pub(super) fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
     let server = root.table("server");
     let listen = server::listen(&server);
     let admin = server::admin(&root.table("admin"), &listen);

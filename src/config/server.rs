@@ -146,7 +146,7 @@ fn trusted_proxies(server: &Section<'_>) -> Vec<IpNet> {
 }
 
 /// The words of `server.tls.source`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Source {
     Files,
     Acme,

@@ -32,6 +32,7 @@
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
+//! | `schema` | The schema of `gateway.toml` beside it is what `botgate schema` prints. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
@@ -82,6 +83,7 @@ mod policies;
 mod reasons;
 mod redelivery;
 mod rollover;
+mod schema;
 mod slow_clients;
 mod smoke;
 mod support;

@@ -9,6 +9,7 @@ mod fetching;
 mod kinds;
 mod later;
 mod policy;
+mod schema;
 mod server;
 mod values;
 mod whole_file;
