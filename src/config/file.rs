@@ -94,6 +94,13 @@ impl<'a> Reading<'a> {
         self.found.set(found);
     }
 
+    pub(super) fn has_errors(&self) -> bool {
+        let found = self.found.take();
+        let has_errors = found.iter().any(|(_, problem)| problem.is_error());
+        self.found.set(found);
+        has_errors
+    }
+
     /// All problems in file order; those without a line come last.
     pub(super) fn into_problems(self) -> Vec<Problem> {
         let mut found = self.found.into_inner();

@@ -23,6 +23,7 @@ mod text;
 mod typed;
 mod values;
 mod wanted;
+mod weak;
 
 pub use problem::{Problem, Severity};
 pub use resolve::{Lines, Loaded, StartFlags, load, parse};

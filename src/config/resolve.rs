@@ -4,7 +4,9 @@ use super::bots::{self, Surroundings};
 use super::file::{Environment, Reading, Section};
 use super::server;
 use super::text::read_file;
-use super::{Identifiers, Log, LogFormat, Problem, Settings, Severity, clouds, fetching, keys};
+use super::{
+    Identifiers, Log, LogFormat, Problem, Settings, Severity, clouds, fetching, keys, weak,
+};
 use std::collections::HashMap;
 use std::path::Path;
 use toml::de::DeTable;
@@ -82,6 +84,9 @@ pub(super) fn parse_in(
     let root = reading.root(document.get_ref());
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
+    if !reading.has_errors() {
+        weak::warn(&root, &settings);
+    }
     let certificate_line = root.table("server").table("tls").line("cert");
     let bots = root.tables("bots");
     let clouds = root.table("clouds");

@@ -12,6 +12,7 @@ mod policy;
 mod schema;
 mod server;
 mod values;
+mod weak;
 mod whole_file;
 
 use super::resolve::parse_in;
