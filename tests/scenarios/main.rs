@@ -10,6 +10,7 @@
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
 //! | `check` | `botgate check --online` says what is not so outside the file. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
+//! | `dashboards` | What the dashboard and the alerts name is what a gateway says. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `drain` | A gateway that ends loses nothing that clients sent before they could know. |
 //! | `explain` | `botgate explain` says what the gateway does. |
@@ -61,6 +62,7 @@ mod backends;
 mod callbacks;
 mod check;
 mod connections;
+mod dashboards;
 mod demo;
 mod drain;
 mod explain;
