@@ -16,6 +16,7 @@ use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::{Caps, Gate, Rules};
 use crate::net::listener::Listener;
+use crate::net::otlp;
 use crate::observe::{LogGuard, Observer};
 use crate::tls;
 use crate::upstream::Upstreams;
@@ -107,6 +108,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
     let stop = CancellationToken::new();
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
+    start_tracing(&observer, &background);
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
         limiter: Arc::new(Limiter::new(&settings)),
@@ -217,6 +219,20 @@ fn admin_door(settings: &Arc<Settings>, rooms: &Rooms, draining: &CancellationTo
         upstreams: Arc::clone(&rooms.upstreams),
         observer: Arc::clone(&rooms.observer),
         draining: draining.clone(),
+    }
+}
+
+/// Traces are for whoever asks for them in the environment. What keeps them from being had is no reason not to serve.
+fn start_tracing(observer: &Observer, tasks: &TaskTracker) {
+    match otlp::exporter(tasks) {
+        Ok(None) => {}
+        Ok(Some(exporter)) => {
+            observer.trace(exporter);
+            tracing::info!(event = "tracing_started", "requests are traced");
+        }
+        Err(why) => {
+            tracing::warn!(event = "tracing_refused", "requests are not traced: {why}");
+        }
     }
 }
 

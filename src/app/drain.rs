@@ -2,10 +2,13 @@
 
 use super::{Drained, Running, TICK};
 use crate::net::clock;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
 const LINGER: Duration = Duration::from_secs(1);
+/// For the last spans to reach their collector.
+const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
 impl Running {
     /// Stops accepting, lets clients learn of that and requests in flight finish until the drain deadline, then ends everything.
@@ -52,6 +55,7 @@ impl Running {
                 Drained::CutOff
             }
         };
+        self.flush_traces().await;
         self.stop.cancel();
         self.background.close();
         // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
@@ -60,5 +64,12 @@ impl Running {
         let (connections_cut, work_cut) = (self.requests.len(), self.work.len());
         tracing::info!(event = "stopped", connections_cut, work_cut, "stopped");
         outcome
+    }
+    /// Sends the last spans. Theirs is a deadline of their own, since a drain that was cut off has none left.
+    async fn flush_traces(&self) {
+        let observer = Arc::clone(&self.observer);
+        // It blocks: the SDK waits for its thread.
+        let flushed = tokio::task::spawn_blocking(move || observer.flush_traces(FLUSH_WITHIN));
+        let _ = flushed.await;
     }
 }

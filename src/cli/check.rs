@@ -1,5 +1,6 @@
 //! `check`: every problem of `gateway.toml`, with place and hint, and what is enforced when there is no error.
 
+mod guidelines;
 mod online;
 mod posture;
 
@@ -200,6 +201,72 @@ per_user = { rate = "10/m", burst = 3 }
             "rate limits   10/m (burst 3) per user\n",
         ] {
             assert!(said.contains(words), "{words:?} is missing in\n{said}");
+        }
+    }
+
+    /// The table of guidelines, with single spaces.
+    fn guidelines(said: &str) -> String {
+        let table = said.split_once("\nsecurity guidelines\n");
+        let (_, table) = table.unwrap_or_else(|| panic!("{said}"));
+        let lines = table.lines().map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.join(" ") + "\n"
+        });
+        lines.collect()
+    }
+
+    #[test]
+    fn the_guidelines_say_what_is_enforced_what_is_off_and_whose_job_the_rest_is() {
+        let strict = "[bots.activities]\nallow = [\"message\"]\n[bots.direct_line]\nenhanced_authentication = true\n";
+        let (_, said) = checked(&format!(
+            "{}{strict}",
+            GOOD.replace("mode = \"report\"\n", "")
+        ));
+        let table = guidelines(&said);
+        for words in [
+            "secured traffic partly TLS on 127.0.0.1:8443, with a self-signed certificate",
+            "enforced helpdesk: to the bot over TLS, or on this machine\n",
+            "bot team only botgate may reach the bot",
+            "TLS 1.2 enforced 1.2 and 1.3, nothing older\n",
+            "connector authentication enforced helpdesk: RS256 tokens for 5f1c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11 of kind channel, cloud public",
+            "tenant restriction enforced helpdesk: 72f988bf-86f1-41af-91ab-2d7cd011db47; an activity",
+            "service URL enforced helpdesk: as the token says, on hosts of cloud public\n",
+            "Direct Line enforced helpdesk: enhanced authentication",
+            "data and retention enforced no message text",
+            "deny by default enforced helpdesk: POST of /api/messages with a valid token, and nothing else\n",
+            "outbound allow-list off",
+            "least information enforced",
+        ] {
+            assert!(table.contains(words), "{words:?} is missing in\n{said}");
+        }
+        assert!(!table.contains("hunter2"), "{said}");
+    }
+
+    #[test]
+    fn the_guidelines_do_not_praise_what_is_off() {
+        let weak = "[bots.direct_line]\nenhanced_authentication = true\nrequire_dl_user_id = false\n[bots.service_urls]\nallow_hosts = \"any\"\n[log]\nidentifiers = \"plain\"\n";
+        let text = format!("{GOOD}{weak}")
+            .replace("source = \"self-signed\"", "source = \"off\"")
+            .replace("http://127.0.0.1:3978", "http://10.0.0.7:3978")
+            .replace("allow = [\"msteams\"]", "")
+            .replace(
+                "name = \"helpdesk\"",
+                "name = \"helpdesk\"\naccept = [\"channel\", \"emulator\"]",
+            );
+        let (_, said) = checked(&text);
+        let table = guidelines(&said);
+        for words in [
+            "secured traffic off plain HTTP on 127.0.0.1:8443",
+            "off helpdesk: to the bot in the clear, over the network: http://10.0.0.7:3978/api/messages?...\n",
+            "TLS 1.2 off",
+            "connector authentication partly helpdesk:",
+            "tenant restriction off helpdesk: 72f988bf-86f1-41af-91ab-2d7cd011db47 (report only)\n",
+            "service URL partly helpdesk: as the token says, any host",
+            "Direct Line off helpdesk:",
+            "data and retention partly",
+            "deny by default partly helpdesk: POST of /api/messages with a valid token, and nothing else; every one of: channels, activity types\n",
+        ] {
+            assert!(table.contains(words), "{words:?} is missing in\n{said}");
         }
     }
 

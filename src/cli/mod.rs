@@ -9,6 +9,7 @@ pub mod explain;
 mod healthcheck;
 pub mod reasons;
 mod run;
+mod schema;
 
 use crate::config::StartFlags;
 use clap::{Args, Parser, Subcommand};
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Print the JSON Schema of gateway.toml, for editors.
+    Schema,
     /// Ask a running gateway whether it is ready; exit 0 if so.
     Healthcheck {
         /// The readiness address of the admin listener.
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
             };
             told(reasons::run(style, &mut io::stdout().lock()).map(|()| Exit::Good))
         }
+        Command::Schema => told(schema::run(&mut io::stdout().lock()).map(|()| Exit::Good)),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }
     .into()

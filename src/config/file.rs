@@ -4,6 +4,7 @@
 //! finds the other problems too. Whoever assembles the settings throws them away when any error was noted.
 
 use super::text::{described, read_file};
+use super::wanted::Asked;
 use super::{Files, Problem, Severity};
 use std::cell::Cell;
 use std::io;
@@ -22,6 +23,8 @@ pub(super) struct Reading<'a> {
     // A Cell that is emptied and refilled: a section can note a problem while others are borrowed, and nothing can panic.
     found: Cell<Vec<(usize, Problem)>>,
     files: Cell<Files>,
+    /// What was asked of it.
+    pub(super) asked: Cell<Asked>,
 }
 
 /// Where something stands: its key, and the byte offset of the nearest text that can be pointed at.
@@ -47,6 +50,7 @@ impl<'a> Reading<'a> {
             environment,
             found: Cell::default(),
             files: Cell::default(),
+            asked: Cell::default(),
         }
     }
 
@@ -107,6 +111,13 @@ impl<'a> Reading<'a> {
         let mut found = self.found.take();
         found.push((place.offset.unwrap_or(usize::MAX), problem));
         self.found.set(found);
+    }
+
+    pub(super) fn has_errors(&self) -> bool {
+        let found = self.found.take();
+        let has_errors = found.iter().any(|(_, problem)| problem.is_error());
+        self.found.set(found);
+        has_errors
     }
 
     /// Takes all problems in file order; those without a line come last.

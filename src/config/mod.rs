@@ -2,6 +2,7 @@
 //!
 //! This room must not open sockets, and must not decide about requests; it builds the values that `judge` decides with.
 
+mod about;
 mod backend;
 mod bots;
 mod clouds;
@@ -16,17 +17,21 @@ mod problem;
 mod proxies;
 mod resolve;
 mod roots;
+mod schema;
 mod server;
 #[cfg(test)]
 mod tests;
 mod text;
 mod typed;
 mod values;
+mod wanted;
+mod weak;
 mod written;
 
 pub use files::Files;
 pub use problem::{Problem, Severity};
 pub use resolve::{Attempt, Lines, Loaded, StartFlags, attempt, load, parse};
+pub use schema::schema;
 pub use written::{Change, Written};
 
 use crate::judge::{Cloud, Expect, Mode, Policy, Route, StrictLimits};

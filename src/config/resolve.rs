@@ -6,7 +6,7 @@ use super::server;
 use super::text::read_file;
 use super::{
     Files, Identifiers, Log, LogFormat, Problem, Settings, Severity, Written, clouds, fetching,
-    keys,
+    keys, weak,
 };
 use std::collections::HashMap;
 use std::path::Path;
@@ -117,6 +117,9 @@ fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loade
     let root = reading.root(document.get_ref());
     keys::refuse_unknown(&root);
     let settings = settings(&root, flags);
+    if !reading.has_errors() {
+        weak::warn(&root, &settings);
+    }
     let certificate_line = root.table("server").table("tls").line("cert");
     let bots = root.tables("bots");
     let clouds = root.table("clouds");
@@ -191,7 +194,7 @@ fn whole_file(what: String, hint: &str) -> Vec<Problem> {
 }
 
 /// Everything the file says. Complete only when no error was noted.
-fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
+pub(super) fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
     let server = root.table("server");
     let listen = server::listen(&server);
     let admin = server::admin(&root.table("admin"), &listen);

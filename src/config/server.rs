@@ -114,7 +114,7 @@ fn not_an_address(text: &Text<'_>) {
 }
 
 /// The words of `server.tls.source`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Source {
     Files,
     Acme,

@@ -2,6 +2,7 @@
 
 use super::file::{Place, Section};
 use super::text::{Text, described};
+use super::wanted::{Unit, Wanted};
 use super::{Quota, Severity, values};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
@@ -11,6 +12,7 @@ use toml::de::DeValue;
 
 impl<'a> Section<'a> {
     pub(super) fn flag(&self, key: &str, default: bool) -> bool {
+        self.ask(key, || Wanted::Flag { default });
         let pick = |value: &DeValue<'_>| value.as_bool();
         self.typed(key, "true or false", "true", pick)
             .unwrap_or(default)
@@ -18,6 +20,12 @@ impl<'a> Section<'a> {
 
     /// A whole number.
     pub(super) fn count(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let (least, most) = (*range.start(), *range.end());
+        self.ask(key, || Wanted::Count {
+            default,
+            least,
+            most,
+        });
         let wanted = || format!("a whole number from {} to {}", range.start(), range.end());
         let pick = |value: &DeValue<'_>| {
             value
@@ -45,11 +53,13 @@ impl<'a> Section<'a> {
 
     /// A string, with `${NAME}` and `file:` replaced.
     pub(super) fn text(&self, key: &str) -> Option<Text<'a>> {
+        self.ask(key, || Wanted::Text);
         self.string(key, "a string", "\"...\"")?.expanded()
     }
 
     /// Checks that a value is a string, and looks no further.
     pub(super) fn check_string(&self, key: &str) {
+        self.ask(key, || Wanted::Text);
         let _ = self.string(key, "a string", "\"...\"");
     }
 
@@ -64,6 +74,8 @@ impl<'a> Section<'a> {
         hint: &str,
         read: impl Fn(&Self) -> Option<Text<'a>>,
     ) -> Option<Text<'a>> {
+        self.require(key);
+        self.ask(key, || Wanted::Text);
         if !self.has(key) {
             self.error(key, "is missing", hint);
             return None;
@@ -78,6 +90,7 @@ impl<'a> Section<'a> {
 
     /// As [`text`](Self::text), for an address in front of which `file:` has a meaning of its own.
     pub(super) fn address(&self, key: &str) -> Option<Text<'a>> {
+        self.ask(key, || Wanted::Text);
         self.string(key, "a string", "\"...\"")?.with_variables()
     }
 
@@ -87,13 +100,18 @@ impl<'a> Section<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn one_of<T: Copy>(
+    pub(super) fn one_of<T: Copy + PartialEq>(
         &self,
         key: &str,
         default: T,
         choices: &[(&'static str, T)],
     ) -> T {
         let words = || choices.iter().map(|(word, _)| *word);
+        let usual = choices.iter().find(|(_, choice)| *choice == default);
+        self.ask(key, || Wanted::Word {
+            default: usual.map(|(word, _)| *word),
+            words: words().collect(),
+        });
         let wanted = format!(
             "one of {}",
             words()
@@ -122,6 +140,12 @@ impl<'a> Section<'a> {
         default: Duration,
         range: RangeInclusive<Duration>,
     ) -> Duration {
+        let show = values::duration_text;
+        self.ask(key, || Wanted::Measure {
+            unit: Unit::Duration,
+            default: show(default),
+            range: [show(*range.start()), show(*range.end())],
+        });
         self.parsed(
             key,
             "a duration",
@@ -134,6 +158,12 @@ impl<'a> Section<'a> {
 
     /// A number of bytes.
     pub(super) fn size(&self, key: &str, default: usize, range: RangeInclusive<usize>) -> usize {
+        let show = values::size_text;
+        self.ask(key, || Wanted::Measure {
+            unit: Unit::Size,
+            default: show(default),
+            range: [show(*range.start()), show(*range.end())],
+        });
         self.parsed(
             key,
             "a size",
@@ -147,6 +177,7 @@ impl<'a> Section<'a> {
     /// `{ rate = "50/s", burst = 100 }`.
     pub(super) fn quota(&self, key: &str) -> Option<Quota> {
         const EXAMPLE: &str = "write { rate = \"50/s\", burst = 100 }";
+        self.ask(key, || Wanted::Quota);
         if let Some(value) = self.value(key)
             && !value.get_ref().is_table()
         {
@@ -180,6 +211,7 @@ impl<'a> Section<'a> {
     /// A list of strings.
     pub(super) fn list(&self, key: &str) -> Vec<Text<'a>> {
         const WANTED: &str = "a list of strings";
+        self.ask(key, || Wanted::List);
         let Some(value) = self.value(key) else {
             return Vec::new();
         };
@@ -213,6 +245,7 @@ impl<'a> Section<'a> {
 
     /// A list of strings, where a single one may stand without brackets.
     pub(super) fn one_or_list(&self, key: &str) -> Vec<Text<'a>> {
+        self.ask(key, || Wanted::OneOrList);
         match self.value(key).map(|value| value.get_ref()) {
             Some(DeValue::String(_)) => self.text(key).into_iter().collect(),
             Some(_) | None => self.list(key),
@@ -239,6 +272,7 @@ impl<'a> Section<'a> {
 
     /// A file name; relative ones start from the directory of the configuration file. Empty is none.
     pub(super) fn path(&self, key: &str) -> Option<PathBuf> {
+        self.ask(key, || Wanted::Path);
         let text = self.string(key, "a file name", "\"certs/file.pem\"")?;
         if text.written.starts_with("file:") {
             text.error(

@@ -8,9 +8,9 @@ use crate::config::Bot;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
 use crate::net::clock;
-use crate::observe::Watch;
+use crate::observe::{BackendSpan, Watch};
 use crate::upstream::{Answer, READ_AHEAD, Sent};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -29,6 +29,7 @@ pub(super) struct Delivery<'a> {
     pub(super) slot: Arc<Slot>,
     /// For those who send the same while the bot is at work.
     pub(super) claim: Option<Claim>,
+    pub(super) span: BackendSpan,
 }
 
 impl Ingress {
@@ -68,11 +69,16 @@ impl Ingress {
             query,
             slot: _slot,
             claim: _,
+            span,
         } = delivery;
         let sent = Sent::default();
-        self.upstreams
+        let method = method(&admitted);
+        let outcome = self
+            .upstreams
             .forward(bot, admitted, headers, query, &sent, READ_AHEAD)
-            .await
+            .await;
+        end(span, bot, &method, &sent, &outcome);
+        outcome
     }
 
     /// In a task of its own, that goes on when the client does not wait.
@@ -95,6 +101,7 @@ impl Ingress {
             headers: delivery.headers,
             query: delivery.query.map(str::to_owned),
             slot: delivery.slot,
+            span: delivery.span,
         };
         let (tell, told) = oneshot::channel();
         self.work.spawn(work.run(tell));
@@ -105,6 +112,27 @@ impl Ingress {
             Err(_) => Err(Rejection::from(Reason::UpstreamBroken).noting("the work was cut off")),
         }
     }
+}
+
+/// What the bot is asked with.
+pub(super) fn method(admitted: &Admitted) -> Method {
+    match admitted.content() {
+        Content::Activity(_) => Method::POST,
+        Content::Callback(callback) => callback.method.clone(),
+    }
+}
+
+/// Ends the span of a call as the call ended.
+pub(super) fn end(
+    span: BackendSpan,
+    bot: &Bot,
+    method: &Method,
+    sent: &Sent,
+    outcome: &Result<Response<Answer>, Rejection>,
+) {
+    let server = sent.server();
+    let server = server.and_then(|position| bot.backend.endpoints.get(position));
+    span.end(method, server, outcome.as_ref().map(Response::status));
 }
 
 /// When the client is told 202, where it may be.

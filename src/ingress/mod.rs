@@ -164,6 +164,9 @@ impl Ingress {
         judge::check_http2(head)?;
         let (bot, place) = self.bot_of(head)?;
         watch.set_bot(&bot.name);
+        if place == Place::Messages {
+            watch.set_route(&bot.route.path);
+        }
         // A repeat needs no place, and which one is a repeat is not known yet.
         if bot.redelivery_window.is_none() {
             self.limiter.check_room(bot)?;
@@ -212,7 +215,8 @@ impl Ingress {
         progress.slot = Some(Arc::clone(&slot));
 
         progress.would_reject = admitted.would_reject().cloned();
-        let headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
+        let mut headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
+        let span = watch.call(&mut headers);
         let delivery = Delivery {
             bot,
             admitted,
@@ -220,6 +224,7 @@ impl Ingress {
             query,
             claim,
             slot,
+            span,
         };
         Ok(self.deliver(delivery, watch).await?)
     }
@@ -255,6 +260,7 @@ impl Ingress {
     async fn keep_books(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
+        watch.trace(&head.headers);
         let sent_token = head.headers.contains_key(AUTHORIZATION);
         let mut progress = Progress {
             audience: Audience::Stranger { sent_token },

@@ -1,11 +1,12 @@
 //! A bot's work on one request, in a task of its own: neither a client that leaves nor an early 202 cuts it off.
 
+use super::delivery;
 use super::redelivery::Claim;
 use super::remembered::WHOLE_BYTES;
 use crate::config::Bot;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
-use crate::observe::{Ending, Observer};
+use crate::observe::{BackendSpan, Ending, Observer};
 use crate::upstream::{Answer, Sent, Upstreams};
 use http::{HeaderMap, Response, StatusCode};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(super) struct Work {
     pub(super) query: Option<String>,
     /// The place at the bot, held until it is done: also after its client was told 202, or left.
     pub(super) slot: Arc<Slot>,
+    pub(super) span: BackendSpan,
 }
 
 impl Work {
@@ -53,6 +55,7 @@ impl Work {
             is_told: false,
         };
         let is_invoke = is_invoke(&self.admitted);
+        let method = delivery::method(&self.admitted);
         let end = |claim: Option<Claim>, outcome: &Outcome| {
             if let Some(claim) = claim {
                 claim.end(outcome.as_ref(), is_invoke);
@@ -62,6 +65,12 @@ impl Work {
         // More is read ahead than where the client waits, so that one that leaves in the middle of an answer does not cut it off.
         let answering =
             upstreams.forward(bot, self.admitted, self.headers, query, &sent, WHOLE_BYTES);
+        let span = self.span;
+        let answering = async {
+            let outcome = answering.await;
+            delivery::end(span, bot, &method, &sent, &outcome);
+            outcome
+        };
         let mut answering = std::pin::pin!(answering);
         let in_time = tokio::select! {
             biased;

@@ -20,6 +20,7 @@ mod http2;
 mod http2_side;
 mod line;
 pub mod listener;
+pub mod otlp;
 mod paced;
 mod pressure;
 mod proxied;

@@ -12,16 +12,21 @@ mod flood;
 mod log;
 mod metrics;
 mod redact;
+mod trace;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
 pub use metrics::{Ending, Metrics, Reload, Repeat};
+pub use trace::BackendSpan;
 
 use flood::{Flood, Suppressed};
+use trace::{RequestSpan, Tracing};
 
 use crate::config::Settings;
 use crate::judge::Rejection;
 use aws_lc_rs::rand::SystemRandom;
+use http::HeaderMap;
+use opentelemetry_sdk::trace::SpanExporter;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
 use tracing_appender::non_blocking::ErrorCounter;
@@ -110,6 +115,7 @@ pub struct Observer {
     metrics: Metrics,
     flood: Mutex<Flood>,
     lost_lines: OnceLock<ErrorCounter>,
+    tracing: OnceLock<Tracing>,
 }
 
 impl Observer {
@@ -126,6 +132,7 @@ impl Observer {
             metrics: Metrics::new(settings).map_err(ObserverProblem::Metrics)?,
             flood: Mutex::new(Flood::new(Instant::now())),
             lost_lines: OnceLock::new(),
+            tracing: OnceLock::new(),
         }))
     }
 
@@ -144,6 +151,7 @@ impl Observer {
             bot,
             verdict: None,
             broken: None,
+            span: None,
             bytes_out: 0,
             started: Instant::now(),
         }
@@ -153,6 +161,19 @@ impl Observer {
     pub fn watch_log(&self, log: &LogGuard) {
         // A second log writer does not exist in one process; should one be given, the first stays.
         let _ = self.lost_lines.set(log.lost_lines.clone());
+    }
+
+    /// From now on requests have spans, which go to `exporter` in the background. Should it be told twice, the first one stays.
+    pub fn trace(&self, exporter: impl SpanExporter + 'static) {
+        self.tracing
+            .get_or_init(|| Tracing::new(exporter, &self.metrics));
+    }
+
+    /// Has the spans exported that are still waiting for it. Blocks, for as long as `within`. To be called once, at the end.
+    pub fn flush_traces(&self, within: std::time::Duration) {
+        if let Some(tracing) = self.tracing.get() {
+            tracing.finish(within);
+        }
     }
 
     /// Does what must happen although no request comes: closes the second of suppressed lines, reports lost lines.
@@ -179,7 +200,7 @@ impl Observer {
     }
 
     /// Writes the line of a request that ended, and counts it.
-    fn conclude(&self, ended: &Watch) {
+    fn conclude(&self, ended: &Watch, span: Option<RequestSpan>) {
         let now = Instant::now();
         let abandoned = (Verdict::Abandoned, now);
         let (verdict, concluded) = ended.verdict.as_ref().unwrap_or(&abandoned);
@@ -193,6 +214,9 @@ impl Observer {
             duration: now.saturating_duration_since(ended.started),
         };
         ended.bot.request_ended(&entry);
+        if let Some(span) = span {
+            span.end(&entry);
+        }
         if let Verdict::Rejected { rejection, .. } = verdict {
             let (is_written, closed) =
                 self.flood()
@@ -233,6 +257,7 @@ pub struct Watch {
     bot: Arc<metrics::BotMetrics>,
     verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
+    span: Option<RequestSpan>,
     bytes_out: u64,
     started: Instant,
 }
@@ -246,6 +271,30 @@ impl Watch {
     /// To add what was learned.
     pub const fn line_mut(&mut self) -> &mut RequestLine {
         &mut self.line
+    }
+
+    /// Gives the request a span, where traces are wanted: in the trace that its headers name, or in one of its own.
+    pub fn trace(&mut self, headers: &HeaderMap) {
+        if let Some(tracing) = self.observer.tracing.get() {
+            let span = tracing.request(headers);
+            self.line.trace_id = Some(span.trace_id());
+            self.span = Some(span);
+        }
+    }
+
+    /// The configured path that the request is for.
+    pub fn set_route(&mut self, route: &str) {
+        if let Some(span) = &mut self.span {
+            span.set_route(route);
+        }
+    }
+
+    /// The span of the call that hands the request to its bot with these headers, which then name it as their sender.
+    pub fn call(&self, headers: &mut HeaderMap) -> BackendSpan {
+        self.span
+            .as_ref()
+            .map(|span| span.call(headers))
+            .unwrap_or_default()
     }
 
     /// The bot was found; its name.
@@ -289,7 +338,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.observer.conclude(self);
+        let span = self.span.take();
+        self.observer.conclude(self, span);
     }
 }
 

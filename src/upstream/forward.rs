@@ -88,10 +88,13 @@ impl Fleet {
         let mut tries = Tries::default();
         loop {
             match self.choose(&tries.round) {
-                Ok((target, lease)) => match self.try_once(target, message).await {
-                    Ok(response) => return Ok((response, lease)),
-                    Err(failure) => tries.note(failure, &lease, message.sent)?,
-                },
+                Ok((target, lease)) => {
+                    message.sent.goes_to(lease.position());
+                    match self.try_once(target, message).await {
+                        Ok(response) => return Ok((response, lease)),
+                        Err(failure) => tries.note(failure, &lease, message.sent)?,
+                    }
+                }
                 Err(Nobody::IsWell) => return Err(tries.give_up(|| self.unhealthy())),
                 Err(Nobody::IsLeft) => {
                     let is_restart = tries.last_was(Stage::Refused);

@@ -5,6 +5,7 @@ use http_body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::{Notify, SetOnce, watch};
@@ -22,6 +23,8 @@ pub struct Sent(Arc<Shared>);
 struct Shared {
     complete: watch::Sender<bool>,
     patience: SetOnce<Duration>,
+    /// The position of the server that is asked, and 1.
+    server: AtomicUsize,
 }
 
 impl Sent {
@@ -57,6 +60,18 @@ impl Sent {
         };
         sleep(allowed.saturating_sub(usual)).await;
         usual.max(allowed)
+    }
+
+    /// The bot's server at this position is asked.
+    pub(super) fn goes_to(&self, position: usize) {
+        self.0
+            .server
+            .store(position.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// The position of the server that was asked last.
+    pub fn server(&self) -> Option<usize> {
+        self.0.server.load(Ordering::Relaxed).checked_sub(1)
     }
 
     fn set(&self) {

@@ -148,6 +148,8 @@ async fn every_metric_is_there_and_described() {
         ("botgate_acknowledged_total", "counter"),
         ("botgate_acknowledged_outcomes_total", "counter"),
         ("botgate_redeliveries_total", "counter"),
+        ("botgate_spans_ended_total", "counter"),
+        ("botgate_spans_exported_total", "counter"),
         ("botgate_build_info", "gauge"),
         ("process_resident_memory_bytes", "gauge"),
         ("process_open_fds", "gauge"),

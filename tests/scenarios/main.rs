@@ -10,6 +10,7 @@
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
 //! | `check` | `botgate check --online` says what is not so outside the file. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
+//! | `dashboards` | What the dashboard and the alerts name is what a gateway says. |
 //! | `demo` | `botgate demo` ends green. |
 //! | `drain` | A gateway that ends loses nothing that clients sent before they could know. |
 //! | `explain` | `botgate explain` says what the gateway does. |
@@ -34,9 +35,11 @@
 //! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
 //! | `reload` | Another gateway.toml comes into force wholly or not at all, and nothing that was begun is lost. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
+//! | `schema` | The schema of `gateway.toml` beside it is what `botgate schema` prints. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
+//! | `tracing` | Spans of requests and of calls to the bot reach a collector, and a dead one holds nobody up. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
 //! | `vectors` | Public HTTP/1 vectors, as they are and grafted onto a valid message: refused, or passed on in clean form. |
 
@@ -61,6 +64,7 @@ mod backends;
 mod callbacks;
 mod check;
 mod connections;
+mod dashboards;
 mod demo;
 mod drain;
 mod explain;
@@ -85,9 +89,11 @@ mod reasons;
 mod redelivery;
 mod reload;
 mod rollover;
+mod schema;
 mod slow_clients;
 mod smoke;
 mod support;
 mod tokens;
+mod tracing;
 mod unsure;
 mod vectors;

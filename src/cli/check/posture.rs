@@ -1,5 +1,6 @@
 //! What a configuration enforces, a line each.
 
+use super::guidelines;
 use crate::config::{Bot, Endpoint, Quota, Settings, TlsSource};
 use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
 use std::collections::HashSet;
@@ -42,7 +43,8 @@ pub(super) fn write(settings: &Settings, out: &mut dyn Write) -> io::Result<()> 
             row(out, name, &value)?;
         }
     }
-    writeln!(out)
+    writeln!(out)?;
+    guidelines::write(settings, out)
 }
 
 fn row(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
@@ -156,7 +158,7 @@ pub(super) fn server(endpoint: &Endpoint) -> String {
     }
 }
 
-fn softened(mode: Mode) -> &'static str {
+pub(super) fn softened(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "",
         Mode::Report => " (report only)",
@@ -171,7 +173,7 @@ fn listed(items: &[String], none: &str) -> String {
     }
 }
 
-fn tenants(bot: &Bot) -> String {
+pub(super) fn tenants(bot: &Bot) -> String {
     let sorted = |tenants: &HashSet<TenantId>| {
         let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         ids.sort();
@@ -200,7 +202,7 @@ fn channels(bot: &Bot) -> String {
     text
 }
 
-fn service_urls(settings: &Settings, bot: &Bot) -> String {
+pub(super) fn service_urls(settings: &Settings, bot: &Bot) -> String {
     let hosts = &bot.policy.service_urls.hosts;
     let of_cloud = settings
         .clouds

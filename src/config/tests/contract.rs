@@ -4,7 +4,7 @@ use super::*;
 use crate::config::keys::{Fields, Node, ROOT};
 
 /// Every key of the contract at its default; what has none, or is not to be had yet, is left out or off.
-const EVERY_DEFAULT: &str = r#"
+pub(super) const EVERY_DEFAULT: &str = r#"
 [server]
 listen = ["0.0.0.0:8443"]
 drain_timeout = "20s"

@@ -9,8 +9,10 @@ mod fetching;
 mod kinds;
 mod later;
 mod policy;
+mod schema;
 mod server;
 mod values;
+mod weak;
 mod whole_file;
 
 use super::resolve::parse_in;

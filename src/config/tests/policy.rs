@@ -118,7 +118,6 @@ fn channels_are_named_one_by_one() {
             ("", "error", "one by one"),
             ("msteams:COPILOT", "error", "before \":\""),
             ("MSTeams", "error", "write \"msteams\""),
-            ("teams", "warning", "did you mean \"msteams\"?"),
         ] {
             let at = format!("channels.{key}[0]");
             assert_bot_problem(
@@ -128,6 +127,11 @@ fn channels_are_named_one_by_one() {
             );
         }
     }
+    assert_bot_problem(
+        "channels.allow = [\"teams\"]",
+        "channels.allow[0]",
+        &["warning", "did you mean \"msteams\"?"],
+    );
 }
 
 #[test]

@@ -6,12 +6,14 @@
 mod bot;
 mod describe;
 mod slow;
+mod spans;
 mod transport;
 mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
 pub use slow::{Ending, Repeat};
+pub(super) use spans::SpanCounts;
 pub use upkeep::Reload;
 
 use crate::config::Settings;
@@ -34,6 +36,7 @@ pub struct Metrics {
     bots: ArcSwap<HashMap<String, Arc<BotMetrics>>>,
     no_bot: Arc<BotMetrics>,
     slow: slow::Slow,
+    spans: SpanCounts,
     transport: transport::Transport,
     trust: trust::Trust,
     upkeep: upkeep::Upkeep,
@@ -69,6 +72,7 @@ impl Metrics {
             no_bot: Arc::new(per_bot.of("")),
             per_bot,
             slow: slow::Slow::new(&describe)?,
+            spans: SpanCounts::new(&describe)?,
             transport: transport::Transport::new(&describe)?,
             trust: trust::Trust::new(&describe)?,
             upkeep: upkeep::Upkeep::new(&describe)?,
