@@ -2,7 +2,7 @@
 
 use super::check::counted;
 use super::{Exit, descriptors};
-use crate::app::{self, StartProblem};
+use crate::app::{self, StartProblem, service_manager};
 use crate::config::{self, Loaded, StartFlags};
 use crate::observe;
 use std::io::{self, Write};
@@ -106,7 +106,11 @@ async fn wait_and_drain(running: app::Running, mut signals: Signals) {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => running.refuse_reload(),
+            _ = signals.hangup.recv() => {
+                service_manager::reloading();
+                running.refuse_reload();
+                service_manager::reloaded("not reloaded: restart to apply a changed gateway.toml");
+            }
             _ = signals.reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
         }
     }

@@ -32,6 +32,8 @@
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
+//! | `service` | Sockets that systemd passes, and what systemd is told. |
+//! | `service_upgrade` | A new gateway takes the place of the old one under load, and no request is lost. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
@@ -81,6 +83,8 @@ mod policies;
 mod reasons;
 mod redelivery;
 mod rollover;
+mod service;
+mod service_upgrade;
 mod slow_clients;
 mod smoke;
 mod support;
