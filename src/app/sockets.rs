@@ -41,6 +41,8 @@ struct Passed {
 /// When an address cannot be bound, or a passed socket is none of those that the settings name.
 pub(super) async fn open(settings: &Settings) -> Result<Sockets, StartProblem> {
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    // It also takes the variables away, so that no child believes that they are meant for it. Nothing resolves names yet, which is
+    // what reads the environment behind the standard library's back.
     let mut passed = passed(ListenFd::from_env(), &names)?;
     // All of them before any is bound: that another program listens there would be said of a socket with a wrong name.
     let listen: Vec<_> = settings
