@@ -6,6 +6,9 @@ mod rules;
 
 pub use reload::ConfigFile;
 
+mod service_manager;
+mod sockets;
+
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::ingress::{Ingress, Rooms};
@@ -119,12 +122,9 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let ingress = Current::new(Ingress::new(Arc::clone(&settings), rooms, closing.clone()));
     let gate = Gate::new(rules::public(&settings));
 
-    let mut sockets = Vec::new();
-    for address in &settings.server.listen {
-        sockets.push(bind("server.listen", *address).await?);
-    }
-    let listen = local_addresses(&sockets)?;
-    for socket in sockets {
+    let sockets = sockets::open(&settings).await?;
+    let listen = local_addresses(&sockets.public)?;
+    for socket in sockets.public {
         let listener = Listener {
             socket,
             tls: certificate
@@ -139,10 +139,9 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         // Among the requests, because those it takes from the kernel's queue at the end are to be waited for.
         requests.spawn(listener.run());
     }
-    let admin = match settings.admin {
+    let admin = match sockets.admin {
         None => None,
-        Some(address) => {
-            let socket = bind("admin.listen", address).await?;
+        Some(socket) => {
             let bound = socket
                 .local_addr()
                 .map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
@@ -173,6 +172,12 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         Arc::clone(&ingress),
         stop.clone(),
     ));
+    background.spawn(service_manager::announce(
+        Arc::clone(&keyring),
+        Arc::clone(&upstreams),
+        stop.clone(),
+    ));
+    background.spawn(service_manager::watchdog(stop.clone()));
     if let Some(certificate) = &certificate {
         background.spawn(watch_expiry(
             certificate.origin.clone(),
@@ -234,20 +239,6 @@ fn start_tracing(observer: &Observer, tasks: &TaskTracker) {
             tracing::warn!(event = "tracing_refused", "requests are not traced: {why}");
         }
     }
-}
-
-async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProblem> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "; another program listens there",
-            std::io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE)"
-            }
-            std::io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-            _ => "",
-        };
-        StartProblem::Machine(format!("{key}: cannot listen on {address}: {error}{hint}"))
-    })
 }
 
 fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, StartProblem> {

@@ -1,6 +1,6 @@
 //! The end: no new requests, those in flight finish, and a deadline.
 
-use super::{Drained, Running, TICK};
+use super::{Drained, Running, TICK, service_manager};
 use crate::net::clock;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ impl Running {
             timeout_seconds = drain_timeout.as_secs(),
             "draining: no new requests, finishing those in flight"
         );
+        service_manager::stopping(drain_timeout);
         self.drain.cancel();
         self.requests.close();
         self.work.close();

@@ -4,13 +4,14 @@ mod outcome;
 
 pub(super) use outcome::Why;
 
-use super::{admin_door, rules};
+use super::{admin_door, rules, service_manager};
 use crate::admin::Admin;
 use crate::config::{self, Change, Files, Loaded, Problem, Settings, StartFlags, Written};
 use crate::ingress::{Ingress, Rooms};
 use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::Gate;
+use crate::observe::Reload;
 use outcome::Outcome;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -98,10 +99,13 @@ impl Reloader {
 
     /// Where blocking is allowed: files are read, disk caches and certificate stores too.
     pub(super) async fn reload(self: Arc<Self>, why: Why) {
+        service_manager::reloading();
         let reload = tokio::task::spawn_blocking(move || self.reload_now(why));
-        if let Err(error) = reload.await {
+        let outcome = reload.await.unwrap_or_else(|error| {
             tracing::error!(event = "config_refused", %error, "the reload did not end as it should");
-        }
+            Reload::Refused
+        });
+        service_manager::reloaded(&format!("the last reload: {}", outcome.word()));
     }
 
     /// Whether the files are other ones than those last read, and the same as at the look before.
@@ -120,14 +124,14 @@ impl Reloader {
         has_settled
     }
 
-    fn reload_now(&self, why: Why) {
+    fn reload_now(&self, why: Why) -> Reload {
         let mut file = self.file();
         let Some(followed) = &mut *file else {
             tracing::warn!(
                 event = "config_refused",
                 "there is no configuration file to reload"
             );
-            return;
+            return Reload::Refused;
         };
         let path = followed.path.clone();
         let outcome = self.bring_into_force(followed);
@@ -136,6 +140,7 @@ impl Reloader {
             .metrics()
             .config_reloaded(outcome.word(), clock::now());
         outcome.tell(&path, why);
+        outcome.word()
     }
 
     /// All that can fail comes before anything that can be seen.

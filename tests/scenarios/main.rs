@@ -36,6 +36,8 @@
 //! | `reload` | Another gateway.toml comes into force wholly or not at all, and nothing that was begun is lost. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `schema` | The schema of `gateway.toml` beside it is what `botgate schema` prints. |
+//! | `service` | Sockets that systemd passes, and what systemd is told. |
+//! | `service_upgrade` | A new gateway takes the place of the old one under load, and no request is lost. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
 //! | `tokens` | Keys come and go, and the metadata does. |
@@ -90,6 +92,8 @@ mod redelivery;
 mod reload;
 mod rollover;
 mod schema;
+mod service;
+mod service_upgrade;
 mod slow_clients;
 mod smoke;
 mod support;

@@ -29,7 +29,8 @@ impl Reload {
         Self::Refused,
     ];
 
-    const fn word(self) -> &'static str {
+    /// As the metric says it.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Applied => "applied",
             Self::Unchanged => "unchanged",

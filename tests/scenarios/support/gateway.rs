@@ -8,10 +8,12 @@ use botgate::cli::demo::channel::{Channel, FIRST_KID};
 use botgate::cli::demo::client::Client;
 use botgate::cli::demo::gateway::{GatewayProcess, Output, StartFailure};
 use botgate::cli::demo::signing::SigningKey;
+use command_fds::{CommandFdExt as _, FdMapping};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::collections::HashMap;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +45,7 @@ pub(crate) struct Setup {
     files: Vec<(String, Vec<u8>)>,
     trusted: String,
     folder: Option<Arc<TempDir>>,
+    sockets: Vec<OwnedFd>,
     waits_until_ready: bool,
 }
 
@@ -62,6 +65,7 @@ impl Gateway {
             files: vec![],
             trusted: "certs/self-signed.pem".to_owned(),
             folder: None,
+            sockets: vec![],
             waits_until_ready: true,
         }
     }
@@ -216,6 +220,11 @@ impl Gateway {
     /// Ends it. What comes back starts another one with the same folder, configuration, channel and bot.
     pub(crate) async fn stop(self) -> Setup {
         assert!(self.terminate().await.success());
+        self.beside()
+    }
+
+    /// Another one with the same folder, configuration, channel and bot.
+    pub(crate) fn beside(&self) -> Setup {
         let inner = &self.0;
         Setup {
             changes: inner.changes.clone(),
@@ -274,6 +283,14 @@ impl Setup {
         self
     }
 
+    /// Passes an open socket, after those that were passed already, as systemd does.
+    pub(crate) fn socket(mut self, socket: &std::net::TcpListener) -> Self {
+        let copy = socket.as_fd().try_clone_to_owned();
+        self.sockets.push(copy.expect("descriptors can be copied"));
+        let count = self.sockets.len().to_string();
+        self.variable("LISTEN_FDS", &count)
+    }
+
     /// Puts a file beside `gateway.toml`.
     pub(crate) fn file(mut self, path: &str, content: impl Into<Vec<u8>>) -> Self {
         self.files.push((path.to_owned(), content.into()));
@@ -325,6 +342,16 @@ impl Setup {
             .args(&self.arguments)
             .envs(self.environment)
             .current_dir(folder.path());
+        if !self.sockets.is_empty() {
+            let mapping = |(parent_fd, child_fd)| FdMapping {
+                parent_fd,
+                child_fd,
+            };
+            let mappings = self.sockets.into_iter().zip(3..).map(mapping).collect();
+            command
+                .fd_mappings(mappings)
+                .expect("the numbers are different");
+        }
         let mut process = GatewayProcess::start(command, PATIENCE).await?;
         if self.waits_until_ready {
             process = process.until_ready(PATIENCE).await?;
