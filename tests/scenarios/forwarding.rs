@@ -204,8 +204,17 @@ async fn the_forwarding_headers_of_a_trusted_proxy_are_continued() {
     ] {
         assert_eq!(recorded.header(name), [value], "{name}");
     }
+    // Of two chains that lead to different clients the proxy wrote one, and which one nobody knows.
     let line = reply.only_request_line().await;
-    assert_eq!(line["client_ip"], "203.0.113.8", "the proxy's own word");
+    assert_eq!(line["client_ip"], "127.0.0.1");
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.9, 203.0.113.8"),
+        ("forwarded", "for=203.0.113.9, for=203.0.113.8;proto=https"),
+    ] {
+        let reply = gateway.teams_message().header(name, value).send().await;
+        let line = reply.only_request_line().await;
+        assert_eq!(line["client_ip"], "203.0.113.8", "the proxy's own word");
+    }
 }
 
 #[tokio::test]

@@ -224,6 +224,38 @@ async fn what_needs_a_restart_is_named_and_stays_and_the_rest_is_in_force() {
 }
 
 #[tokio::test]
+async fn what_is_in_force_must_be_good_together_with_what_needs_a_restart() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let tls = "[server.tls]\nsource = \"files\"\ncert = \"own.pem\"\nkey = \"own.key\"";
+    let gateway = Gateway::with(tls)
+        .file("own.pem", made.cert.pem())
+        .file("own.key", made.signing_key.serialize_pem())
+        .trusting("own.pem")
+        .start()
+        .await;
+    // The new file alone is good, but the old certificate is what a reload has to go on with.
+    let key = gateway.folder().join("own.key");
+    fs::rename(&key, key.with_extension("away")).unwrap();
+    let line = rewrite(&gateway, DENIED).await;
+    assert_eq!(line["event"], "config_refused", "{line}");
+    let first = said(&line, "first");
+    assert!(
+        first.contains("server.tls.key") && first.contains("together with what needs a restart"),
+        "{line}"
+    );
+    gateway.teams_message().send().await.forwarded().await;
+    fs::rename(key.with_extension("away"), &key).unwrap();
+    let line = reload(&gateway).await;
+    assert_eq!(line["event"], "config_reloaded", "{line}");
+    assert!(
+        said(&line, "needs_restart").contains("server.tls.source: \"files\" -> \"self-signed\""),
+        "{line}"
+    );
+    let reply = gateway.teams_message().send().await;
+    reply.refused_after_proof(Reason::TenantNotAllowed).await;
+}
+
+#[tokio::test]
 async fn no_secret_is_told() {
     let proxy = |password: &str| {
         format!(
