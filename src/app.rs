@@ -3,14 +3,14 @@
 use crate::admin::Admin;
 use crate::config::{Settings, TlsSource};
 use crate::ingress::{Ingress, Rooms};
-use crate::judge::UnixSeconds;
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::clock;
 use crate::net::gate::{Caps, Gate};
-use crate::net::listener::Listener;
+use crate::net::handshake::Handshakes;
+use crate::net::listener::{Door, Listener};
 use crate::observe::{LogGuard, Observer, Reload};
-use crate::tls;
+use crate::tls::Certificates;
 use crate::upstream::Upstreams;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,14 +19,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections of operators and their monitoring; nobody else has business there.
-const ADMIN_CONNECTIONS: usize = 64;
+/// Connections of operators and their monitoring, or of a certificate authority; nobody else has business there.
+const FEW_CONNECTIONS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
 /// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
 const LINGER: Duration = Duration::from_secs(1);
-const EVERY_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Two weeks: certificate authorities that renew do so earlier.
-const EXPIRING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Why a gateway could not be started: a sentence for the operator.
 #[derive(Debug)]
@@ -66,6 +63,8 @@ pub struct Running {
     work: TaskTracker,
     background: TaskTracker,
     observer: Arc<Observer>,
+    /// Nothing where TLS is off.
+    certificates: Option<Arc<Certificates>>,
 }
 
 /// Whether a drain finished everything.
@@ -90,11 +89,8 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     if let Some(log) = log {
         observer.watch_log(log);
     }
-    let certificate =
-        tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
-    if let Some(certificate) = &certificate {
-        tell_of_certificate(certificate, &observer);
-    }
+    let certificates = Certificates::start(&settings.server.tls, &observer)
+        .map_err(|e| problem("server.tls", &e))?;
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let limiter = Arc::new(Limiter::new(&settings));
     let upstreams =
@@ -120,9 +116,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     for socket in sockets {
         let listener = Listener {
             socket,
-            tls: certificate
-                .as_ref()
-                .map(|loaded| Arc::clone(&loaded.config)),
+            tls: certificates.clone().map(|it| it as Arc<dyn Handshakes>),
             only_from: only_from(&settings),
             gate: Arc::clone(&gate),
             door: Arc::clone(&ingress),
@@ -132,6 +126,15 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         };
         // Among the requests, because those it takes from the kernel's queue at the end are to be waited for.
         requests.spawn(listener.run());
+    }
+    if let Some((addresses, door)) = certificates.as_ref().and_then(|it| it.http_challenge()) {
+        for address in addresses {
+            let socket = bind("server.tls.acme.http_listen", *address).await?;
+            tell_listening_for_proofs(&socket);
+            background.spawn(
+                plain_listener(socket, &settings, Arc::clone(&door), &background, &stop).run(),
+            );
+        }
     }
     let admin = match settings.admin {
         None => None,
@@ -144,11 +147,12 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
                 settings: Arc::clone(&settings),
                 keyring: Arc::clone(&keyring),
                 upstreams: Arc::clone(&upstreams),
+                certificates: certificates.clone(),
                 observer: Arc::clone(&observer),
                 draining: drain.clone(),
             };
             background
-                .spawn(admin_listener(socket, &settings, Arc::new(door), &background, &stop).run());
+                .spawn(plain_listener(socket, &settings, Arc::new(door), &background, &stop).run());
             Some(bound)
         }
     };
@@ -164,12 +168,8 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         Arc::clone(&ingress),
         stop.clone(),
     ));
-    if let Some(certificate) = &certificate {
-        background.spawn(watch_expiry(
-            certificate.origin.clone(),
-            certificate.expires,
-            stop.clone(),
-        ));
+    for task in certificates.iter().flat_map(|it| it.tasks(&stop)) {
+        background.spawn(task);
     }
     observer.metrics().config_loaded(clock::now());
     tell_started(&settings, &listen, admin);
@@ -184,18 +184,22 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         work,
         background,
         observer,
+        certificates,
     })
 }
 
 impl Running {
-    /// Answers a wish to reload: this version needs a restart for that, and says so.
-    pub fn refuse_reload(&self) {
+    /// Loads the certificates again. A changed gateway.toml needs a restart, and that is said.
+    pub fn reload(&self) {
+        if let Some(certificates) = &self.certificates {
+            certificates.reload();
+        }
         self.observer
             .metrics()
             .config_reloaded(Reload::Refused, clock::now());
         tracing::warn!(
             event = "config_refused",
-            "SIGHUP: this version does not reload; restart to apply a changed gateway.toml or certificate"
+            "SIGHUP: certificates are loaded again, gateway.toml is not; restart to apply a change of it"
         );
     }
 
@@ -298,16 +302,17 @@ fn only_from(settings: &Settings) -> Option<Vec<ipnet::IpNet>> {
     (is_plain && !trusted.is_empty()).then(|| trusted.clone())
 }
 
-fn admin_listener(
+/// A listener for operators, or for a certificate authority.
+fn plain_listener<D: Door>(
     socket: TcpListener,
     settings: &Settings,
-    door: Arc<Admin>,
+    door: Arc<D>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Listener<Admin> {
+) -> Listener<D> {
     let caps = Caps {
-        connections: ADMIN_CONNECTIONS,
-        connections_per_ip: ADMIN_CONNECTIONS,
+        connections: FEW_CONNECTIONS,
+        connections_per_ip: FEW_CONNECTIONS,
         ..public_caps(settings)
     };
     Listener {
@@ -342,45 +347,13 @@ async fn housekeeping(
     }
 }
 
-fn tell_of_certificate(certificate: &tls::Loaded, observer: &Observer) {
-    for warning in &certificate.warnings {
-        tracing::warn!(
-            event = "certificate_warning",
-            certificate = certificate.origin,
-            "{warning}"
-        );
-    }
-    let (names, expires) = (certificate.names.join(","), certificate.expires.0);
+fn tell_listening_for_proofs(socket: &TcpListener) {
+    let address = socket.local_addr().ok().map(|address| address.to_string());
     tracing::info!(
-        event = "certificate_loaded",
-        certificate = certificate.origin,
-        names,
-        expires,
-        "certificate loaded"
+        event = "acme_listening",
+        address,
+        "a certificate authority finds its proof here"
     );
-    observer
-        .metrics()
-        .certificate_expires(&certificate.origin, certificate.expires);
-}
-
-/// Says once a day that the certificate ends soon: a gateway may run for longer than that.
-async fn watch_expiry(origin: String, expires: UnixSeconds, stop: CancellationToken) {
-    loop {
-        let left = Duration::from_secs(expires.0.saturating_sub(clock::now().0));
-        if left < EXPIRING {
-            let days = left.as_secs().div_euclid(EVERY_DAY.as_secs());
-            tracing::warn!(
-                event = "certificate_expiring",
-                certificate = origin,
-                days,
-                "the certificate ends soon; put a new one in its place and restart"
-            );
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY_DAY) => {}
-        }
-    }
 }
 
 fn tell_started(settings: &Settings, listen: &[SocketAddr], admin: Option<SocketAddr>) {

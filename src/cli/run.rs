@@ -106,7 +106,7 @@ async fn wait_and_drain(running: app::Running, mut signals: Signals) {
         tokio::select! {
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
-            _ = signals.hangup.recv() => running.refuse_reload(),
+            _ = signals.hangup.recv() => running.reload(),
             _ = signals.reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
         }
     }

@@ -2,18 +2,17 @@
 
 use super::connection::Connection;
 use super::gate::Gate;
+use super::handshake::Handshakes;
 use super::{Body, Peer};
 use crate::config::TlsVersion;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use rustls::ServerConfig;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -65,7 +64,7 @@ pub struct Listener<D> {
     /// The bound socket.
     pub socket: TcpListener,
     /// Nothing for plain HTTP.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<dyn Handshakes>>,
     /// Only these neighbours may connect; nothing lets everyone.
     pub only_from: Option<Vec<ipnet::IpNet>>,
     /// Connection limits.
@@ -153,11 +152,11 @@ impl<D: Door> Listener<D> {
             address,
             crowd: self.gate.crowd.clone(),
         };
-        let acceptor = self.tls.clone().map(TlsAcceptor::from);
+        let tls = self.tls.clone();
         self.tasks.spawn(async move {
             connection.door.heard(Event::Opened);
             let door = Arc::clone(&connection.door);
-            connection.serve(stream, acceptor).await;
+            connection.serve(stream, tls).await;
             drop((permit, entered));
             door.heard(Event::Closed);
         });

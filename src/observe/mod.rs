@@ -15,7 +15,9 @@ mod redact;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
-pub use metrics::{Ending, Metrics, Reload, Repeat};
+pub use metrics::{
+    CertificateReload, Ending, Metrics, Order, Reload, Repeat, lacks_client_certificate,
+};
 
 use flood::{Flood, Suppressed};
 

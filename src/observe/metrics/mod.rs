@@ -4,6 +4,7 @@
 //! becomes a label, or clients could fill the memory of whoever collects them.
 
 mod bot;
+mod certificates;
 mod describe;
 mod slow;
 mod transport;
@@ -11,7 +12,9 @@ mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
+pub use certificates::{CertificateReload, Order};
 pub use slow::{Ending, Repeat};
+pub use transport::lacks_client_certificate;
 pub use upkeep::Reload;
 
 use crate::config::Settings;
@@ -28,6 +31,7 @@ pub struct Metrics {
     registry: Registry,
     bots: Vec<BotMetrics>,
     no_bot: BotMetrics,
+    certificates: certificates::Certificates,
     slow: slow::Slow,
     transport: transport::Transport,
     trust: trust::Trust,
@@ -66,6 +70,7 @@ impl Metrics {
                 .map(|bot| per_bot.of(&bot.name))
                 .collect(),
             no_bot: per_bot.of(""),
+            certificates: certificates::Certificates::new(&describe)?,
             slow: slow::Slow::new(&describe, settings)?,
             transport: transport::Transport::new(&describe)?,
             trust: trust::Trust::new(&describe, settings)?,
