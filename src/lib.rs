@@ -43,6 +43,7 @@
 //! | know another cloud | a row in `judge/cloud.rs` |
 //! | ask more of a kind of token | `judge/token/roots.rs` before its signature, a rule in `judge/policy/` after it |
 //! | change what `explain` asks | `judge/explain/`; it asks the same rules as the gateway |
+//! | get certificates from elsewhere | `tls/loading.rs`, a variant of `config::TlsSource` |
 //! | change what callers see | `net/reply.rs` |
 //! | change what is logged | `observe/audit.rs` |
 

@@ -167,7 +167,7 @@ fn covers(certificate: &Certificate, name: &str) -> bool {
 pub(super) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of everything that [`Loaded::load`] reads, following links to where they lead now.
+    /// Of everything that an operator puts there, following links to where they lead now.
     pub(super) fn of(tls: &Tls) -> Self {
         let mut digest = Context::new(&SHA256);
         for path in files_of(tls) {
@@ -189,8 +189,8 @@ impl Fingerprint {
 fn files_of(tls: &Tls) -> Vec<PathBuf> {
     let mut files = match &tls.source {
         TlsSource::Files { cert, key } => vec![cert.clone(), key.clone()],
-        TlsSource::SelfSigned { dir, .. } => self_signed::files(dir).to_vec(),
-        TlsSource::Off | TlsSource::Acme(_) => Vec::new(),
+        // These are the gateway's own to write.
+        TlsSource::Off | TlsSource::SelfSigned { .. } | TlsSource::Acme(_) => Vec::new(),
     };
     for sni in &tls.sni {
         files.extend([sni.cert.clone(), sni.key.clone()]);

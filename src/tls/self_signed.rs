@@ -49,12 +49,6 @@ pub(super) fn load_or_make(
     Ok(certificate)
 }
 
-/// The files it is kept in.
-pub(super) fn files(dir: &Path) -> [PathBuf; 2] {
-    let Kept { cert, key } = Kept::within(dir);
-    [cert, key]
-}
-
 /// Where the certificate is kept.
 struct Kept {
     cert: PathBuf,

@@ -2,13 +2,16 @@
 
 use crate::support::authority::{greet, shown};
 use crate::support::pebble::{BLOCKED, Pebble, kept_in, plain};
-use crate::support::{Gateway, eventually};
+use crate::support::{Gateway, PATIENCE, eventually};
 use http::Method;
 use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use tokio::io::AsyncReadExt as _;
+use tokio::time::timeout;
 
 const DOMAIN: &str = "bot.example.com";
 /// For orders that are not to be renewed within a scenario, seconds.
@@ -46,6 +49,7 @@ async fn a_first_certificate_is_ordered_with_either_challenge_and_kept_for_the_n
             .await;
         let failed = gateway.event("acme_order_failed", |_| true).await;
         assert_eq!(failed["outcome"], "unreachable", "{failed}");
+        assert_eq!(failed["level"], "ERROR", "there is none: {failed}");
         let (status, missing) = gateway.admin("/readyz").await;
         assert_eq!(status, 503);
         assert!(missing.contains("\"certificate\""), "{missing}");
@@ -78,8 +82,7 @@ async fn a_first_certificate_is_ordered_with_either_challenge_and_kept_for_the_n
         }
 
         let kept = kept_in(gateway.folder());
-        let mode =
-            |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&kept), 0o700);
         let mut files: Vec<_> = fs::read_dir(&kept)
             .unwrap()
@@ -140,6 +143,7 @@ async fn a_certificate_is_renewed_in_time_and_whatever_happens_to_the_authority(
     let failed = gateway.event("acme_order_failed", |_| true).await;
     assert_eq!(failed["outcome"], "unreachable", "{failed}");
     assert_eq!(failed["failures"], 1);
+    assert_eq!(failed["level"], "WARN", "there is time: {failed}");
     assert!(
         failed["error"].as_str().unwrap().contains("refused"),
         "{failed}"
@@ -163,6 +167,9 @@ async fn a_certificate_is_renewed_in_time_and_whatever_happens_to_the_authority(
     .await;
     assert_eq!(events(&gateway, "acme_account_created").len(), 2);
     assert!(orders(&gateway, "issued").await >= 3.0);
+    // What an operator sees of all this, to be read after the test.
+    let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("acme-run.log");
+    fs::write(log, gateway.output().stdout.join("\n") + "\n").unwrap();
 }
 
 #[tokio::test]
@@ -226,4 +233,28 @@ async fn what_answers_an_authority_answers_nothing_else() {
         }
         gateway.terminate().await;
     }
+}
+
+#[tokio::test]
+async fn an_authority_needs_no_client_certificate_for_its_proof() {
+    let Some(pebble) = Pebble::start(LONG).await else {
+        return;
+    };
+    let root = pebble.root().await;
+    let orders = pebble.orders("tls-alpn-01", &[DOMAIN]);
+    let gateway = Gateway::with(&orders)
+        .and("[server.tls]\nmin_version = \"1.3\"\nclient_ca = \"clients.pem\"")
+        .file("root.pem", root.as_str())
+        .file("clients.pem", fs::read(pebble.ca_file()).unwrap())
+        .trusting("root.pem")
+        .start()
+        .await;
+    gateway.event("acme_ordered", |_| true).await;
+    // Of TLS 1.3 a client learns that it is refused only when it reads.
+    let address = gateway.client().address();
+    let mut stream = greet(address, DOMAIN, &root, "http/1.1").await.unwrap();
+    let read = timeout(PATIENCE, stream.read_u8()).await.expect("an end");
+    assert!(read.is_err(), "it is for everybody else");
+    let sample = "botgate_tls_handshakes_total{result=\"no_client_certificate\",version=\"\"}";
+    eventually("it is counted", async || gateway.metric(sample).await > 0.0).await;
 }

@@ -154,24 +154,51 @@ impl Keeper {
                 Err(failure) => {
                     failures = failures.saturating_add(1);
                     let pause = schedule::pause(&failure, failures, schedule::jitter());
-                    let (outcome, error) = match failure {
-                        Failure::Unreachable(error) => (Order::Unreachable, error),
-                        Failure::Refused(error) => (Order::Refused, error),
-                    };
-                    metrics.certificate_ordered(outcome);
-                    tracing::warn!(
-                        event = "acme_order_failed",
-                        outcome = outcome.word(),
-                        failures,
-                        retry_in_seconds = pause.as_secs(),
-                        error,
-                        "no certificate was issued; what is in use stays"
-                    );
+                    self.tell_failure(&failure, failures, pause, &certificates);
                     if sleeps(pause, &stop).await {
                         return;
                     }
                 }
             }
+        }
+    }
+
+    fn tell_failure(
+        &self,
+        failure: &Failure,
+        failures: u32,
+        pause: Duration,
+        certificates: &Certificates,
+    ) {
+        let (outcome, error) = match failure {
+            Failure::Unreachable(error) => (Order::Unreachable, error),
+            Failure::Refused(error) => (Order::Refused, error),
+        };
+        self.observer.metrics().certificate_ordered(outcome);
+        let (outcome, retry_in_seconds) = (outcome.word(), pause.as_secs());
+        let now = clock::now();
+        // It may well mend itself, while there is time for that.
+        if certificates
+            .ordered()
+            .is_some_and(|shown| !shown.is_ending(now))
+        {
+            tracing::warn!(
+                event = "acme_order_failed",
+                outcome,
+                failures,
+                retry_in_seconds,
+                error,
+                "no certificate was issued; the one in use stays"
+            );
+        } else {
+            tracing::error!(
+                event = "acme_order_failed",
+                outcome,
+                failures,
+                retry_in_seconds,
+                error,
+                "no certificate was issued, and there is none, or it ends soon"
+            );
         }
     }
 
