@@ -12,16 +12,16 @@ mod sockets;
 use crate::admin::Admin;
 use crate::config::Settings;
 use crate::ingress::{Ingress, Rooms};
-use crate::judge::UnixSeconds;
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::{Caps, Gate, Rules};
-use crate::net::listener::Listener;
+use crate::net::handshake::Handshakes;
+use crate::net::listener::{Door, Listener};
 use crate::net::otlp;
 use crate::observe::{LogGuard, Observer};
-use crate::tls;
+use crate::tls::Certificates;
 use crate::upstream::Upstreams;
 use reload::{Reloader, Why};
 use std::net::SocketAddr;
@@ -31,12 +31,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Connections of operators and their monitoring; nobody else has business there.
-const ADMIN_CONNECTIONS: usize = 64;
+/// Connections of operators and their monitoring, or of a certificate authority; nobody else has business there.
+const FEW_CONNECTIONS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
-const EVERY_DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Two weeks: certificate authorities that renew do so earlier.
-const EXPIRING: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// Why a gateway could not be started: a sentence for the operator.
 #[derive(Debug)]
@@ -100,11 +97,8 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     if let Some(log) = log {
         observer.watch_log(log);
     }
-    let certificate =
-        tls::server_config(&settings.server.tls).map_err(|e| problem("server.tls", &e))?;
-    if let Some(certificate) = &certificate {
-        tell_of_certificate(certificate, &observer);
-    }
+    let certificates = Certificates::start(&settings.server.tls, &observer)
+        .map_err(|e| problem("server.tls", &e))?;
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let upstreams =
         Arc::new(Upstreams::new(&settings, &observer).map_err(|e| problem("backends", &e))?);
@@ -127,9 +121,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     for socket in sockets.public {
         let listener = Listener {
             socket,
-            tls: certificate
-                .as_ref()
-                .map(|loaded| Arc::clone(&loaded.config)),
+            tls: certificates.clone().map(|it| it as Arc<dyn Handshakes>),
             gate: Arc::clone(&gate),
             door: Arc::clone(&ingress),
             tasks: requests.clone(),
@@ -139,14 +131,28 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         // Among the requests, because those it takes from the kernel's queue at the end are to be waited for.
         requests.spawn(listener.run());
     }
+    if let Some((addresses, door)) = certificates.as_ref().and_then(|it| it.http_challenge()) {
+        for address in addresses {
+            let socket = sockets::bind("server.tls.acme.http_listen", *address).await?;
+            tell_listening_for_proofs(&socket);
+            background.spawn(
+                plain_listener(socket, &settings, Arc::clone(&door), &background, &stop).run(),
+            );
+        }
+    }
     let admin = match sockets.admin {
         None => None,
         Some(socket) => {
             let bound = socket
                 .local_addr()
                 .map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
-            let door = Current::new(admin_door(&settings, &ingress.load().rooms(), &drain));
-            let listener = admin_listener(socket, &settings, Arc::clone(&door), &background, &stop);
+            let door = Current::new(admin_door(
+                &settings,
+                &ingress.load().rooms(),
+                certificates.clone(),
+                &drain,
+            ));
+            let listener = plain_listener(socket, &settings, Arc::clone(&door), &background, &stop);
             background.spawn(listener.run());
             Some((bound, door))
         }
@@ -156,6 +162,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         ingress: Arc::clone(&ingress),
         admin: admin_door,
         gate,
+        certificates: certificates.clone(),
         draining: drain.clone(),
         stop: stop.clone(),
         background: background.clone(),
@@ -178,12 +185,8 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         stop.clone(),
     ));
     background.spawn(service_manager::watchdog(stop.clone()));
-    if let Some(certificate) = &certificate {
-        background.spawn(watch_expiry(
-            certificate.origin.clone(),
-            certificate.expires,
-            stop.clone(),
-        ));
+    for task in certificates.iter().flat_map(|it| it.tasks(&stop)) {
+        background.spawn(task);
     }
     observer.metrics().config_loaded(clock::now());
     tell_started(&settings, &listen, admin);
@@ -217,11 +220,17 @@ impl Running {
 }
 
 /// The operators' door, by these settings.
-fn admin_door(settings: &Arc<Settings>, rooms: &Rooms, draining: &CancellationToken) -> Admin {
+fn admin_door(
+    settings: &Arc<Settings>,
+    rooms: &Rooms,
+    certificates: Option<Arc<Certificates>>,
+    draining: &CancellationToken,
+) -> Admin {
     Admin {
         settings: Arc::clone(settings),
         keyring: Arc::clone(&rooms.keyring),
         upstreams: Arc::clone(&rooms.upstreams),
+        certificates,
         observer: Arc::clone(&rooms.observer),
         draining: draining.clone(),
     }
@@ -252,16 +261,17 @@ fn local_addresses(sockets: &[TcpListener]) -> Result<Vec<SocketAddr>, StartProb
         .collect()
 }
 
-fn admin_listener(
+/// A listener for operators, or for a certificate authority.
+fn plain_listener<D: Door>(
     socket: TcpListener,
     settings: &Settings,
-    door: Arc<Current<Admin>>,
+    door: Arc<D>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
-) -> Listener<Current<Admin>> {
+) -> Listener<D> {
     let caps = Caps {
-        connections: ADMIN_CONNECTIONS,
-        connections_per_ip: ADMIN_CONNECTIONS,
+        connections: FEW_CONNECTIONS,
+        connections_per_ip: FEW_CONNECTIONS,
         ..rules::caps(settings)
     };
     Listener {
@@ -293,45 +303,13 @@ async fn housekeeping(
     }
 }
 
-fn tell_of_certificate(certificate: &tls::Loaded, observer: &Observer) {
-    for warning in &certificate.warnings {
-        tracing::warn!(
-            event = "certificate_warning",
-            certificate = certificate.origin,
-            "{warning}"
-        );
-    }
-    let (names, expires) = (certificate.names.join(","), certificate.expires.0);
+fn tell_listening_for_proofs(socket: &TcpListener) {
+    let address = socket.local_addr().ok().map(|address| address.to_string());
     tracing::info!(
-        event = "certificate_loaded",
-        certificate = certificate.origin,
-        names,
-        expires,
-        "certificate loaded"
+        event = "acme_listening",
+        address,
+        "a certificate authority finds its proof here"
     );
-    observer
-        .metrics()
-        .certificate_expires(&certificate.origin, certificate.expires);
-}
-
-/// Says once a day that the certificate ends soon: a gateway may run for longer than that.
-async fn watch_expiry(origin: String, expires: UnixSeconds, stop: CancellationToken) {
-    loop {
-        let left = Duration::from_secs(expires.0.saturating_sub(clock::now().0));
-        if left < EXPIRING {
-            let days = left.as_secs().div_euclid(EVERY_DAY.as_secs());
-            tracing::warn!(
-                event = "certificate_expiring",
-                certificate = origin,
-                days,
-                "the certificate ends soon; put a new one in its place and restart"
-            );
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(EVERY_DAY) => {}
-        }
-    }
 }
 
 fn tell_started(settings: &Settings, listen: &[SocketAddr], admin: Option<SocketAddr>) {

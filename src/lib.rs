@@ -46,6 +46,7 @@
 //! | know another cloud | a row in `judge/cloud.rs` |
 //! | ask more of a kind of token | `judge/token/roots.rs` before its signature, a rule in `judge/policy/` after it |
 //! | change what `explain` asks | `judge/explain/`; it asks the same rules as the gateway |
+//! | get certificates from elsewhere | `tls/loading.rs`, a variant of `config::TlsSource` |
 //! | change what callers see | `net/reply.rs` |
 //! | change what is logged | `observe/audit.rs` |
 //! | say that a setting needs a restart, or is a secret | `config/written.rs` |

@@ -5,6 +5,7 @@ use crate::keyring::Keyring;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
 use crate::observe::{Metrics, Observer};
+use crate::tls::Certificates;
 use crate::upstream::Upstreams;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -21,6 +22,8 @@ pub struct Admin {
     pub keyring: Arc<Keyring>,
     /// For readiness.
     pub upstreams: Arc<Upstreams>,
+    /// For readiness; nothing where TLS is off.
+    pub certificates: Option<Arc<Certificates>>,
     /// For metrics.
     pub observer: Arc<Observer>,
     /// Cancelled when the gateway drains; then it is not ready.
@@ -59,6 +62,9 @@ impl Admin {
             .collect();
         // Only what health checks say: a bot that requests met with as down would stay so if no more requests came.
         missing.extend(self.upstreams.unhealthy().map(|bot| format!("bot {bot:?}")));
+        if self.certificates.as_ref().is_some_and(|it| it.is_missing()) {
+            missing.push("certificate".to_owned());
+        }
         if self.draining.is_cancelled() {
             missing.push("draining".to_owned());
         }

@@ -12,6 +12,7 @@ use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::Gate;
 use crate::observe::Reload;
+use crate::tls::Certificates;
 use outcome::Outcome;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,8 @@ pub(super) struct Reloader {
     pub(super) ingress: Arc<Current<Ingress>>,
     pub(super) admin: Option<Arc<Current<Admin>>>,
     pub(super) gate: Arc<Gate>,
+    /// Nothing where TLS is off.
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) draining: CancellationToken,
     pub(super) stop: CancellationToken,
     pub(super) background: TaskTracker,
@@ -125,6 +128,12 @@ impl Reloader {
     }
 
     fn reload_now(&self, why: Why) -> Reload {
+        // Changes of their own files are seen by themselves.
+        if why == Why::Asked
+            && let Some(certificates) = &self.certificates
+        {
+            certificates.reload();
+        }
         let mut file = self.file();
         let Some(followed) = &mut *file else {
             tracing::warn!(
@@ -224,7 +233,12 @@ impl Reloader {
             ..old
         };
         if let Some(admin) = &self.admin {
-            admin.replace(admin_door(&settings, &rooms, &self.draining));
+            admin.replace(admin_door(
+                &settings,
+                &rooms,
+                self.certificates.clone(),
+                &self.draining,
+            ));
         }
         self.gate.set(rules::public(&settings));
         self.ingress.replace(before.renewed(settings, rooms));

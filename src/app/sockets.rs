@@ -150,7 +150,7 @@ fn of_no_use(left: &Passed) -> StartProblem {
     ))
 }
 
-async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProblem> {
+pub(super) async fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, StartProblem> {
     TcpListener::bind(address).await.map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => "; another program listens there",

@@ -7,9 +7,9 @@ mod posture;
 pub(super) use posture::{quota, rate_limits};
 
 use super::Exit;
-use crate::config::{self, Problem, Severity, StartFlags, Tls, TlsSource};
+use crate::config::{self, Problem, Severity, StartFlags, Tls};
 use crate::net::clock;
-use crate::tls::load_files;
+use crate::tls::look_over;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub fn run(path: &Path, flags: StartFlags, reach: Reach, out: &mut dyn Write) ->
     let (checked, problems) = match config::load(path, flags) {
         Ok(loaded) => {
             let mut problems = loaded.warnings;
-            problems.extend(of_certificate(
+            problems.extend(of_certificates(
                 &loaded.settings.server.tls,
                 loaded.certificate_line,
             ));
@@ -79,42 +79,33 @@ pub fn run(path: &Path, flags: StartFlags, reach: Reach, out: &mut dyn Write) ->
     })
 }
 
-/// What is wrong inside the certificate's files. Nothing is made or written: a check has no effects.
-fn of_certificate(tls: &Tls, line: Option<u32>) -> Vec<Problem> {
-    let TlsSource::Files { cert, key } = &tls.source else {
-        return Vec::new();
-    };
-    let problem = |severity, what: String, hint: String| Problem {
+/// What is wrong inside the certificates' files. Nothing is made or written: a check has no effects.
+fn of_certificates(tls: &Tls, line: Option<u32>) -> Vec<Problem> {
+    let problem = |severity, at: &str, what: String, hint: String| Problem {
         severity,
-        at: "server.tls".to_owned(),
+        at: at.to_owned(),
         line,
         what,
         hint,
     };
-    match load_files(cert, key, clock::now()) {
-        Ok(certificate) => certificate
-            .warnings
-            .into_iter()
-            .map(|warning| {
-                problem(
-                    Severity::Warning,
-                    format!("certificate: {warning}"),
-                    String::new(),
-                )
-            })
-            .collect(),
-        Err(wrong) => {
-            let file = wrong
-                .path
-                .map(|path| format!("{}: ", path.display()))
-                .unwrap_or_default();
-            vec![problem(
-                Severity::Error,
-                format!("{file}{}", wrong.what),
-                wrong.hint,
-            )]
+    let mut problems = Vec::new();
+    for (at, found) in look_over(tls, clock::now()) {
+        match found {
+            Ok(warnings) => problems.extend(warnings.into_iter().map(|warning| {
+                let what = format!("certificate: {warning}");
+                problem(Severity::Warning, &at, what, String::new())
+            })),
+            Err(wrong) => {
+                let file = wrong
+                    .path
+                    .map(|path| format!("{}: ", path.display()))
+                    .unwrap_or_default();
+                let what = format!("{file}{}", wrong.what);
+                problems.push(problem(Severity::Error, &at, what, wrong.hint));
+            }
         }
     }
+    problems
 }
 
 fn write_problems(problems: &[Problem], file: &str, out: &mut dyn Write) -> io::Result<()> {

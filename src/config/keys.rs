@@ -78,6 +78,7 @@ const ACME: Fields = &[
     ("contact", Value),
     ("storage", Value),
     ("challenge", Value),
+    ("http_listen", Value),
     ("ca_file", Value),
 ];
 

@@ -3,8 +3,10 @@
 //! This room must not open sockets, and must not decide about requests; it builds the values that `judge` decides with.
 
 mod about;
+mod acme;
 mod backend;
 mod bots;
+mod certificates;
 mod clouds;
 mod endpoint;
 mod fetching;
@@ -22,12 +24,14 @@ mod server;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tls;
 mod typed;
 mod values;
 mod wanted;
 mod weak;
 mod written;
 
+pub use certificates::{Acme, AcmeChallenge, NamedCertificate, Tls, TlsSource, TlsVersion};
 pub use files::Files;
 pub use problem::{Problem, Severity};
 pub use resolve::{Attempt, Lines, Loaded, StartFlags, attempt, load, parse};
@@ -125,47 +129,6 @@ pub struct Server {
     pub tls: Tls,
     /// `[server.limits]`.
     pub limits: Limits,
-}
-
-/// `[server.tls]`.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    /// Where the certificate comes from.
-    pub source: TlsSource,
-    /// Whether TLS 1.2 is offered beside 1.3.
-    pub min_version: TlsVersion,
-    /// From accept to a finished handshake.
-    pub handshake_timeout: Duration,
-}
-
-/// Where the certificate comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlsSource {
-    /// Plain HTTP behind something that terminates TLS.
-    Off,
-    /// A certificate made at first start and kept in `dir`, for trying it out.
-    SelfSigned {
-        /// Where `self-signed.pem` and `self-signed.key` are kept.
-        dir: PathBuf,
-        /// DNS names and IP addresses the certificate covers.
-        names: Vec<String>,
-    },
-    /// PEM files.
-    Files {
-        /// Full chain.
-        cert: PathBuf,
-        /// Private key.
-        key: PathBuf,
-    },
-}
-
-/// The lowest TLS version spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsVersion {
-    /// 1.2 and 1.3.
-    V1_2,
-    /// 1.3 only.
-    V1_3,
 }
 
 /// `[server.limits]`.

@@ -32,7 +32,10 @@ fn server(section: &Section<'_>, settings: &Settings) {
             "is \"off\": tokens and messages travel in the clear between trusted_proxies and botgate",
             "let nobody else reach that network, or use source = \"files\" here too",
         ),
-        TlsSource::SelfSigned { .. } | TlsSource::Off | TlsSource::Files { .. } => {}
+        TlsSource::SelfSigned { .. }
+        | TlsSource::Off
+        | TlsSource::Files { .. }
+        | TlsSource::Acme(_) => {}
     }
     let limits = section.table("limits");
     if server.limits.requests_per_ip.interval < BUSIEST {

@@ -2,6 +2,7 @@
 
 use super::busy::{Busy, Serving};
 use super::gate::Caps;
+use super::handshake::{self, ACME_TLS, Handshakes};
 use super::listener::{Door, Event};
 use super::paced::{Paced, Patience, Protocol};
 use super::pressure::{Crowd, STALL};
@@ -15,7 +16,6 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,7 +23,6 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 /// What TLS may hold that the client does not take, bytes: more would only wait twice.
@@ -45,13 +44,13 @@ pub(super) struct Connection<D> {
 }
 
 impl<D: Door> Connection<D> {
-    pub(super) async fn serve(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
+    pub(super) async fn serve(self, stream: TcpStream, tls: Option<Arc<dyn Handshakes>>) {
         // Answers are small and waited for; Nagle would only hold them back.
         let _ = stream.set_nodelay(true);
         // Beyond what is on the wire the kernel takes little: what it has taken, nobody knows whether the client reads.
         #[cfg(target_os = "linux")]
         let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES);
-        let Some(acceptor) = acceptor else {
+        let Some(tls) = tls else {
             let peer = Peer {
                 address: self.address,
                 tls_version: None,
@@ -64,13 +63,11 @@ impl<D: Door> Connection<D> {
             }
             return;
         };
-        let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "handshake timed out");
-        // Boxed, as what follows is: a connection is to keep no room for what it is done with, or does not do yet.
-        let handshake = Box::pin(async { acceptor.accept(stream).await.map(Box::new) });
-        let handshake = tokio::time::timeout(self.caps.handshake_timeout, handshake);
-        let mut stream = match handshake.await.unwrap_or_else(|_| Err(timed_out())) {
+        let handshake = handshake::accept(stream, &*tls, self.caps.handshake_timeout);
+        let mut stream = match handshake.await {
             Ok(stream) => stream,
             Err(error) => {
+                tls.failed(self.address, &error);
                 return self
                     .door
                     .heard(Event::HandshakeFailed(self.address, &error));
@@ -83,7 +80,13 @@ impl<D: Door> Connection<D> {
             _ => TlsVersion::V1_2,
         };
         let speaks_h2 = session.alpn_protocol() == Some(b"h2");
+        let is_asked_for_proof = session.alpn_protocol() == Some(ACME_TLS);
         self.door.heard(Event::HandshakeDone(version));
+        if is_asked_for_proof {
+            // The certificate was the answer; nothing may follow (RFC 8737 section 4).
+            let _ = tokio::time::timeout(STALL, stream.shutdown()).await;
+            return;
+        }
         let peer = Peer {
             address: self.address,
             tls_version: Some(version),

@@ -2,20 +2,19 @@
 
 use super::connection::Connection;
 use super::gate::{Gate, Place};
+use super::handshake::Handshakes;
 use super::proxied::{self, Unmet};
 use super::proxy_header::Flaw;
 use super::{Body, Peer};
 use crate::config::TlsVersion;
 use http::{Request, Response};
 use hyper::body::Incoming;
-use rustls::ServerConfig;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,7 +71,7 @@ pub struct Listener<D> {
     /// The bound socket.
     pub socket: TcpListener,
     /// Nothing for plain HTTP.
-    pub tls: Option<Arc<ServerConfig>>,
+    pub tls: Option<Arc<dyn Handshakes>>,
     /// Who may connect, and connection limits.
     pub gate: Arc<Gate>,
     /// Who answers.
@@ -161,17 +160,17 @@ impl<D: Door> Listener<D> {
             address,
             crowd: self.gate.crowd.clone(),
         };
-        let acceptor = self.tls.clone().map(TlsAcceptor::from);
+        let tls = self.tls.clone();
         let gate = Arc::clone(&self.gate);
         self.tasks.spawn(async move {
             connection.door.heard(Event::Opened);
             let door = Arc::clone(&connection.door);
             match entered {
                 Some(entered) => {
-                    connection.serve(stream, acceptor).await;
+                    connection.serve(stream, tls).await;
                     drop((place, entered));
                 }
-                None => serve_proxied(connection, stream, acceptor, (gate, place)).await,
+                None => serve_proxied(connection, stream, tls, (gate, place)).await,
             }
             door.heard(Event::Closed);
         });
@@ -182,7 +181,7 @@ impl<D: Door> Listener<D> {
 async fn serve_proxied<D: Door>(
     mut connection: Connection<D>,
     mut stream: TcpStream,
-    acceptor: Option<TlsAcceptor>,
+    tls: Option<Arc<dyn Handshakes>>,
     (gate, _place): (Arc<Gate>, Place),
 ) {
     let (proxy, caps) = (connection.address, connection.caps);
@@ -206,7 +205,7 @@ async fn serve_proxied<D: Door>(
         return door.heard(Event::TooManyFromAddress(client.ip()));
     };
     connection.address = client;
-    connection.serve(stream, acceptor).await;
+    connection.serve(stream, tls).await;
 }
 
 /// Errors of one connection are its own; running out of descriptors needs a pause, or the loop spins.

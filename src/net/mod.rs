@@ -13,6 +13,7 @@ mod fetcher;
 mod frame_watch;
 mod frames;
 pub mod gate;
+pub mod handshake;
 pub mod headers;
 mod held;
 mod http1;

@@ -16,7 +16,9 @@ mod trace;
 
 pub use audit::{Door, RequestLine};
 pub use log::{LogGuard, start};
-pub use metrics::{Ending, Metrics, Reload, Repeat};
+pub use metrics::{
+    CertificateReload, Ending, Metrics, Order, Reload, Repeat, lacks_client_certificate,
+};
 pub use trace::BackendSpan;
 
 use flood::{Flood, Suppressed};

@@ -16,6 +16,8 @@ pub struct Certificate {
     pub certified: CertifiedKey,
     /// The DNS names it is valid for.
     pub names: Vec<String>,
+    /// When it begins to be valid.
+    pub starts: UnixSeconds,
     /// When it ends.
     pub expires: UnixSeconds,
     /// Sentences for the log and for `botgate check`.
@@ -56,6 +58,7 @@ impl Certificate {
         Ok(Self {
             certified,
             names: facts.names,
+            starts: facts.valid_from,
             expires: facts.expires,
             warnings,
         })
@@ -133,8 +136,8 @@ impl Facts {
                 "{path}: the certificate is valid only in {when}; check this machine's clock"
             ));
         }
-        let left = self.expires.0.saturating_sub(now.0);
-        if left < EXPIRES_SOON.as_secs() {
+        if is_ending(self.valid_from, self.expires, now) {
+            let left = self.expires.0.saturating_sub(now.0);
             warnings.push(format!(
                 "{path}: the certificate expires in {} hours; renew it",
                 left / 3600
@@ -209,5 +212,11 @@ fn ago(later: UnixSeconds, earlier: UnixSeconds) -> String {
     }
 }
 
-/// A certificate is renewed a month before it ends where that is automatic; two weeks mean that something is stuck.
+/// Whether something seems to be stuck: what is renewed by itself is renewed when a third of its life is left, or a month before
+/// the end; less than a quarter and less than two weeks are left only when that did not happen.
+pub(super) fn is_ending(starts: UnixSeconds, expires: UnixSeconds, now: UnixSeconds) -> bool {
+    let life = expires.0.saturating_sub(starts.0);
+    expires.0.saturating_sub(now.0) < (life / 4).min(EXPIRES_SOON.as_secs())
+}
+
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);

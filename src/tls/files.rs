@@ -25,6 +25,19 @@ pub fn load(cert: &Path, key: &Path, now: UnixSeconds) -> Result<Certificate, Tl
     Certificate::check(chain, private_key(key, &key_text)?, cert, now)
 }
 
+/// The same of text that is not in a file yet, but in `path` soon.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn of_text(
+    path: &Path,
+    cert: &[u8],
+    key: &[u8],
+    now: UnixSeconds,
+) -> Result<Certificate, TlsProblem> {
+    Certificate::check(chain(path, cert)?, private_key(path, key)?, path, now)
+}
+
 fn chain(path: &Path, text: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsProblem> {
     let chain = CertificateDer::pem_slice_iter(text).collect::<Result<Vec<_>, _>>();
     let chain = chain.map_err(|error| broken(path, &error))?;

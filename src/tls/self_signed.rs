@@ -1,5 +1,6 @@
 //! A certificate for trying the gateway out: made at first start, kept for the next.
 
+use super::disk::replace;
 use super::{Certificate, TlsProblem, files};
 use crate::judge::UnixSeconds;
 use rcgen::{
@@ -7,8 +8,8 @@ use rcgen::{
     KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
 };
 use rustls::pki_types::{PrivateKeyDer, pem::PemObject};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -127,32 +128,6 @@ impl Made {
         Certificate::check(vec![self.cert.clone()], key, path, now)
     }
 }
-
-/// Writes a new file and puts it in the place of the old one, so that no reader sees half of it, and nobody but the owner
-/// ever sees the key.
-fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let new = path.with_extension("new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
-    }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    restrict(&mut options, mode);
-    let mut file = options.open(&new)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&new, path)
-}
-
-#[cfg(unix)]
-fn restrict(options: &mut OpenOptions, mode: u32) {
-    use std::os::unix::fs::OpenOptionsExt;
-    options.mode(mode);
-}
-
-#[cfg(not(unix))]
-fn restrict(_options: &mut OpenOptions, _mode: u32) {}
 
 /// The line by which a kept certificate is known to be for the wanted names.
 fn names_line(names: &[String]) -> String {

@@ -8,6 +8,8 @@
 //! | `backend_faults` | Every way a bot can answer wrongly, and what the caller gets instead. |
 //! | `backends` | Several backends of one bot, their health, Unix sockets, TLS to them. |
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
+//! | `certificates` | Certificates are replaced while the gateway runs, chosen by name, and asked of clients. |
+//! | `certificates_acme` | Certificates are ordered from a real ACME server, renewed, and survive its failures. |
 //! | `check` | `botgate check --online` says what is not so outside the file. |
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `dashboards` | What the dashboard and the alerts name is what a gateway says. |
@@ -64,6 +66,8 @@ mod admin;
 mod backend_faults;
 mod backends;
 mod callbacks;
+mod certificates;
+mod certificates_acme;
 mod check;
 mod connections;
 mod dashboards;

@@ -122,6 +122,13 @@ fn listeners(settings: &Settings) -> Line {
             State::Enforced,
             format!("TLS on {listen}, certificate {}", cert.display()),
         ),
+        TlsSource::Acme(acme) => (
+            State::Enforced,
+            format!(
+                "TLS on {listen}, certificate for {} by ACME",
+                acme.domains.join(", ")
+            ),
+        ),
         TlsSource::SelfSigned { .. } => (
             State::Partly,
             format!(

@@ -17,10 +17,27 @@ pub(super) fn write(settings: &Settings, out: &mut dyn Write) -> io::Result<()> 
             format!("self-signed certificate in {}", dir.display())
         }
         TlsSource::Files { cert, .. } => format!("certificate {}", cert.display()),
+        TlsSource::Acme(acme) => format!(
+            "certificate for {} from {}",
+            acme.domains.join(", "),
+            acme.directory
+        ),
     };
     let limits = &server.limits;
     writeln!(out, "gateway")?;
     row(out, "listens on", &format!("{}, {tls}", listen.join(", ")))?;
+    for sni in &server.tls.sni {
+        let shown = format!(
+            "{}: certificate {}",
+            sni.names.join(", "),
+            sni.cert.display()
+        );
+        row(out, "names", &shown)?;
+    }
+    if let Some(authority) = &server.tls.client_ca {
+        let wanted = format!("only with a certificate of {}", authority.display());
+        row(out, "clients", &wanted)?;
+    }
     row(
         out,
         "admin",

@@ -4,19 +4,6 @@ use super::*;
 
 /// Every way to ask for such a feature, with the key that is named.
 const LATER: &[(&str, &str)] = &[
-    ("server.tls.source", "[server.tls]\nsource = \"acme\""),
-    (
-        "server.tls.acme",
-        "[server.tls.acme]\ndomains = [\"bot.example.com\"]\nchallenge = \"http-01\"",
-    ),
-    (
-        "server.tls.sni[0]",
-        "[[server.tls.sni]]\nnames = [\"other.example.com\"]\ncert = \"a.pem\"\nkey = \"a.key\"",
-    ),
-    (
-        "server.tls.client_ca",
-        "[server.tls]\nclient_ca = \"certs/ca.pem\"",
-    ),
     ("log.file", "[log]\nfile = \"botgate.log\""),
     ("state.store", "[state]\nstore = \"redis\""),
     (
@@ -82,10 +69,6 @@ fn their_off_values_and_neighbours_are_good() {
 fn types_are_checked_there_too() {
     for (at, text) in [
         (
-            "server.tls.client_ca",
-            with_server("[server.tls]\nclient_ca = [] #<-"),
-        ),
-        (
             "log.retain_days",
             with_server("[log]\nretain_days = \"30\" #<-"),
         ),
@@ -105,17 +88,4 @@ fn types_are_checked_there_too() {
     ] {
         assert_problem(&text, at, &["error"]);
     }
-    let text =
-        with_server("[server.tls.acme]\nchallenge = \"dns-01\"\ndomains = \"x\"\nemail = \"x\"");
-    let found: Vec<String> = problems(&text)
-        .iter()
-        .map(|problem| format!("{}:{}", problem.line.unwrap(), problem.at))
-        .collect();
-    let wanted = [
-        "1:server.tls.acme",
-        "2:server.tls.acme.challenge",
-        "3:server.tls.acme.domains",
-        "4:server.tls.acme.email",
-    ];
-    assert_eq!(found, wanted);
 }

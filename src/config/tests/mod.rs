@@ -3,6 +3,7 @@
 mod backends;
 mod bots;
 mod callers;
+mod certificates;
 mod clouds;
 mod contract;
 mod fetching;

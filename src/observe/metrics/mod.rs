@@ -4,6 +4,7 @@
 //! becomes a label, or clients could fill the memory of whoever collects them.
 
 mod bot;
+mod certificates;
 mod describe;
 mod slow;
 mod spans;
@@ -12,8 +13,10 @@ mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
+pub use certificates::{CertificateReload, Order};
 pub use slow::{Ending, Repeat};
 pub(super) use spans::SpanCounts;
+pub use transport::lacks_client_certificate;
 pub use upkeep::Reload;
 
 use crate::config::Settings;
@@ -35,6 +38,7 @@ pub struct Metrics {
     /// By name. A bot that left the settings stays: what it counted is true, and its last requests still count.
     bots: ArcSwap<HashMap<String, Arc<BotMetrics>>>,
     no_bot: Arc<BotMetrics>,
+    certificates: certificates::Certificates,
     slow: slow::Slow,
     spans: SpanCounts,
     transport: transport::Transport,
@@ -73,6 +77,7 @@ impl Metrics {
             per_bot,
             slow: slow::Slow::new(&describe)?,
             spans: SpanCounts::new(&describe)?,
+            certificates: certificates::Certificates::new(&describe)?,
             transport: transport::Transport::new(&describe)?,
             trust: trust::Trust::new(&describe)?,
             upkeep: upkeep::Upkeep::new(&describe)?,

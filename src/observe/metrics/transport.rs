@@ -15,7 +15,8 @@ pub(super) struct Transport {
     /// not_a_trusted_proxy; of trusted ones proxy_header_missing, proxy_header_malformed, proxy_header_too_long,
     /// proxy_header_broken (no whole header came).
     refused: IntCounterVec,
-    /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out; version: 1.2, 1.3, empty unless ok.
+    /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out,
+    /// no_client_certificate (none, or none that counts); version: 1.2, 1.3, empty unless ok.
     handshakes: IntCounterVec,
     /// `botgate_http2_connections_broken_total{reason}`: HTTP/2 connections ended for what the client sent. reason:
     /// rapid_reset, reset_flood, settings_flood, ping_flood, priority_flood, data_flood, window_update_flood, frame_flood,
@@ -53,6 +54,7 @@ impl Transport {
             ["ok", "1.3"],
             ["failed", ""],
             ["timed_out", ""],
+            ["no_client_certificate", ""],
         ] {
             this.handshakes.with_label_values(&labels);
         }
@@ -92,8 +94,25 @@ impl Metrics {
 
     /// A TLS handshake failed: by what the peer sent, or because it took too long.
     pub fn handshake_failed(&self, error: &io::Error) {
-        let timed_out = error.kind() == io::ErrorKind::TimedOut;
-        let labels = [if timed_out { "timed_out" } else { "failed" }, ""];
-        self.transport.handshakes.with_label_values(&labels).inc();
+        let result = if error.kind() == io::ErrorKind::TimedOut {
+            "timed_out"
+        } else if lacks_client_certificate(error) {
+            "no_client_certificate"
+        } else {
+            "failed"
+        };
+        self.transport
+            .handshakes
+            .with_label_values(&[result, ""])
+            .inc();
     }
+}
+
+/// Whether a handshake failed for the client's certificate: it showed none, or none that counts.
+pub fn lacks_client_certificate(error: &io::Error) -> bool {
+    let inside = error.get_ref().and_then(|inside| inside.downcast_ref());
+    matches!(
+        inside,
+        Some(rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_))
+    )
 }

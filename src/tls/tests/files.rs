@@ -200,8 +200,15 @@ fn a_certificate_is_used_only_while_it_is_valid() {
         NOW.0 + 90 * DAY,
         "valid only in 3 days"
     ));
-    assert!(warned(NOW.0 - DAY, NOW.0 + 2 * DAY, "expires in 48 hours"));
-    assert!(!warned(NOW.0 - DAY, NOW.0 + 15 * DAY, "expires"));
+    assert!(warned(
+        NOW.0 - 60 * DAY,
+        NOW.0 + 2 * DAY,
+        "expires in 48 hours"
+    ));
+    assert!(!warned(NOW.0 - 60 * DAY, NOW.0 + 15 * DAY, "expires"));
+    // Of a short life, days are much: a quarter is what has to be left.
+    assert!(!warned(NOW.0 - 4 * DAY, NOW.0 + 2 * DAY, "expires"));
+    assert!(warned(NOW.0 - 5 * DAY, NOW.0 + DAY, "expires in 24 hours"));
     // Beyond 2049 the date is written in another form (RFC 5280 section 4.1.2.5.2).
     assert_eq!(
         load(0, 4_000_000_000).unwrap().expires,

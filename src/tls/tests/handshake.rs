@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::config::{Tls, TlsSource, TlsVersion};
-use crate::tls::{Loaded, server_config};
+use crate::net::clock;
+use crate::tls::loading::Loaded;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, ServerConnection};
@@ -72,11 +73,14 @@ fn clients_that_trust_the_certificate_get_the_version_and_protocol_they_want() {
     };
     let settings = |min_version| Tls {
         source: source.clone(),
+        sni: Vec::new(),
+        client_ca: None,
         min_version,
         handshake_timeout: Duration::ZERO,
     };
-    let open = server_config(&settings(TlsVersion::V1_2)).unwrap().unwrap();
-    let strict = server_config(&settings(TlsVersion::V1_3)).unwrap().unwrap();
+    let load = |min_version| Loaded::load(&settings(min_version), None, clock::now()).unwrap();
+    let open = load(TlsVersion::V1_2);
+    let strict = load(TlsVersion::V1_3);
     let trusted = dir.path().join("self-signed.pem");
     let shake = |server, name, versions: &[_], alpn: &[&str]| {
         handshake(server, &trusted, name, versions, alpn)
@@ -104,15 +108,5 @@ fn clients_that_trust_the_certificate_get_the_version_and_protocol_they_want() {
     assert!(shake(&strict, "localhost", &[&TLS12], &["h2"]).is_err());
     assert!(shake(&open, "localhost", both, &["spdy/3"]).is_err());
     assert!(shake(&open, "other.example", both, &["h2"]).is_err());
-    assert_eq!(open.origin, "self-signed");
-}
-
-#[test]
-fn off_is_off() {
-    let tls = Tls {
-        source: TlsSource::Off,
-        min_version: TlsVersion::V1_2,
-        handshake_timeout: Duration::ZERO,
-    };
-    assert!(server_config(&tls).unwrap().is_none());
+    assert_eq!(open.default.unwrap().origin, "self-signed");
 }

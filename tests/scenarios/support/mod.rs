@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "some of it is for scenarios still to be written")]
 
+pub(crate) mod authority;
 pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
@@ -12,6 +13,7 @@ pub(crate) mod gateway;
 pub(crate) mod held_bot;
 pub(crate) mod hostile;
 pub(crate) mod metrics;
+pub(crate) mod pebble;
 pub(crate) mod raw_bot;
 pub(crate) mod reply;
 pub(crate) mod table;

@@ -28,6 +28,10 @@ pub(super) fn try_out(settings: &Settings, places: &Places, findings: &mut Findi
             let hint = "good for trying out; no channel accepts it: set source = \"files\" before going public";
             return findings.note(Severity::Warning, &place, what, hint);
         }
+        TlsSource::Acme(_) => {
+            let what = "not looked at: the authority's chain comes with each certificate it issues";
+            return findings.good("certificate", what);
+        }
         TlsSource::Files { cert, key } => (cert, key),
     };
     let now = clock::now();
