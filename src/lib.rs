@@ -44,7 +44,9 @@
 //! | ask more of a kind of token | `judge/token/roots.rs` before its signature, a rule in `judge/policy/` after it |
 //! | change what `explain` asks | `judge/explain/`; it asks the same rules as the gateway |
 //! | change what callers see | `net/reply.rs` |
-//! | change what is logged | `observe/audit.rs` |
+//! | change what is logged | `observe/audit.rs`; what a span says, `observe/trace/span.rs` |
+//! | add a key of `gateway.toml` | `config/keys.rs`, whoever reads it, a sentence in `config/about.rs`; `gateway.schema.json` follows, tests fail until it does |
+//! | add an event or a metric | a row in `docs/events.md` or `docs/metrics.md`, or tests fail |
 
 #![cfg_attr(
     test,
