@@ -2,10 +2,10 @@
 
 use crate::support::held_bot::HeldBot;
 use crate::support::metrics::Page;
-use crate::support::{FOREIGN_TENANT, Gateway, PATIENCE, TENANT, eventually};
+use crate::support::{APP_ID, FOREIGN_TENANT, Gateway, PATIENCE, TENANT, eventually};
 use botgate::cli::demo::bot::{Answer, EchoBot};
 use botgate::judge::Reason;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -361,4 +361,36 @@ async fn a_collector_that_fails_and_comes_back_is_told_of_once_each() {
     let lines = gateway.output();
     let told = lines.to_string().matches("\"trace_export_failed\"").count();
     assert_eq!(told, 1, "{lines}");
+}
+
+#[tokio::test]
+async fn paths_that_may_hold_an_id_are_in_no_span() {
+    const SKILL: &str = "7c9d1e2f-3a4b-4c5d-8e6f-7a8b9c0d1e2f";
+    let collector = collector().await;
+    let fragment = format!(
+        "[bots]\naccept = ['channel', 'skill']\ncallers = {{ allow = ['{SKILL}'], callback_path = '/api/skills' }}"
+    );
+    let gateway = traced(&collector, &fragment).start().await;
+    let token = gateway.channel().entra_token(APP_ID, TENANT, SKILL);
+    let members = "/api/skills/v3/conversations/a%3A1Qw-secret/members";
+    let request = gateway.teams_message().token(move |_| token);
+    let request = request.method(Method::GET).path(members).body("");
+    let reply = request.without_header("content-type").send().await;
+    reply.forwarded().await;
+    let astray = gateway
+        .teams_message()
+        .path("/for/a1Qw-secret")
+        .send()
+        .await;
+    astray.refused_before_proof(Reason::PathNotFound).await;
+    assert!(gateway.terminate().await.success());
+    let spans = spans(&collector);
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(
+        names.iter().filter(|name| **name == "GET").count(),
+        2,
+        "{names:?}"
+    );
+    let all = format!("{spans:?}");
+    assert!(!all.contains("Qw-secret"), "{all}");
 }

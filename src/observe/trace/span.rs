@@ -45,7 +45,6 @@ impl RequestSpan {
         });
         let status = entry.verdict.status();
         let reason = entry.rejection.map(|rejection| rejection.reason().code());
-        let path = line.path.as_deref();
         let is_failed = status.is_some_and(|status| status >= 500) || is_cut(entry);
         self.set("http.request.method", Some(method));
         self.set("http.request.method_original", original);
@@ -59,10 +58,8 @@ impl RequestSpan {
                 "http"
             }),
         );
-        self.set(
-            "url.path",
-            path.map(|path| capped(path, MAX_CHARS).into_owned()),
-        );
+        // The path of a skill's callback holds a conversation's id, and that of a stranger anything: a configured one is all that is told.
+        self.set("url.path", self.route.clone());
         self.set("client.address", Some(line.client_ip.to_string()));
         self.set("network.protocol.name", Some("http"));
         self.set(
