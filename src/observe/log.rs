@@ -1,8 +1,10 @@
-//! Sets up the log: one JSON object per line, or lines for people, on standard output.
+//! Sets up the log: one JSON object per line, or lines for people, on standard output or in a file.
 
 use super::audit;
+use super::log_file::{FileState, LogFile};
 use crate::config;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -21,31 +23,60 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[must_use = "the log ends when this is dropped"]
 pub struct LogGuard {
     pub(super) lost_lines: ErrorCounter,
+    pub(super) file: Option<Arc<FileState>>,
     pub(super) _worker: WorkerGuard,
+}
+
+impl LogGuard {
+    /// Opens the log file anew, for those who rotate it by themselves (SIGUSR1): the next line goes to the new one.
+    pub fn reopen(&self) {
+        match &self.file {
+            Some(file) => {
+                file.ask_to_reopen();
+                tracing::info!(event = "log_reopened", "the log file was opened anew");
+            }
+            None => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
+        }
+    }
 }
 
 /// Starts the log of this process. A second call changes nothing.
 ///
-/// Lines are handed to a thread: a request never waits for whoever reads the log. Where that reader is so slow that the
+/// Lines are handed to a thread: a request never waits for whoever reads the log, nor for a disk. Where that is so slow that the
 /// buffer runs full, lines are lost, and [`Observer::watch_log`](super::Observer::watch_log) makes that visible.
-pub fn start(settings: &config::Log) -> LogGuard {
-    let (writer, worker) = NonBlockingBuilder::default()
+///
+/// # Errors
+/// When `log.file` cannot be opened. Later failures of the file end nothing.
+pub fn start(settings: &config::Log) -> io::Result<LogGuard> {
+    let builder = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(BUFFERED_LINES)
-        .thread_name("botgate-log")
-        .finish(io::stdout());
+        .thread_name("botgate-log");
+    let (file, in_colour, (writer, worker)) = match &settings.file {
+        None => {
+            // https://no-color.org: set and not empty means no colour.
+            let wants_no_colour =
+                std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let in_colour = io::stdout().is_terminal() && !wants_no_colour;
+            (None, in_colour, builder.finish(io::stdout()))
+        }
+        Some(path) => {
+            let state = Arc::new(FileState::default());
+            let clock = Box::new(OffsetDateTime::now_utc);
+            let file = LogFile::open(path, settings.retain_days, Arc::clone(&state), clock)?;
+            (Some(state), false, builder.finish(file))
+        }
+    };
     let lost_lines = writer.error_counter();
-    // https://no-color.org: set and not empty means no colour.
-    let wants_no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let in_colour = io::stdout().is_terminal() && !wants_no_colour;
     let subscriber =
         tracing_subscriber::registry().with(layer(settings, in_colour, Escaping(writer)));
     // Fails only if a subscriber is set already, which then stays: in tests, where many gateways share a process.
     let _ = subscriber.try_init();
-    LogGuard {
+    Ok(LogGuard {
         lost_lines,
+        file,
         _worker: worker,
-    }
+    })
 }
 
 pub(super) fn layer<S, W>(

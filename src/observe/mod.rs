@@ -9,19 +9,28 @@
 
 mod audit;
 mod flood;
+mod history;
 mod log;
+mod log_file;
 mod metrics;
+mod recent;
 mod redact;
 
 pub use audit::{Door, RequestLine};
+pub use history::{Second, Traffic};
 pub use log::{LogGuard, start};
-pub use metrics::{Ending, Metrics, Reload, Repeat};
+pub use metrics::{Ending, Metrics, Reload, Repeat, Sample};
+pub use recent::Refused;
 
 use flood::{Flood, Suppressed};
+use history::History;
+use log_file::FileState;
+use recent::Recent;
 
 use crate::config::Settings;
 use crate::judge::Rejection;
 use aws_lc_rs::rand::SystemRandom;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
 use tracing_appender::non_blocking::ErrorCounter;
@@ -109,7 +118,17 @@ pub struct Observer {
     identifiers: audit::IdentifierWriter,
     metrics: Metrics,
     flood: Mutex<Flood>,
-    lost_lines: OnceLock<ErrorCounter>,
+    log: OnceLock<WatchedLog>,
+    history: History,
+    recent: Mutex<Recent>,
+}
+
+/// What the log's own thread tells of itself.
+struct WatchedLog {
+    lost_lines: ErrorCounter,
+    file: Option<Arc<FileState>>,
+    /// Lines lost that no line has told of.
+    untold: AtomicU64,
 }
 
 impl Observer {
@@ -125,7 +144,9 @@ impl Observer {
             identifiers,
             metrics: Metrics::new(settings).map_err(ObserverProblem::Metrics)?,
             flood: Mutex::new(Flood::new(Instant::now())),
-            lost_lines: OnceLock::new(),
+            log: OnceLock::new(),
+            history: History::new(),
+            recent: Mutex::new(Recent::default()),
         }))
     }
 
@@ -151,7 +172,21 @@ impl Observer {
     /// Makes lines that the log writer had to drop visible: from now on [`tick`](Self::tick) warns about them.
     pub fn watch_log(&self, log: &LogGuard) {
         // A second log writer does not exist in one process; should one be given, the first stays.
-        let _ = self.lost_lines.set(log.lost_lines.clone());
+        let _ = self.log.set(WatchedLog {
+            lost_lines: log.lost_lines.clone(),
+            file: log.file.clone(),
+            untold: AtomicU64::new(0),
+        });
+    }
+
+    /// What came in the last minutes.
+    pub fn traffic(&self) -> Traffic {
+        self.history.traffic()
+    }
+
+    /// The requests that were refused last, the latest first.
+    pub fn recently_refused(&self) -> Vec<Refused> {
+        self.recent().latest_first()
     }
 
     /// Does what must happen although no request comes: closes the second of suppressed lines, reports lost lines.
@@ -159,15 +194,32 @@ impl Observer {
     /// To be called once a second.
     pub fn tick(&self) {
         self.write_suppressed(self.flood().tick(Instant::now()));
-        let lost = self.lost_lines.get().map_or(0, ErrorCounter::dropped_lines);
-        let newly_lost = self
-            .metrics
-            .log_lines_lost(u64::try_from(lost).unwrap_or(u64::MAX));
-        if newly_lost > 0 {
+        self.history.tick();
+        if let Some(log) = self.log.get() {
+            self.tell_of_lost_lines(log);
+        }
+    }
+
+    fn tell_of_lost_lines(&self, log: &WatchedLog) {
+        let (mut lost, mut is_failing) = (log.lost_lines.dropped_lines() as u64, false);
+        if let Some(file) = &log.file {
+            self.metrics.log_file_errors(file.errors());
+            lost = lost.saturating_add(file.lost());
+            is_failing = file.is_failing();
+        }
+        let newly_lost = self.metrics.log_lines_lost(lost);
+        log.untold.fetch_add(newly_lost, Ordering::Relaxed);
+        // While the file fails, this line would be lost as well, and be counted as another one each second.
+        let count = if is_failing {
+            0
+        } else {
+            log.untold.swap(0, Ordering::Relaxed)
+        };
+        if count > 0 {
             tracing::warn!(
                 event = "log_lines_lost",
-                count = newly_lost,
-                "the log was read too slowly; lines were lost"
+                count,
+                "lines were lost: the log was read too slowly, or its file could not be written"
             );
         }
     }
@@ -192,6 +244,7 @@ impl Observer {
             duration: now.saturating_duration_since(ended.started),
         };
         self.metrics.bot(ended.bot).request_ended(&entry);
+        self.history.count(verdict);
         if let Verdict::Rejected { rejection, .. } = verdict {
             let (is_written, closed) =
                 self.flood()
@@ -202,6 +255,10 @@ impl Observer {
                 return;
             }
         }
+        if verdict.rejection().is_some() {
+            // Behind the budget of the log, so that a flood neither costs more here nor is all there is to see.
+            self.recent().keep(entry.refused());
+        }
         entry.write(&self.identifiers);
     }
 
@@ -209,6 +266,10 @@ impl Observer {
         for one in closed {
             audit::write_suppressed(&one);
         }
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flood(&self) -> std::sync::MutexGuard<'_, Flood> {

@@ -23,6 +23,7 @@
 //! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `log_file` | The log in a file: rotated, pruned, reopened when asked, and never in the way. |
 //! | `malformed` | HTTP/1.1 that has no reading, or two, is refused and closes the connection. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `nothing_lost` | Under load, through restarts of the bot, rollovers, reloads and the end, every request is accounted for. |
@@ -72,6 +73,7 @@ mod key_proxy;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod log_file;
 mod malformed;
 mod matrix;
 mod nothing_lost;

@@ -18,7 +18,6 @@ const LATER: &[(&str, &str)] = &[
         "server.tls.client_ca",
         "[server.tls]\nclient_ca = \"certs/ca.pem\"",
     ),
-    ("log.file", "[log]\nfile = \"botgate.log\""),
     ("state.store", "[state]\nstore = \"redis\""),
     (
         "state.redis",

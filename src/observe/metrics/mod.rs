@@ -5,12 +5,14 @@
 
 mod bot;
 mod describe;
+mod read;
 mod slow;
 mod transport;
 mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
+pub use read::Sample;
 pub use slow::{Ending, Repeat};
 pub use upkeep::Reload;
 

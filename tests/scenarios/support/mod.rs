@@ -12,6 +12,7 @@ pub(crate) mod gateway;
 pub(crate) mod held_bot;
 pub(crate) mod hostile;
 pub(crate) mod metrics;
+pub(crate) mod plain;
 pub(crate) mod raw_bot;
 pub(crate) mod reply;
 pub(crate) mod table;
