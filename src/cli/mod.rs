@@ -8,6 +8,7 @@ mod descriptors;
 pub mod explain;
 mod healthcheck;
 pub mod reasons;
+pub mod rejects;
 mod run;
 
 use crate::config::StartFlags;
@@ -69,6 +70,8 @@ enum Command {
         #[arg(long)]
         markdown: bool,
     },
+    /// Summarise the refused requests of a log, or suggest tenants to allow.
+    Rejects(rejects::Options),
     /// Ask a running gateway whether it is ready; exit 0 if so.
     Healthcheck {
         /// The readiness address of the admin listener.
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
             };
             told(reasons::run(style, &mut io::stdout().lock()).map(|()| Exit::Good))
         }
+        Command::Rejects(options) => told(rejects::main(&options)),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }
     .into()

@@ -54,7 +54,8 @@ pub(super) struct LogFile {
     open: Option<Open>,
     /// After a failure to open, the second before which it is not tried again.
     retry_from: i64,
-    told_at: Option<OffsetDateTime>,
+    /// The second in which stderr was last told of a failure.
+    told_at: Option<i64>,
 }
 
 /// Tells the time; tests have one of their own.
@@ -233,8 +234,12 @@ impl LogFile {
     /// Counts a failure, and says so on stderr: at most once a minute, or a disk that is full would fill that, too.
     fn told(&mut self, now: OffsetDateTime, what: &str) {
         self.state.errors.fetch_add(1, Ordering::AcqRel);
-        if self.told_at.is_none_or(|at| now - at >= Duration::MINUTE) {
-            self.told_at = Some(now);
+        let second = now.unix_timestamp();
+        if self
+            .told_at
+            .is_none_or(|at| second.saturating_sub(at) >= 60)
+        {
+            self.told_at = Some(second);
             say(&format!("log.file {} {what}", self.path.display()));
         }
     }

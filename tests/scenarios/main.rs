@@ -32,9 +32,11 @@
 //! | `policies` | What an operator writes under a bot holds, and report mode softens that and nothing else. |
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
+//! | `rejects` | `botgate rejects` says of a real log what was refused, and what it suggests lets them in. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
+//! | `status_page` | The status page in a real browser: what it shows, what it keeps fresh, and that nobody can write into it. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
 //! | `vectors` | Public HTTP/1 vectors, as they are and grafted onto a valid message: refused, or passed on in clean form. |
@@ -82,9 +84,11 @@ mod overload;
 mod policies;
 mod reasons;
 mod redelivery;
+mod rejects;
 mod rollover;
 mod slow_clients;
 mod smoke;
+mod status_page;
 mod support;
 mod tokens;
 mod unsure;

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "some of it is for scenarios still to be written")]
 
+pub(crate) mod browser;
 pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
