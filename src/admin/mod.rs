@@ -100,7 +100,11 @@ impl Admin {
 }
 
 impl Door for Admin {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, _peer: Peer) -> Response<Body> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        if peer.refused.is_some() {
+            // What stands in its place has a path, too, which nobody asked for.
+            return refusal(StatusCode::BAD_REQUEST, "not HTTP with one reading\n");
+        }
         let (head, _) = request.into_parts();
         let Some(route) = ROUTES.iter().find(|route| route.path == head.uri.path()) else {
             return refusal(

@@ -1,10 +1,12 @@
 //! The status page in a real browser: what it shows, what it keeps fresh, and that nobody can write into it.
 
 use crate::support::browser::Browser;
-use crate::support::{FOREIGN_TENANT, Gateway, TENANT, eventually, plain};
+use crate::support::{FOREIGN_TENANT, Gateway, PATIENCE, TENANT, eventually, plain};
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Runs when it is taken for markup.
 const MARKUP: &str = "<img src=x onerror=window.taken=1><script>window.taken=1</script>";
@@ -214,6 +216,14 @@ async fn the_page_is_for_reading_by_whoever_is_here() {
         let answer = plain::ask(&address, here.body("").unwrap()).await;
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
     }
+    // What has no reading gets no page in its place.
+    let flawed = "GET / HTTP/1.1\r\nhost : localhost\r\n\r\n";
+    let mut stream = TcpStream::connect(&address).await.unwrap();
+    stream.write_all(flawed.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_string(&mut answer)).await;
+    read.expect("an answer").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     // Collectors and probes come under names that a cluster has for them.
     for path in ["/healthz", "/readyz", "/metrics"] {
         let named = Request::get(path).header("host", "botgate.monitoring.svc");
@@ -280,10 +290,17 @@ async fn people_see_it_in_a_browser() {
     browser.click("#clear").await;
     eventually("all of them are", async || rows().await == 10).await;
     assert_eq!(browser.script("return window.same").await, true);
+    browser.click("#pause").await;
+    let pressed = "return document.querySelector('#pause').getAttribute('aria-pressed')";
+    assert_eq!(browser.script(pressed).await, "true");
+    let reply = gateway.teams_message().without_token().send().await;
+    reply.only_request_line().await;
+    browser.click("#pause").await;
+    eventually("it goes on after a pause", async || rows().await == 11).await;
     let text = "return document.querySelector('#chart-text').textContent";
     eventually("the chart is told in words", async || {
         let told = browser.script(text).await;
-        told.as_str().unwrap().contains("13 requests, at most ")
+        told.as_str().unwrap().contains("14 requests, at most ")
     })
     .await;
     let bars = "document.querySelectorAll('#chart rect').length";
