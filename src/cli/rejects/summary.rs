@@ -107,9 +107,14 @@ impl Summary {
         };
         let mut groups: Vec<(&String, &Group)> = self.groups.iter().collect();
         groups.sort_by_key(|(key, group)| (Reverse(group.in_all()), *key));
-        let rows: Vec<[String; 6]> = groups.iter().map(|(key, group)| group.row(key)).collect();
+        let shown = groups.iter().take(MOST_ROWS);
+        let rows: Vec<[String; 6]> = shown.map(|(key, group)| group.row(key)).collect();
         let heads = [key, "REFUSED", "REPORT", "FLOOD", "LAST SEEN", with];
-        table(&heads.map(str::to_owned), &rows, out)
+        table(&heads.map(str::to_owned), &rows, out)?;
+        match groups.len().saturating_sub(MOST_ROWS) {
+            0 => Ok(()),
+            more => writeln!(out, "... and {more} with fewer"),
+        }
     }
 }
 
@@ -185,4 +190,6 @@ const OTHERS: &str = "(others)";
 /// Addresses are the callers' to choose: a log of a flood has very many.
 const MOST_GROUPS: usize = 100_000;
 const MOST_WITH: usize = 100;
+/// Rows that are written, the most frequent: what comes after them in a flood is noise.
+const MOST_ROWS: usize = 200;
 const SHOWN_WITH: usize = 3;

@@ -108,6 +108,24 @@ fn refusals_are_counted_by_what_is_asked_for() {
 }
 
 #[test]
+fn of_very_many_the_most_frequent_are_shown() {
+    let of = |number: u32| {
+        let log = line("10:00:00", "rejected", "token_missing", "");
+        log.replace(
+            "192.0.2.1",
+            &format!("10.0.{}.{}", number / 256, number % 256),
+        )
+    };
+    let mut log: String = (0..1000).map(of).collect();
+    log.push_str(&of(999));
+    let told = ask(&["--by", "client"], log.as_bytes());
+    let rows = rows(&told.out);
+    assert_eq!(rows[0][..2], ["10.0.3.231", "2"]);
+    assert_eq!(rows.len(), 201);
+    assert_eq!(rows[200].join(" "), "... and 800 with fewer");
+}
+
+#[test]
 fn files_rotated_and_packed_ones_and_standard_input_are_one_log() {
     let folder = tempfile::tempdir().unwrap();
     let plain = folder.path().join("botgate.log");
