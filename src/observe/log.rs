@@ -2,9 +2,11 @@
 
 use super::audit;
 use super::log_file::{FileState, LogFile};
+use super::metrics::Metrics;
 use crate::config;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -36,6 +38,50 @@ impl LogGuard {
                 tracing::info!(event = "log_reopened", "the log file was opened anew");
             }
             None => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
+        }
+    }
+}
+
+/// What the log's own thread tells of itself.
+pub(super) struct WatchedLog {
+    lost_lines: ErrorCounter,
+    file: Option<Arc<FileState>>,
+    /// Lines lost that no line has told of.
+    untold: AtomicU64,
+}
+
+impl WatchedLog {
+    pub(super) fn of(log: &LogGuard) -> Self {
+        Self {
+            lost_lines: log.lost_lines.clone(),
+            file: log.file.clone(),
+            untold: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts what was lost, and says so in the log as soon as that can be written.
+    pub(super) fn tell_of_lost_lines(&self, metrics: &Metrics) {
+        let dropped = self.lost_lines.dropped_lines();
+        let (mut lost, mut is_failing) = (u64::try_from(dropped).unwrap_or(u64::MAX), false);
+        if let Some(file) = &self.file {
+            metrics.log_file_errors(file.errors());
+            lost = lost.saturating_add(file.lost());
+            is_failing = file.is_failing();
+        }
+        let newly_lost = metrics.log_lines_lost(lost);
+        self.untold.fetch_add(newly_lost, Ordering::Relaxed);
+        // While the file fails, this line would be lost as well, and be counted as another one each second.
+        let count = if is_failing {
+            0
+        } else {
+            self.untold.swap(0, Ordering::Relaxed)
+        };
+        if count > 0 {
+            tracing::warn!(
+                event = "log_lines_lost",
+                count,
+                "lines were lost: the log was read too slowly, or its file could not be written"
+            );
         }
     }
 }

@@ -24,16 +24,14 @@ pub use recent::Refused;
 
 use flood::{Flood, Suppressed};
 use history::History;
-use log_file::FileState;
+use log::WatchedLog;
 use recent::Recent;
 
 use crate::config::Settings;
 use crate::judge::Rejection;
 use aws_lc_rs::rand::SystemRandom;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
-use tracing_appender::non_blocking::ErrorCounter;
 
 /// How a request ended. Every request ends in exactly one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,14 +121,6 @@ pub struct Observer {
     recent: Mutex<Recent>,
 }
 
-/// What the log's own thread tells of itself.
-struct WatchedLog {
-    lost_lines: ErrorCounter,
-    file: Option<Arc<FileState>>,
-    /// Lines lost that no line has told of.
-    untold: AtomicU64,
-}
-
 impl Observer {
     /// Makes the observer of one gateway: own metrics, own key for hashing identifiers.
     ///
@@ -172,11 +162,7 @@ impl Observer {
     /// Makes lines that the log writer had to drop visible: from now on [`tick`](Self::tick) warns about them.
     pub fn watch_log(&self, log: &LogGuard) {
         // A second log writer does not exist in one process; should one be given, the first stays.
-        let _ = self.log.set(WatchedLog {
-            lost_lines: log.lost_lines.clone(),
-            file: log.file.clone(),
-            untold: AtomicU64::new(0),
-        });
+        let _ = self.log.set(WatchedLog::of(log));
     }
 
     /// What came in the last minutes.
@@ -196,31 +182,7 @@ impl Observer {
         self.write_suppressed(self.flood().tick(Instant::now()));
         self.history.tick();
         if let Some(log) = self.log.get() {
-            self.tell_of_lost_lines(log);
-        }
-    }
-
-    fn tell_of_lost_lines(&self, log: &WatchedLog) {
-        let (mut lost, mut is_failing) = (log.lost_lines.dropped_lines() as u64, false);
-        if let Some(file) = &log.file {
-            self.metrics.log_file_errors(file.errors());
-            lost = lost.saturating_add(file.lost());
-            is_failing = file.is_failing();
-        }
-        let newly_lost = self.metrics.log_lines_lost(lost);
-        log.untold.fetch_add(newly_lost, Ordering::Relaxed);
-        // While the file fails, this line would be lost as well, and be counted as another one each second.
-        let count = if is_failing {
-            0
-        } else {
-            log.untold.swap(0, Ordering::Relaxed)
-        };
-        if count > 0 {
-            tracing::warn!(
-                event = "log_lines_lost",
-                count,
-                "lines were lost: the log was read too slowly, or its file could not be written"
-            );
+            log.tell_of_lost_lines(&self.metrics);
         }
     }
 
