@@ -1,4 +1,12 @@
-//! The operators' door: health, readiness, metrics. It has an address of its own and no authentication.
+//! The operators' door: health, readiness, metrics, the status page. It has an address of its own and no authentication.
+//!
+//! This room must not change anything: it answers GET and HEAD, and shows nothing that is secret.
+
+mod host;
+mod page;
+mod policies;
+mod readiness;
+mod status;
 
 use crate::config::Settings;
 use crate::keyring::Keyring;
@@ -8,9 +16,9 @@ use crate::observe::{Metrics, Observer};
 use crate::tls::Certificates;
 use crate::upstream::Upstreams;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde_json::json;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -30,92 +38,96 @@ pub struct Admin {
     pub draining: CancellationToken,
 }
 
-/// One route: its path, and who answers.
+/// One route: its path, under which names it is there, and who answers.
 struct Route {
     path: &'static str,
-    answer: fn(&Admin) -> Response<Body>,
+    hosts: Hosts,
+    answer: fn(&Admin, &Parts) -> Response<Body>,
+}
+
+/// Under which `Host` a route is there.
+enum Hosts {
+    /// Any: probes and collectors use whatever name a cluster has for them.
+    Any,
+    /// What no page of another site can stand for; see [`host::is_safe`].
+    Safe,
 }
 
 /// Every route, for GET and HEAD, for whoever reaches the admin address.
 const ROUTES: &[Route] = &[
     Route {
         path: "/healthz",
-        answer: |_| text("ok\n"),
+        hosts: Hosts::Any,
+        answer: |_, _| text("ok\n"),
     },
     Route {
         path: "/readyz",
-        answer: Admin::readiness,
+        hosts: Hosts::Any,
+        answer: |admin, _| readiness::answer(admin),
     },
     Route {
         path: "/metrics",
-        answer: Admin::metrics,
+        hosts: Hosts::Any,
+        answer: |admin, _| admin.metrics(),
+    },
+    Route {
+        path: "/",
+        hosts: Hosts::Safe,
+        answer: status::answer,
+    },
+    Route {
+        path: page::STYLE.path,
+        hosts: Hosts::Safe,
+        answer: |_, _| page::answer(&page::STYLE),
+    },
+    Route {
+        path: page::SCRIPT.path,
+        hosts: Hosts::Safe,
+        answer: |_, _| page::answer(&page::SCRIPT),
+    },
+    Route {
+        path: page::ICON.path,
+        hosts: Hosts::Safe,
+        answer: |_, _| page::answer(&page::ICON),
     },
 ];
 
 impl Admin {
-    fn readiness(&self) -> Response<Body> {
-        let mut missing: Vec<String> = self
-            .keyring
-            .missing()
-            .into_iter()
-            .map(|set| format!("keys {set:?}"))
-            .collect();
-        // Only what health checks say: a bot that requests met with as down would stay so if no more requests came.
-        missing.extend(self.upstreams.unhealthy().map(|bot| format!("bot {bot:?}")));
-        if self.certificates.as_ref().is_some_and(|it| it.is_missing()) {
-            missing.push("certificate".to_owned());
-        }
-        if self.draining.is_cancelled() {
-            missing.push("draining".to_owned());
-        }
-        let status = if missing.is_empty() {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
-        let mut response = text(format!(
-            "{}\n",
-            json!({ "ready": missing.is_empty(), "missing": missing })
-        ));
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *response.status_mut() = status;
-        response
-    }
-
     fn metrics(&self) -> Response<Body> {
         let metrics = self.observer.metrics();
         for (issuer, seconds) in self.keyring.ages() {
             metrics.keys_age(&issuer, seconds);
         }
-        let mut response = text(metrics.render());
-        response
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static(Metrics::MEDIA_TYPE));
-        response
+        typed(metrics.render(), Metrics::MEDIA_TYPE)
     }
 }
 
 impl Door for Admin {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, _peer: Peer) -> Response<Body> {
-        let Some(route) = ROUTES
-            .iter()
-            .find(|route| route.path == request.uri().path())
-        else {
-            let mut response = text("not found: there are /healthz, /readyz and /metrics\n");
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            return response;
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        if peer.refused.is_some() {
+            // What stands in its place has a path, too, which nobody asked for.
+            return refusal(StatusCode::BAD_REQUEST, "not HTTP with one reading\n");
+        }
+        let (head, _) = request.into_parts();
+        let Some(route) = ROUTES.iter().find(|route| route.path == head.uri.path()) else {
+            return refusal(
+                StatusCode::NOT_FOUND,
+                "not found: there are /, /healthz, /readyz and /metrics\n",
+            );
         };
-        if !matches!(*request.method(), Method::GET | Method::HEAD) {
-            let mut response = text("only GET\n");
-            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            let mut response = refusal(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
             response
                 .headers_mut()
                 .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        (route.answer)(&self)
+        match route.hosts {
+            Hosts::Safe if !host::is_safe(&head) => {
+                refusal(StatusCode::MISDIRECTED_REQUEST, host::HINT)
+            }
+            Hosts::Safe | Hosts::Any => (route.answer)(&self, &head),
+        }
     }
 
     fn heard(&self, event: Event<'_>) {
@@ -125,13 +137,20 @@ impl Door for Admin {
     }
 }
 
+fn refusal(status: StatusCode, why: &'static str) -> Response<Body> {
+    let mut response = text(why);
+    *response.status_mut() = status;
+    response
+}
+
 fn text(content: impl Into<bytes::Bytes>) -> Response<Body> {
+    typed(content, "text/plain; charset=utf-8")
+}
+
+fn typed(content: impl Into<bytes::Bytes>, media_type: &'static str) -> Response<Body> {
     let mut response = Response::new(body::full(content));
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -8,6 +8,7 @@ mod descriptors;
 pub mod explain;
 mod healthcheck;
 pub mod reasons;
+pub mod rejects;
 mod run;
 mod schema;
 
@@ -72,6 +73,8 @@ enum Command {
     },
     /// Print the JSON Schema of gateway.toml, for editors.
     Schema,
+    /// Summarise the refused requests of a log, or suggest tenants to allow.
+    Rejects(rejects::Options),
     /// Ask a running gateway whether it is ready; exit 0 if so.
     Healthcheck {
         /// The readiness address of the admin listener.
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
             told(reasons::run(style, &mut io::stdout().lock()).map(|()| Exit::Good))
         }
         Command::Schema => told(schema::run(&mut io::stdout().lock()).map(|()| Exit::Good)),
+        Command::Rejects(options) => told(rejects::main(&options)),
         Command::Healthcheck { url } => healthcheck::run(&url),
     }
     .into()

@@ -4,7 +4,7 @@ use super::check::counted;
 use super::{Exit, descriptors};
 use crate::app::{self, ConfigFile, StartProblem};
 use crate::config::{self, Attempt, Loaded, StartFlags};
-use crate::observe;
+use crate::observe::{self, LogGuard};
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +37,15 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
         }
     };
     descriptors::raise_limit();
-    let log = observe::start(&settings.log);
+    let log = match observe::start(&settings.log) {
+        Ok(log) => log,
+        Err(error) => {
+            return fail(
+                &format!("log.file cannot be opened: {error}"),
+                Exit::Configuration,
+            );
+        }
+    };
     for warning in warnings.iter().chain(&descriptors::too_few(&settings)) {
         tracing::warn!(
             event = "config_warning",
@@ -76,7 +84,7 @@ pub(super) fn run(path: &Path, flags: StartFlags) -> Exit {
                     written,
                     files,
                 });
-                wait_and_drain(running, signals).await;
+                wait_and_drain(running, signals, &log).await;
                 Exit::Good
             }
         }
@@ -111,7 +119,7 @@ impl Signals {
     }
 }
 
-async fn wait_and_drain(running: app::Running, mut signals: Signals) {
+async fn wait_and_drain(running: app::Running, mut signals: Signals, log: &LogGuard) {
     loop {
         tokio::select! {
             _ = signals.terminate.recv() => break,
@@ -121,7 +129,7 @@ async fn wait_and_drain(running: app::Running, mut signals: Signals) {
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
             },
-            _ = signals.reopen.recv() => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
+            _ = signals.reopen.recv() => log.reopen(),
         }
     }
     tokio::select! {

@@ -176,6 +176,10 @@ pub struct Log {
     pub level: tracing::level_filters::LevelFilter,
     /// How user and conversation ids are written.
     pub identifiers: Identifiers,
+    /// Where the log goes; `None` for standard output.
+    pub file: Option<PathBuf>,
+    /// How long the files of past days are kept.
+    pub retain_days: u16,
 }
 
 /// `log.format`.

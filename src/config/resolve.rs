@@ -249,20 +249,31 @@ fn log(section: &Section<'_>) -> Log {
             "use \"hashed\" unless you may keep such data",
         );
     }
-    if section.path("file").is_some() {
-        section.not_yet(
+    let file = section.path("file");
+    if file
+        .as_ref()
+        .is_some_and(|file| file.exists() && !file.is_file())
+    {
+        section.error(
             "file",
-            "a log file",
-            "remove it, or set it to \"\": the log goes to standard output",
+            "names something that is no file",
+            "name a file that may be written and renamed each day, or leave it out: the log then goes to standard output",
         );
     }
-    if section.count("retain_days", 30, 1..=3650) != 30 {
-        section.no_effect_yet("retain_days", "a log file with rotation");
+    let retain_days = section.count("retain_days", 30, 1..=3650);
+    if file.is_none() && retain_days != 30 {
+        section.warn(
+            "retain_days",
+            "has no effect without log.file",
+            "name a file, or let whatever keeps standard output delete old lines",
+        );
     }
     Log {
         format: section.one_of("format", LogFormat::Json, &formats),
         level: section.one_of("level", LevelFilter::INFO, &levels),
         identifiers,
+        file,
+        retain_days: u16::try_from(retain_days).unwrap_or(u16::MAX),
     }
 }
 

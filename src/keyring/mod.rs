@@ -39,6 +39,23 @@ pub struct Keyring {
     authorities: Option<Vec<u8>>,
 }
 
+/// How one source of keys stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceState {
+    /// As in readiness.
+    pub name: String,
+    /// Whose keys.
+    pub issuer: String,
+    /// How many, where there are any.
+    pub keys: usize,
+    /// Since they were fetched.
+    pub age_seconds: Option<u64>,
+    /// Whether there are keys that are not too old.
+    pub is_usable: bool,
+    /// Whether the last fetch brought none.
+    pub last_fetch_failed: bool,
+}
+
 impl Keyring {
     /// A keyring that has read the disk cache and fetched nothing yet.
     ///
@@ -145,6 +162,12 @@ impl Keyring {
             .filter(|source| source.usable(now).is_none())
             .map(|source| source.name().to_owned())
             .collect()
+    }
+
+    /// Every source as it stands, for the status page.
+    pub fn states(&self) -> Vec<SourceState> {
+        let now = clock::now();
+        self.sources.iter().map(|one| one.told(now)).collect()
     }
 
     /// Issuer and age of its keys in seconds, where there are any.

@@ -119,6 +119,18 @@ impl Source {
             .then(|| Arc::clone(&set.keys))
     }
 
+    pub(super) fn told(&self, now: UnixSeconds) -> super::SourceState {
+        let state = self.state.load();
+        super::SourceState {
+            name: self.name().to_owned(),
+            issuer: self.issuer().to_owned(),
+            keys: state.set.as_ref().map_or(0, |set| set.keys.len()),
+            age_seconds: self.age_seconds(now),
+            is_usable: self.usable(now).is_some(),
+            last_fetch_failed: state.last_attempt_failed,
+        }
+    }
+
     pub(super) async fn key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
         if let Some(key) = self.current(kid) {
             return Ok(key);

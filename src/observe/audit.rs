@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::flood::Suppressed;
+use super::recent::Refused;
 use super::redact::capped;
 use crate::config::{Identifiers, TlsVersion};
 use crate::judge::{Fault, Rejection, TenantId, TokenKind};
@@ -194,6 +195,36 @@ impl Entry<'_> {
             Fault::Caller => request_event!(INFO, self, identifiers),
             Fault::Upstream => request_event!(WARN, self, identifiers),
             Fault::Gateway => request_event!(ERROR, self, identifiers),
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// What the status page shows of a refused request: of the line, neither user nor conversation.
+    pub(super) fn refused(&self) -> Refused {
+        let line = self.line;
+        let short = |text: &Option<String>| short(text).map(Cow::into_owned);
+        let long = |text: &str| capped(text, MAX_LONG_CHARS).into_owned();
+        let now = time::OffsetDateTime::now_utc().unix_timestamp();
+        Refused {
+            at: u64::try_from(now).unwrap_or_default(),
+            verdict: self.verdict.word(),
+            reason: self.rejection.map_or("", |one| one.reason().code()),
+            status: self.verdict.status(),
+            note: self.rejection.and_then(Rejection::note).map(long),
+            request_id: capped(&line.request_id, MAX_CHARS).into_owned(),
+            bot: self.bot.to_owned(),
+            client_ip: line.client_ip.to_string(),
+            method: short(&line.method),
+            path: line.path.as_deref().map(long),
+            token_kind: line.token_kind.map(TokenKind::word),
+            token_issuer: short(&line.token_issuer),
+            caller_app_id: short(&line.caller_app_id),
+            channel: short(&line.channel),
+            activity_type: short(&line.activity_type),
+            invoke_name: short(&line.invoke_name),
+            tenant: line.tenant.map(|tenant| tenant.to_string()),
+            service_url_host: short(&line.service_url_host),
         }
     }
 }

@@ -1,8 +1,12 @@
-//! Sets up the log: one JSON object per line, or lines for people, on standard output.
+//! Sets up the log: one JSON object per line, or lines for people, on standard output or in a file.
 
 use super::audit;
+use super::log_file::{FileState, LogFile};
+use super::metrics::Metrics;
 use crate::config;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -21,31 +25,104 @@ use tracing_subscriber::util::SubscriberInitExt;
 #[must_use = "the log ends when this is dropped"]
 pub struct LogGuard {
     pub(super) lost_lines: ErrorCounter,
+    pub(super) file: Option<Arc<FileState>>,
     pub(super) _worker: WorkerGuard,
+}
+
+impl LogGuard {
+    /// Opens the log file anew, for those who rotate it by themselves (SIGUSR1): the next line goes to the new one.
+    pub fn reopen(&self) {
+        match &self.file {
+            Some(file) => {
+                file.ask_to_reopen();
+                tracing::info!(event = "log_reopened", "the log file was opened anew");
+            }
+            None => tracing::info!("SIGUSR1: the log goes to stdout, there is no file to reopen"),
+        }
+    }
+}
+
+/// What the log's own thread tells of itself.
+pub(super) struct WatchedLog {
+    lost_lines: ErrorCounter,
+    file: Option<Arc<FileState>>,
+    /// Lines lost that no line has told of.
+    untold: AtomicU64,
+}
+
+impl WatchedLog {
+    pub(super) fn of(log: &LogGuard) -> Self {
+        Self {
+            lost_lines: log.lost_lines.clone(),
+            file: log.file.clone(),
+            untold: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts what was lost, and says so in the log as soon as that can be written.
+    pub(super) fn tell_of_lost_lines(&self, metrics: &Metrics) {
+        let dropped = self.lost_lines.dropped_lines();
+        let (mut lost, mut is_failing) = (u64::try_from(dropped).unwrap_or(u64::MAX), false);
+        if let Some(file) = &self.file {
+            metrics.log_file_errors(file.errors());
+            lost = lost.saturating_add(file.lost());
+            is_failing = file.is_failing();
+        }
+        let newly_lost = metrics.log_lines_lost(lost);
+        self.untold.fetch_add(newly_lost, Ordering::Relaxed);
+        // While the file fails, this line would be lost as well, and be counted as another one each second.
+        let count = if is_failing {
+            0
+        } else {
+            self.untold.swap(0, Ordering::Relaxed)
+        };
+        if count > 0 {
+            tracing::warn!(
+                event = "log_lines_lost",
+                count,
+                "lines were lost: the log was read too slowly, or its file could not be written"
+            );
+        }
+    }
 }
 
 /// Starts the log of this process. A second call changes nothing.
 ///
-/// Lines are handed to a thread: a request never waits for whoever reads the log. Where that reader is so slow that the
+/// Lines are handed to a thread: a request never waits for whoever reads the log, nor for a disk. Where that is so slow that the
 /// buffer runs full, lines are lost, and [`Observer::watch_log`](super::Observer::watch_log) makes that visible.
-pub fn start(settings: &config::Log) -> LogGuard {
-    let (writer, worker) = NonBlockingBuilder::default()
+///
+/// # Errors
+/// When `log.file` cannot be opened. Later failures of the file end nothing.
+pub fn start(settings: &config::Log) -> io::Result<LogGuard> {
+    let builder = NonBlockingBuilder::default()
         .lossy(true)
         .buffered_lines_limit(BUFFERED_LINES)
-        .thread_name("botgate-log")
-        .finish(io::stdout());
+        .thread_name("botgate-log");
+    let (file, in_colour, (writer, worker)) = match &settings.file {
+        None => {
+            // https://no-color.org: set and not empty means no colour.
+            let wants_no_colour =
+                std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            let in_colour = io::stdout().is_terminal() && !wants_no_colour;
+            (None, in_colour, builder.finish(io::stdout()))
+        }
+        Some(path) => {
+            let state = Arc::new(FileState::default());
+            let clock = Box::new(OffsetDateTime::now_utc);
+            let file = LogFile::open(path, settings.retain_days, Arc::clone(&state), clock)?;
+            (Some(state), false, builder.finish(file))
+        }
+    };
     let lost_lines = writer.error_counter();
-    // https://no-color.org: set and not empty means no colour.
-    let wants_no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let in_colour = io::stdout().is_terminal() && !wants_no_colour;
     let subscriber =
         tracing_subscriber::registry().with(layer(settings, in_colour, Escaping(writer)));
     // Fails only if a subscriber is set already, which then stays: in tests, where many gateways share a process.
     let _ = subscriber.try_init();
-    LogGuard {
+    Ok(LogGuard {
         lost_lines,
+        file,
         _worker: worker,
-    }
+    })
 }
 
 pub(super) fn layer<S, W>(

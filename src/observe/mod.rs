@@ -9,20 +9,29 @@
 
 mod audit;
 mod flood;
+mod history;
 mod log;
+mod log_file;
 mod metrics;
+mod recent;
 mod redact;
 mod trace;
 
 pub use audit::{Door, RequestLine};
+pub use history::{Second, Traffic};
 pub use log::{LogGuard, start};
 pub use metrics::{
-    CertificateReload, Ending, Metrics, Order, Reload, Repeat, lacks_client_certificate,
+    CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, lacks_client_certificate,
 };
 pub use trace::BackendSpan;
 
 use flood::{Flood, Suppressed};
+pub use recent::Refused;
 use trace::{RequestSpan, Tracing};
+
+use history::History;
+use log::WatchedLog;
+use recent::Recent;
 
 use crate::config::Settings;
 use crate::judge::Rejection;
@@ -31,7 +40,6 @@ use http::HeaderMap;
 use opentelemetry_sdk::trace::SpanExporter;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
-use tracing_appender::non_blocking::ErrorCounter;
 
 /// How a request ended. Every request ends in exactly one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,8 +124,10 @@ pub struct Observer {
     identifiers: audit::IdentifierWriter,
     metrics: Metrics,
     flood: Mutex<Flood>,
-    lost_lines: OnceLock<ErrorCounter>,
     tracing: OnceLock<Tracing>,
+    log: OnceLock<WatchedLog>,
+    history: History,
+    recent: Mutex<Recent>,
 }
 
 impl Observer {
@@ -133,8 +143,10 @@ impl Observer {
             identifiers,
             metrics: Metrics::new(settings).map_err(ObserverProblem::Metrics)?,
             flood: Mutex::new(Flood::new(Instant::now())),
-            lost_lines: OnceLock::new(),
             tracing: OnceLock::new(),
+            log: OnceLock::new(),
+            history: History::new(),
+            recent: Mutex::new(Recent::default()),
         }))
     }
 
@@ -162,7 +174,17 @@ impl Observer {
     /// Makes lines that the log writer had to drop visible: from now on [`tick`](Self::tick) warns about them.
     pub fn watch_log(&self, log: &LogGuard) {
         // A second log writer does not exist in one process; should one be given, the first stays.
-        let _ = self.lost_lines.set(log.lost_lines.clone());
+        let _ = self.log.set(WatchedLog::of(log));
+    }
+
+    /// What came in the last minutes.
+    pub fn traffic(&self) -> Traffic {
+        self.history.traffic()
+    }
+
+    /// The requests that were refused last, the latest first.
+    pub fn recently_refused(&self) -> Vec<Refused> {
+        self.recent().latest_first()
     }
 
     /// From now on requests have spans, which go to `exporter` in the background. Should it be told twice, the first one stays.
@@ -183,16 +205,9 @@ impl Observer {
     /// To be called once a second.
     pub fn tick(&self) {
         self.write_suppressed(self.flood().tick(Instant::now()));
-        let lost = self.lost_lines.get().map_or(0, ErrorCounter::dropped_lines);
-        let newly_lost = self
-            .metrics
-            .log_lines_lost(u64::try_from(lost).unwrap_or(u64::MAX));
-        if newly_lost > 0 {
-            tracing::warn!(
-                event = "log_lines_lost",
-                count = newly_lost,
-                "the log was read too slowly; lines were lost"
-            );
+        self.history.tick();
+        if let Some(log) = self.log.get() {
+            log.tell_of_lost_lines(&self.metrics);
         }
     }
 
@@ -219,6 +234,7 @@ impl Observer {
         if let Some(span) = span {
             span.end(&entry);
         }
+        self.history.count(verdict);
         if let Verdict::Rejected { rejection, .. } = verdict {
             let (is_written, closed) =
                 self.flood()
@@ -229,6 +245,10 @@ impl Observer {
                 return;
             }
         }
+        if verdict.rejection().is_some() {
+            // Behind the budget of the log, so that a flood neither costs more here nor is all there is to see.
+            self.recent().keep(entry.refused());
+        }
         entry.write(&self.identifiers);
     }
 
@@ -236,6 +256,10 @@ impl Observer {
         for one in closed {
             audit::write_suppressed(&one);
         }
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flood(&self) -> std::sync::MutexGuard<'_, Flood> {

@@ -26,6 +26,7 @@
 //! | `key_proxy` | Keys that are fetched over TLS, and through a proxy. |
 //! | `lifecycle` | Start, end, and the commands around them. |
 //! | `limits` | How often: per address before proof, per user, conversation, tenant and bot after it. |
+//! | `log_file` | The log in a file: rotated, pruned, reopened when asked, and never in the way. |
 //! | `malformed` | HTTP/1.1 that has no reading, or two, is refused and closes the connection. |
 //! | `matrix` | The test matrix of the authentication specification, row by row. |
 //! | `nothing_lost` | Under load, through restarts of the bot, rollovers, reloads and the end, every request is accounted for. |
@@ -36,12 +37,14 @@
 //! | `reasons` | Every reason of the table comes about, or is listed with the feature that will bring it. |
 //! | `redelivery` | An activity that is sent again is answered without reaching the bot twice. |
 //! | `reload` | Another gateway.toml comes into force wholly or not at all, and nothing that was begun is lost. |
+//! | `rejects` | `botgate rejects` says of a real log what was refused, and what it suggests lets them in. |
 //! | `rollover` | The issuer changes its keys while requests keep coming. |
 //! | `schema` | The schema of `gateway.toml` beside it is what `botgate schema` prints. |
 //! | `service` | Sockets that systemd passes, and what systemd is told. |
 //! | `service_upgrade` | A new gateway takes the place of the old one under load, and no request is lost. |
 //! | `slow_clients` | Who is slow on purpose is cut within its deadline. |
 //! | `smoke` | A valid message arrives, one without a token does not. |
+//! | `status_page` | The status page in a real browser: what it shows, what it keeps fresh, and that nobody can write into it. |
 //! | `tokens` | Keys come and go, and the metadata does. |
 //! | `tracing` | Spans of requests and of calls to the bot reach a collector, and a dead one holds nobody up. |
 //! | `unsure` | A bad token is answered 401; where that cannot be told, 503. |
@@ -84,6 +87,7 @@ mod key_proxy;
 mod kinds;
 mod lifecycle;
 mod limits;
+mod log_file;
 mod malformed;
 mod matrix;
 mod nothing_lost;
@@ -93,6 +97,7 @@ mod policies;
 mod proxy_protocol;
 mod reasons;
 mod redelivery;
+mod rejects;
 mod reload;
 mod rollover;
 mod schema;
@@ -100,6 +105,7 @@ mod service;
 mod service_upgrade;
 mod slow_clients;
 mod smoke;
+mod status_page;
 mod support;
 mod tokens;
 mod tracing;

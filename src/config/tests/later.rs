@@ -4,7 +4,6 @@ use super::*;
 
 /// Every way to ask for such a feature, with the key that is named.
 const LATER: &[(&str, &str)] = &[
-    ("log.file", "[log]\nfile = \"botgate.log\""),
     ("state.store", "[state]\nstore = \"redis\""),
     (
         "state.redis",

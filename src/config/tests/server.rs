@@ -303,7 +303,7 @@ clock_skew = "0s"
     );
     assert_eq!(
         format!("{log:?}"),
-        "Log { format: Text, level: LevelFilter::DEBUG, identifiers: Omitted }"
+        "Log { format: Text, level: LevelFilter::DEBUG, identifiers: Omitted, file: None, retain_days: 30 }"
     );
     assert_eq!(
         (keys.refresh, keys.cache_dir),
@@ -353,4 +353,32 @@ fn the_proxy_protocol_needs_somebody_to_speak_it() {
     let settings = good(&on("trusted_proxies = [\"10.0.0.0/8\"]")).settings;
     assert!(settings.server.proxy_protocol);
     assert!(!good(&with_server("")).settings.server.proxy_protocol);
+}
+
+#[test]
+fn the_log_file_is_a_file_beside_this_one_or_elsewhere() {
+    let log = |keys: &str| good(&with_server(&format!("[log]\n{keys}"))).settings.log;
+    assert_eq!(log("").file, None);
+    let set = log("file = \"var/botgate.log\"\nretain_days = 7");
+    let file = set.file.unwrap();
+    assert!(
+        file.is_absolute() && file.ends_with("var/botgate.log"),
+        "{file:?}"
+    );
+    assert_eq!(set.retain_days, 7);
+    for (keys, says) in [
+        ("file = \"/dev/null\"", &["error", "no file"]),
+        ("file = \".\"", &["error", "no file"]),
+    ] {
+        assert_problem(
+            &with_server(&format!("[log]\n{keys} {MARK}")),
+            "log.file",
+            says,
+        );
+    }
+    assert_problem(
+        &with_server(&format!("[log]\nretain_days = 7 {MARK}")),
+        "log.retain_days",
+        &["warning", "no effect without log.file"],
+    );
 }

@@ -6,6 +6,7 @@
 mod bot;
 mod certificates;
 mod describe;
+mod read;
 mod slow;
 mod spans;
 mod transport;
@@ -14,6 +15,7 @@ mod upkeep;
 
 pub(super) use bot::BotMetrics;
 pub use certificates::{CertificateReload, Order};
+pub use read::Sample;
 pub use slow::{Ending, Repeat};
 pub(super) use spans::SpanCounts;
 pub use transport::lacks_client_certificate;

@@ -57,8 +57,10 @@ pub(super) struct Upkeep {
     rate_limit_store_errors: IntCounter,
     /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
     log_suppressed: IntCounterVec,
-    /// `botgate_log_lines_lost_total`: log lines dropped because whatever reads the log was too slow.
+    /// `botgate_log_lines_lost_total`: log lines dropped because whatever reads the log was too slow, or the file could not be written.
     log_lines_lost: IntCounter,
+    /// `botgate_log_file_errors_total`: failed attempts to open, write, rename or delete log files.
+    log_file_errors: IntCounter,
 }
 
 impl Upkeep {
@@ -95,7 +97,11 @@ impl Upkeep {
             )?,
             log_lines_lost: describe.counter(
                 "botgate_log_lines_lost_total",
-                "Log lines lost because the log was read too slowly.",
+                "Log lines lost because the log was read too slowly or its file could not be written.",
+            )?,
+            log_file_errors: describe.counter(
+                "botgate_log_file_errors_total",
+                "Failed attempts to open, write, rename or delete log files.",
             )?,
         };
         for outcome in Reload::ALL {
@@ -182,5 +188,11 @@ impl Metrics {
         let new = in_all.saturating_sub(lost.get());
         lost.inc_by(new);
         new
+    }
+
+    /// So many attempts with log files have failed since the start.
+    pub(in crate::observe) fn log_file_errors(&self, in_all: u64) {
+        let errors = &self.upkeep.log_file_errors;
+        errors.inc_by(in_all.saturating_sub(errors.get()));
     }
 }

@@ -154,6 +154,7 @@ fn lines_lost_to_a_slow_reader_are_told_once() {
     let observer = observer();
     let guard = super::super::LogGuard {
         lost_lines: writer.error_counter(),
+        file: None,
         _worker: worker,
     };
     observer.watch_log(&guard);

@@ -2,6 +2,7 @@
 
 mod lines;
 mod log;
+mod log_file;
 mod requests;
 
 use super::log::layer;

@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "some of it is for scenarios still to be written")]
 
 pub(crate) mod authority;
+pub(crate) mod browser;
 pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
@@ -14,6 +15,7 @@ pub(crate) mod held_bot;
 pub(crate) mod hostile;
 pub(crate) mod metrics;
 pub(crate) mod pebble;
+pub(crate) mod plain;
 pub(crate) mod raw_bot;
 pub(crate) mod reply;
 pub(crate) mod table;
