@@ -58,6 +58,7 @@ pub(super) const ABOUT: &[About] = &[
     ("server.tls.acme.contact", AsRead, "", "Where the authority reaches you, such as mailto:ops@example.com."),
     ("server.tls.acme.storage", AsRead, "", "Folder for account key and certificates."),
     ("server.tls.acme.challenge", AsRead, "", "How control of the names is proven."),
+    ("server.tls.acme.http_listen", Listen, r#"["0.0.0.0:80"]"#, "Addresses on which the proof of http-01 is shown; the authority asks port 80."),
     ("server.tls.acme.ca_file", AsRead, "", "PEM file with the authority of the directory's own TLS."),
     ("server.limits", AsRead, "", "Limits before any token is looked at."),
     ("server.limits.connections", AsRead, "", "Connections open at once."),

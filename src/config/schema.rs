@@ -75,7 +75,11 @@ pub(super) fn asked() -> Asked {
 /// Tables that are read only where they stand, and keys that are read only where they are written.
 const EVERY_TABLE: &str = "
 [server.tls.acme]
+http_listen = [\"127.0.0.1:80\"]
 [[server.tls.sni]]
+names = [\"x.example\"]
+cert = \"x\"
+key = \"x\"
 [keys]
 cache_dir = \"\"
 [clouds.x]
