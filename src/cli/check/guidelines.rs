@@ -87,7 +87,8 @@ fn table(settings: &Settings) -> Vec<(&'static str, Vec<Line>)> {
             "data and retention",
             vec![
                 data(settings),
-                yours("how long the log is kept, and what the bot itself stores"),
+                retention(settings),
+                yours("what the bot itself stores"),
             ],
         ),
         ("deny by default", each(&deny_by_default)),
@@ -231,6 +232,23 @@ fn service_url(settings: &Settings, bot: &Bot) -> Line {
         },
         text,
     )
+}
+
+fn retention(settings: &Settings) -> Line {
+    match &settings.log.file {
+        Some(file) => (
+            State::Enforced,
+            format!(
+                "{} is rotated daily, and deleted after {} days",
+                file.display(),
+                settings.log.retain_days
+            ),
+        ),
+        None => (
+            State::BotTeam,
+            "how long the log is kept by what reads standard output (or set log.file and log.retain_days)".to_owned(),
+        ),
+    }
 }
 
 fn direct_line(bot: &Bot) -> Line {
