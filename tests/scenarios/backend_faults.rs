@@ -742,7 +742,7 @@ async fn all_hold(rows: Vec<Row>) {
 async fn before(bot: &RawBot) -> Gateway {
     let url = &bot.url;
     let fragment = format!(
-        "[bots]\nbackend = \"{url}\"\n[bots.timeouts]\nresponse = \"400ms\"\n[server.limits]\nrequests_per_ip = {{ rate = \"1000/s\", burst = 10000 }}"
+        "[bots]\nbackend = \"{url}\"\n[bots.timeouts]\nresponse = \"1500ms\"\n[server.limits]\nrequests_per_ip = {{ rate = \"1000/s\", burst = 10000 }}"
     );
     Gateway::with(&fragment).start().await
 }
