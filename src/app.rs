@@ -32,7 +32,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Connections of operators and their monitoring, or of a certificate authority; nobody else has business there.
-const FEW_CONNECTIONS: usize = 64;
+const FEW_CONNECTIONS: usize = 256;
+/// Their collectors and pages ask again after some seconds, or connect again.
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Why a gateway could not be started: a sentence for the operator.
@@ -271,7 +273,10 @@ fn plain_listener<D: Door>(
 ) -> Listener<D> {
     let caps = Caps {
         connections: FEW_CONNECTIONS,
-        connections_per_ip: FEW_CONNECTIONS,
+        connections_per_ip: FEW_CONNECTIONS.div_euclid(4),
+        // One who keeps many open and asks nothing is not to keep probes out.
+        keep_alive_timeout: ASKED_AGAIN,
+        header_timeout: ASKED_AGAIN,
         ..rules::caps(settings)
     };
     Listener {

@@ -13,9 +13,9 @@ gateway() {
     az network application-gateway "$part" create --resource-group "$GROUP" --gateway-name "$GATEWAY" "$@"
 }
 
-# /readyz of the admin listener: 503 while botgate has no keys, or drains.
-gateway probe --name botgate --protocol Http --host "$BACKEND" --port 9090 --path /readyz \
-    --interval 5 --timeout 5 --threshold 2
+# The probe has to speak what the settings speak, so it cannot ask /readyz: 405 to a GET says that botgate serves this host and path.
+gateway probe --name botgate --protocol Https --host-name-from-http-settings true --path /api/messages \
+    --match-status-codes 405 --interval 5 --timeout 5 --threshold 2
 gateway address-pool --name botgate --servers "$BACKEND"
 gateway root-cert --name botgate --cert-file "$ROOT_CERTIFICATE"
 # Longer than timeouts.response of the bot, so that botgate's answer is the one that is seen.

@@ -12,7 +12,7 @@ use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::Gate;
 use crate::observe::Reload;
-use crate::tls::Certificates;
+use crate::tls::{Certificates, Reloaded};
 use outcome::Outcome;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -128,12 +128,6 @@ impl Reloader {
     }
 
     fn reload_now(&self, why: Why) -> Reload {
-        // Changes of their own files are seen by themselves.
-        if why == Why::Asked
-            && let Some(certificates) = &self.certificates
-        {
-            certificates.reload();
-        }
         let mut file = self.file();
         let Some(followed) = &mut *file else {
             tracing::warn!(
@@ -143,7 +137,7 @@ impl Reloader {
             return Reload::Refused;
         };
         let path = followed.path.clone();
-        let outcome = self.bring_into_force(followed);
+        let outcome = self.bring_into_force(followed, why);
         let observer = self.ingress.load().rooms().observer;
         observer
             .metrics()
@@ -153,7 +147,11 @@ impl Reloader {
     }
 
     /// All that can fail comes before anything that can be seen.
-    fn bring_into_force(&self, followed: &mut Followed) -> Outcome {
+    fn bring_into_force(&self, followed: &mut Followed, why: Why) -> Outcome {
+        if let Some(path) = followed.tried.stream() {
+            let path = path.display();
+            return Outcome::Unusable(format!("{path} is no file that can be read again"));
+        }
         let attempt = config::attempt(&followed.path, followed.flags);
         followed.tried = attempt.files.clone();
         followed.seen = None;
@@ -192,6 +190,13 @@ impl Reloader {
         let contents = attempt.files.differing(&followed.files_in_force);
         let contents = contents.filter(|path| **path != *followed.path);
         changes.extend(contents.map(|path| format!("the content of {}", path.display())));
+        // Changes of their own files are seen by themselves; who asks for all gets all, or nothing.
+        if why == Why::Asked
+            && let Some(certificates) = &self.certificates
+            && let Reloaded::Refused(problem) = certificates.reload()
+        {
+            return Outcome::Unusable(format!("certificates: {problem}"));
+        }
         if !changes.is_empty()
             && let Err(why) = self.put(settings)
         {

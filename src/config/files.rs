@@ -51,6 +51,12 @@ impl Files {
         now
     }
 
+    /// One of the files that can be read only once, such as a pipe: it may keep whoever reads it again waiting for ever.
+    pub fn stream(&self) -> Option<&Path> {
+        let mut paths = self.0.keys().map(std::path::PathBuf::as_path);
+        paths.find(|path| is_stream(path))
+    }
+
     /// The files that both name, whose content is another one there.
     pub fn differing<'f>(&'f self, other: &'f Self) -> impl Iterator<Item = &'f Path> {
         self.0.iter().filter_map(|(path, content)| {

@@ -171,9 +171,10 @@ fn collect_element(
 
 fn shown(at: &str, value: &Value) -> Shown {
     let text = value.to_string();
-    // Wherever a URL stands: what is before an @ may be a password.
+    // Wherever a URL or a path stands: what is before an @ may be a password, and what is behind a ? a key.
     let names_a_user = text.contains("://") && text.contains('@');
-    if SECRETS.contains(&super::file::unindexed(at).as_str()) || names_a_user {
+    let has_query = text.contains('?');
+    if SECRETS.contains(&super::file::unindexed(at).as_str()) || names_a_user || has_query {
         return Shown::Hidden(Secret::new(text));
     }
     Shown::Value(text)
@@ -237,6 +238,23 @@ mod tests {
             "[log]\nlevel = \"info\" # as ever\n[server]\nlimits = { headers = 1 }",
         ];
         assert!(changes(same[0], same[1]).is_empty());
+    }
+
+    #[test]
+    fn what_stands_in_a_query_is_not_told() {
+        let bot = |query: &str| {
+            format!(
+                "[[bots]]\nname = 'a'\nbackend = 'https://a/x?code={query}'\n[bots.health]\npath = '/h?key={query}'"
+            )
+        };
+        let told = changes(&bot("first"), &bot("second"));
+        assert_eq!(
+            told,
+            [
+                "bots[\"a\"].backend: (secret) -> (secret)",
+                "bots[\"a\"].health.path: (secret) -> (secret)",
+            ]
+        );
     }
 
     #[test]

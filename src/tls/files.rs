@@ -4,6 +4,7 @@ use super::{Certificate, TlsProblem};
 use crate::judge::UnixSeconds;
 use rustls::pki_types::pem::{Error as PemError, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::io::Read as _;
 use std::path::Path;
 
 /// Loads a chain and its key: PKCS#8, PKCS#1 or SEC1, each in PEM.
@@ -86,8 +87,27 @@ fn private_key(path: &Path, text: &[u8]) -> Result<PrivateKeyDer<'static>, TlsPr
     }
 }
 
+/// Reads what is a file, and no larger than any certificate or key: who waits for a pipe waits for ever.
+pub(super) fn read_whole(path: &Path) -> std::io::Result<Vec<u8>> {
+    const MAX_BYTES: u64 = 1024 * 1024;
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
+        return Err(std::io::Error::other("it is no regular file"));
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(std::io::Error::other(format!(
+            "it is larger than {MAX_BYTES} bytes"
+        )));
+    }
+    let mut content = Vec::new();
+    std::fs::File::open(path)?
+        .take(MAX_BYTES)
+        .read_to_end(&mut content)?;
+    Ok(content)
+}
+
 fn read(path: &Path, content: &str) -> Result<Vec<u8>, TlsProblem> {
-    std::fs::read(path).map_err(|error| {
+    read_whole(path).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => "put the file there, or set server.tls.cert and server.tls.key; to try botgate out, source = \"self-signed\" needs no files",
             std::io::ErrorKind::PermissionDenied => "let the user that botgate runs as read it",

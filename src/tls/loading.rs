@@ -172,7 +172,7 @@ impl Fingerprint {
         let mut digest = Context::new(&SHA256);
         for path in files_of(tls) {
             // What cannot be read is different from what can; how it fails may differ each time.
-            match std::fs::read(path) {
+            match files::read_whole(&path) {
                 Ok(content) => {
                     digest.update(&content.len().to_be_bytes());
                     digest.update(&content);

@@ -71,7 +71,7 @@ pub(super) fn client_verifier(path: &Path) -> Result<ClientVerifier, TlsProblem>
         hint: "give the authority's own certificate in PEM: server.tls.client_ca names it"
             .to_owned(),
     };
-    let text = std::fs::read(path)
+    let text = super::files::read_whole(path)
         .map_err(|error| problem(format!("the authority of clients cannot be read: {error}")))?;
     let certificates = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()

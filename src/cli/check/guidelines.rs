@@ -5,7 +5,7 @@
 
 use super::posture::{server, service_urls, softened, tenants};
 use crate::config::{Bot, Endpoint, Identifiers, Settings, TlsSource, TlsVersion};
-use crate::judge::{HostList, Mode, TokenKind};
+use crate::judge::{AllowedCallers, HostList, Mode, TokenKind};
 use std::io::{self, Write};
 use url::Host;
 
@@ -105,10 +105,7 @@ fn table(settings: &Settings) -> Vec<(&'static str, Vec<Line>)> {
         (
             "least information",
             vec![
-                (
-                    State::Enforced,
-                    "strangers learn a status and no reason; Server, Via and X-Powered-By of answers are removed".to_owned(),
-                ),
+                information(settings),
                 yours("no secrets in messages, cards or their data: users and channels read them"),
             ],
         ),
@@ -190,6 +187,11 @@ fn authentication(bot: &Bot) -> Line {
         bot.cloud,
         bot.expect.clock_skew
     );
+    let is_skill = bot.expect.kinds().any(|kind| kind == TokenKind::Skill);
+    if is_skill && bot.policy.callers.allow == AllowedCallers::Any {
+        let text = format!("{tokens}; as a skill every application of every tenant may call");
+        return (State::Partly, text);
+    }
     if bot.expect.kinds().any(|kind| kind == TokenKind::Emulator) {
         let text = format!("{tokens}; the Emulator's vouch for no service URL: for development");
         return (State::Partly, text);
@@ -232,6 +234,17 @@ fn service_url(settings: &Settings, bot: &Bot) -> Line {
         },
         text,
     )
+}
+
+fn information(settings: &Settings) -> Line {
+    let text = "strangers learn a status and no reason; Server, Via and X-Powered-By of answers are removed";
+    match settings.admin {
+        Some(address) if !address.ip().is_loopback() => (
+            State::Partly,
+            format!("{text}; but whoever reaches {address} reads of bots, policies and refusals"),
+        ),
+        Some(_) | None => (State::Enforced, text.to_owned()),
+    }
 }
 
 fn retention(settings: &Settings) -> Line {
@@ -311,10 +324,13 @@ fn deny_by_default(bot: &Bot) -> Line {
     .into_iter()
     .filter_map(|(mode, name)| (mode == Mode::Report).then_some(name))
     .collect();
-    let mut text = format!(
-        "POST of {} with a valid token, and nothing else",
-        bot.route.path
-    );
+    let mut text = format!("POST of {} with a valid token", bot.route.path);
+    if let Some(callback) = &bot.route.callback {
+        text.push_str(&format!(
+            ", calls of listed skills below {callback}/v3/conversations"
+        ));
+    }
+    text.push_str(", and nothing else");
     if !open.is_empty() {
         text.push_str(&format!("; every one of: {}", open.join(", ")));
     }

@@ -91,9 +91,9 @@ impl<R: BufRead> Lines<R> {
             if line.is_empty() && is_whole {
                 continue;
             }
-            // Containers and their tools write something before each line.
             let begin = line.iter().position(|byte| *byte == b'{');
-            let json = begin.and_then(|begin| line.get(begin..));
+            let split = begin.and_then(|begin| line.split_at_checked(begin));
+            let json = split.and_then(|(before, json)| is_of_a_collector(before).then_some(json));
             let parsed = json.and_then(|json| serde_json::from_slice::<Line<'_>>(json).ok());
             match parsed.filter(|line| is_whole && !line.timestamp.is_empty()) {
                 Some(line) => {
@@ -138,5 +138,53 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
+/// Containers and their tools write something before each line. Nothing else may stand there: a line of another program that quotes
+/// what somebody sent is none of ours.
+fn is_of_a_collector(before: &[u8]) -> bool {
+    let before = before.trim_ascii_end();
+    let is_one_word = !before.contains(&b' ');
+    // Compose; journald and syslog; kubectl --prefix; CRI; a timestamp.
+    matches!(before, [name @ .., b'|'] if !name.contains(&b'|'))
+        || before.ends_with(b"]:")
+        || (before.starts_with(b"[") && before.ends_with(b"]"))
+        || before.ends_with(b" F")
+        || is_one_word
+}
+
 /// Ours have at most some twenty fields of 512 characters.
 const MAX_LINE_BYTES: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(text: &str) -> (u64, u64) {
+        let mut counts = Counts::default();
+        let lines = Lines::of(text.as_bytes()).unwrap();
+        lines.each(&mut counts, &mut |_| {}).unwrap();
+        (counts.good, counts.broken)
+    }
+
+    #[test]
+    fn what_collectors_write_before_a_line_does_no_harm_and_a_quoted_line_is_none() {
+        const LINE: &str = r#"{"timestamp":"2026-11-22T10:00:00.000Z","event":"request"}"#;
+        for before in [
+            "",
+            "botgate-1  | ",
+            "Nov 22 10:00:00 host botgate[77]: ",
+            "[pod/botgate-0/botgate] ",
+            "2026-11-22T10:00:00.1Z stdout F ",
+            "2026-11-22T10:00:00.1Z ",
+        ] {
+            assert_eq!(counted(&format!("{before}{LINE}\n")), (1, 0), "{before}");
+        }
+        for before in [
+            "echo-bot-1  | 10:00 INFO user says: ",
+            "bot-1 | a | ",
+            "Nov 22 10:00:00 host bot[77]: user says: ",
+            "user says ",
+        ] {
+            assert_eq!(counted(&format!("{before}{LINE}\n")), (0, 1), "{before}");
+        }
+    }
+}

@@ -98,7 +98,12 @@ impl Summary {
                 self.suppressed
             )?;
         }
-        writeln!(out, "; from {} to {}\n", self.first, self.last)?;
+        writeln!(
+            out,
+            "; from {} to {}\n",
+            printable(&self.first),
+            printable(&self.last)
+        )?;
         let (key, with) = match self.by {
             By::Reason => ("REASON", "BOTS"),
             By::Tenant => ("TENANT", "REASONS"),
