@@ -41,7 +41,7 @@ impl Ingress {
     ) -> Result<Response<Answer>, Rejection> {
         let (bot, asked) = (delivery.bot, Instant::now());
         let answer = if delivery.claim.is_some() || acknowledge_after(&delivery).is_some() {
-            self.have_done(delivery, watch).await
+            Box::pin(self.have_done(delivery, watch)).await
         } else {
             self.ask(delivery).await
         };

@@ -12,8 +12,12 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 impl Door for Ingress {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        self.keep_books(request, peer).await
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        self.keep_books(request, peer)
     }
 
     fn heard(&self, event: Event<'_>) {

@@ -15,7 +15,7 @@ mod work;
 
 use crate::config::{Bot, Settings};
 use crate::judge::{
-    self, Activity, Admitted, Bearer, Callback, Caller, Place, Reason, Rejection, Routes,
+    self, Activity, Admitted, Callback, Caller, Place, Presented, Reason, Rejection, Routes,
 };
 use crate::keyring::Keyring;
 use crate::limit::{Limiter, Slot};
@@ -137,6 +137,7 @@ impl Ingress {
     /// Forgets what was remembered long enough. To be called every few seconds.
     pub fn sweep(&self) {
         self.limiter.sweep();
+        self.upstreams.sweep();
         self.marks.iter().flatten().for_each(|marks| marks.sweep());
     }
 
@@ -178,9 +179,9 @@ impl Ingress {
         body::check_announced(body, limits.body_bytes)?;
 
         let now = clock::now();
-        let bearer = Bearer::from_headers(&head.headers)?;
-        note_token(watch.line_mut(), &bearer);
-        let screened = bot.expect.screen(bearer, now)?;
+        let token = self.keyring.read(Presented::in_headers(&head.headers)?)?;
+        note_token(watch.line_mut(), token.claimed());
+        let screened = bot.expect.screen(token, now)?;
         watch.line_mut().token_kind = Some(screened.kind());
         place.check_kind(screened.kind())?;
         let caller = self.prove(screened, watch.line().client_ip).await?;
@@ -257,7 +258,7 @@ impl Ingress {
     }
 
     /// Everything around the sentence: the line, the verdict, the answer.
-    async fn keep_books(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn keep_books(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         watch.trace(&head.headers);

@@ -1,7 +1,7 @@
 //! What a request turns out to be, written down as soon as it is known.
 
 use super::Ingress;
-use crate::judge::{self, Activity, Bearer, Callback, Reason, Rejection, UnixSeconds};
+use crate::judge::{self, Activity, Callback, Claimed, Reason, Rejection, UnixSeconds};
 use crate::observe::RequestLine;
 
 impl Ingress {
@@ -22,10 +22,10 @@ impl Ingress {
 }
 
 /// What a token claims is written down before it is proven: an operator needs to see what was refused.
-pub(super) fn note_token(line: &mut RequestLine, bearer: &Bearer) {
-    line.token_issuer = bearer.claimed().issuer.clone();
-    line.caller_app_id = bearer.claimed().caller_app_id().map(str::to_owned);
-    line.key_id = Some(bearer.key_id().to_owned());
+pub(super) fn note_token(line: &mut RequestLine, claimed: &Claimed) {
+    line.token_issuer = claimed.claims.issuer.clone();
+    line.caller_app_id = claimed.claims.caller_app_id().map(str::to_owned);
+    line.key_id = Some(claimed.key_id.clone());
 }
 
 pub(super) fn note_callback(line: &mut RequestLine, claims: &judge::Claims, callback: &Callback) {

@@ -15,9 +15,10 @@ impl Ingress {
         token: Screened<'_>,
         address: IpAddr,
     ) -> Result<Caller, Rejection> {
-        let is_doubtful = self.limiter.has_failed(address) && !self.keyring.remembers(&token);
+        let is_doubtful = self.limiter.has_failed(address) && !token.is_recalled();
         if is_doubtful {
-            self.hold_back(address).await;
+            // Boxed, because it is seldom needed, and every request would carry room for it.
+            Box::pin(self.hold_back(address)).await;
         }
         let key = self.keyring.key_for(&token).await?;
         let caller = self.keyring.verify(token, &key)?;

@@ -1,7 +1,7 @@
 //! Whether a request is one that the bot has had already, and what it is answered then.
 
 use super::Ingress;
-use super::redelivery::{Claim, News, Turn};
+use super::redelivery::{Claim, Marks, News, Turn};
 use crate::config::Bot;
 use crate::judge::token::Digest;
 use crate::judge::{Admitted, Content, Reason, Rejection};
@@ -9,6 +9,7 @@ use crate::observe::{Repeat, Watch};
 use crate::upstream::Answer;
 use aws_lc_rs::digest::{Context, SHA256};
 use http::{Response, StatusCode};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -35,6 +36,17 @@ impl Ingress {
         let Some(key) = key_of(admitted, query) else {
             return Answers::Bot(None);
         };
+        // Boxed, because it is seldom needed, and every request would carry room for it.
+        Box::pin(self.who_answers_marked(bot, marks, key, watch)).await
+    }
+
+    async fn who_answers_marked(
+        &self,
+        bot: &Bot,
+        marks: &Arc<Marks>,
+        key: Digest,
+        watch: &mut Watch,
+    ) -> Answers {
         let (repeat, answer) = match marks.turn(key, &watch.line().request_id) {
             Turn::First(claim) => return Answers::Bot(Some(claim)),
             Turn::Unmarked => return Answers::Bot(None),

@@ -32,8 +32,8 @@ pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use target::check_target;
 pub use tenant_id::TenantId;
 pub use token::{
-    AgentRoot, Bearer, Caller, ChannelRoot, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,
-    Jws, Key, KeySet, KeySourceId, Proof, Screened, TokenKind, UnixSeconds,
+    AgentRoot, Bearer, Caller, ChannelRoot, Claimed, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,
+    Jws, Key, KeySet, KeySourceId, Presented, Proof, Screened, Tag, TagKey, Token, TokenKind, UnixSeconds,
 };
 
 /// A request that passed every check.

@@ -17,7 +17,7 @@ pub use fetch::keys_address;
 pub use once::{Saved, date_of, fetch_once, first_address, saved};
 
 use crate::config::{KeySource, Keys, Settings};
-use crate::judge::{Caller, Key, Reason, Rejection, Screened};
+use crate::judge::{Caller, Key, Presented, Reason, Rejection, Screened, Token};
 use crate::net::client::{ClientProblem, Fetcher};
 use crate::net::clock;
 use crate::net::tended::Tended;
@@ -60,10 +60,12 @@ impl Keyring {
     /// A keyring that has read the disk cache and fetched nothing yet.
     ///
     /// # Errors
-    /// When `keys.ca_file` or `keys.proxy` cannot be used.
+    /// When `keys.ca_file` or `keys.proxy` cannot be used, or the system gives no random numbers.
     pub fn new(settings: &Settings, observer: &Arc<Observer>) -> Result<Self, ClientProblem> {
         let fetcher = Fetcher::for_keys(&settings.keys)?;
-        let verified = Arc::new(Verified::default());
+        let verified = Verified::new();
+        let verified = verified.map_err(|_| ClientProblem(NO_RANDOM_NUMBERS.to_owned()))?;
+        let verified = Arc::new(verified);
         let source = |source| {
             let (keys, fetcher) = (&settings.keys, fetcher.clone());
             Tended::new(Source::new(source, keys, fetcher, observer, &verified))
@@ -133,7 +135,11 @@ impl Keyring {
     /// be told: no usable set, or the refresh that would tell fails.
     pub async fn key_for(&self, token: &Screened<'_>) -> Result<Arc<Key>, Rejection> {
         match self.sources.get(token.keys().0) {
-            Some(source) => source.key(token.key_id()).await,
+            Some(source) => match source.current(token.key_id()) {
+                Some(key) => Ok(key),
+                // Boxed, because it is seldom needed, and every request would carry room for it.
+                None => Box::pin(source.find(token.key_id())).await,
+            },
             None => {
                 Err(Rejection::from(Reason::KeysUnavailable)
                     .noting("no keys are kept for this issuer"))
@@ -141,9 +147,12 @@ impl Keyring {
         }
     }
 
-    /// Whether this very token was verified before, with a key that is still published. Says nothing about time or audience.
-    pub fn remembers(&self, token: &Screened<'_>) -> bool {
-        self.verified.remembers(token)
+    /// Reads a token, or recalls what it says, where this very one was proven before.
+    ///
+    /// # Errors
+    /// As [`Token::read`].
+    pub fn read<'t>(&self, text: Presented<'t>) -> Result<Token<'t>, Rejection> {
+        self.verified.read(text)
     }
 
     /// Proves a token's signature with that key, or recalls that it was proven before.
@@ -179,6 +188,8 @@ impl Keyring {
         self.sources.iter().filter_map(age).collect()
     }
 }
+
+const NO_RANDOM_NUMBERS: &str = "the system gave no random numbers";
 
 /// The content of `keys.ca_file`, to find out whether it changed; whether it can be read and used is found out elsewhere.
 fn authorities(keys: &Keys) -> Option<Vec<u8>> {

@@ -131,10 +131,8 @@ impl Source {
         }
     }
 
-    pub(super) async fn key(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
-        if let Some(key) = self.current(kid) {
-            return Ok(key);
-        }
+    /// A key that is not there now: waits for those who fetch.
+    pub(super) async fn find(&self, kid: &str) -> Result<Arc<Key>, Rejection> {
         let deadline = after(REQUEST_WAITS);
         if self.usable(clock::now()).is_none() {
             self.wait_for_keys(deadline).await?;
@@ -142,8 +140,12 @@ impl Source {
         self.unknown_key(kid, deadline).await
     }
 
-    fn current(&self, kid: &str) -> Option<Arc<Key>> {
-        self.usable(clock::now())?.get(kid)
+    /// A key of the current set.
+    pub(super) fn current(&self, kid: &str) -> Option<Arc<Key>> {
+        let state = self.state.load();
+        let set = state.set.as_ref()?;
+        let is_usable = self.schedule.is_usable(set.fetched_at, clock::now());
+        set.keys.get(kid).filter(|_| is_usable)
     }
 
     /// No usable set: none was fetched yet, or the last good one has grown too old (a suspended machine, a clock that was set).

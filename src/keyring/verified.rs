@@ -1,49 +1,54 @@
 //! Remembers verified tokens: a channel sends the same token for up to an hour, and RSA is the dearest step of a request.
 //!
-//! What is remembered is a [`Proof`], by the digest of the whole token, so nothing of a token is kept. Only proven tokens come in,
-//! so strangers cannot fill it. Time, audience and the key's presence are judged anew for every request: a remembered token
-//! neither outlives its `exp` nor its key.
+//! What is remembered is a [`Proof`], by the tag of the whole token, so nothing of a token is kept but what it says. Only proven
+//! tokens come in, so strangers cannot fill it. Time, audience and the key's presence are judged anew for every request: a
+//! remembered token neither outlives its `exp` nor its key.
 
-use crate::judge::{Caller, Key, KeySet, Proof, Rejection, Screened};
+use crate::judge::{Caller, Key, KeySet, Presented, Proof, Rejection, Screened, Tag, TagKey, Token};
+use aws_lc_rs::error::Unspecified;
 use quick_cache::sync::Cache;
 use std::collections::HashSet;
 
-/// About 100 bytes each. A bot's channels have a handful of tokens at a time, one for each service URL and hour.
-const MAX_PROOFS: usize = 16 * 1024;
+/// About 600 bytes each. A bot's channels have a handful of tokens at a time, one for each service URL and hour.
+const MAX_PROOFS: usize = 8 * 1024;
 
 /// The proofs of recent tokens.
 #[derive(Debug)]
 pub(super) struct Verified {
-    proofs: Cache<crate::judge::token::Digest, Proof>,
-}
-
-impl Default for Verified {
-    fn default() -> Self {
-        Self {
-            proofs: Cache::new(MAX_PROOFS),
-        }
-    }
+    key: TagKey,
+    proofs: Cache<Tag, Proof>,
 }
 
 impl Verified {
-    /// The caller of a token, by its proof or by proving it now.
-    pub(super) fn verify(&self, token: Screened<'_>, key: &Key) -> Result<Caller, Rejection> {
-        let digest = *token.digest();
-        let token = match self.proofs.get(&digest) {
-            None => token,
-            Some(proof) => match token.recognise(key, &proof) {
-                Ok(caller) => return Ok(caller),
-                Err(token) => *token,
-            },
-        };
-        let (caller, proof) = token.verify(key)?;
-        self.proofs.insert(digest, proof);
-        Ok(caller)
+    /// Nothing is remembered yet.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers for the key of the tags.
+    pub(super) fn new() -> Result<Self, Unspecified> {
+        Self::with_room(MAX_PROOFS)
     }
 
-    /// Whether there is a proof of a token.
-    pub(super) fn remembers(&self, token: &Screened<'_>) -> bool {
-        self.proofs.peek(token.digest()).is_some()
+    fn with_room(proofs: usize) -> Result<Self, Unspecified> {
+        let mut key = [0; 16];
+        aws_lc_rs::rand::fill(&mut key)?;
+        Ok(Self {
+            key: TagKey::new(&key),
+            proofs: Cache::new(proofs),
+        })
+    }
+
+    /// Reads a token, or recalls it.
+    pub(super) fn read<'t>(&self, text: Presented<'t>) -> Result<Token<'t>, Rejection> {
+        Token::read(text, &self.key, |tag| self.proofs.get(&tag))
+    }
+
+    /// The caller of a token, by its proof or by proving it now.
+    pub(super) fn verify(&self, token: Screened<'_>, key: &Key) -> Result<Caller, Rejection> {
+        let (caller, proof) = token.verify(key)?;
+        if let Some(proof) = proof {
+            self.proofs.insert(proof.tag(), proof);
+        }
+        Ok(caller)
     }
 
     /// Forgets what was proven with keys that the issuer no longer publishes.
@@ -63,13 +68,12 @@ impl Verified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Bearer, ChannelRoot, EntraRoots, Expect, KeySourceId, Reason, UnixSeconds};
+    use crate::judge::{ChannelRoot, EntraRoots, Expect, KeySourceId, Reason, UnixSeconds};
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::rsa::{KeyPair, KeySize};
     use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-    use http::{HeaderMap, HeaderValue, header};
     use serde_json::json;
     use std::sync::{Arc, LazyLock};
 
@@ -119,13 +123,6 @@ mod tests {
         format!("{message}.{}", BASE64.encode(signature))
     }
 
-    fn bearer(token: &str) -> Bearer {
-        let mut headers = HeaderMap::new();
-        let value = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
-        headers.insert(header::AUTHORIZATION, value);
-        Bearer::from_headers(&headers).unwrap()
-    }
-
     fn expect() -> Expect {
         Expect {
             app_id: APP.to_owned(),
@@ -140,18 +137,19 @@ mod tests {
 
     fn verify(verified: &Verified, token: &str, key: &Key) -> Result<Caller, Reason> {
         let expect = expect();
-        let screened = expect.screen(bearer(token), NOW).unwrap();
-        let caller = verified.verify(screened, key);
+        let token = verified.read(token.into()).unwrap();
+        let caller = verified.verify(expect.screen(token, NOW).unwrap(), key);
         caller.map_err(|rejection| rejection.reason())
     }
 
     fn is_remembered(verified: &Verified, token: &str) -> bool {
-        verified.remembers(&expect().screen(bearer(token), NOW).unwrap())
+        let token = verified.read(token.into()).unwrap();
+        expect().screen(token, NOW).unwrap().is_recalled()
     }
 
     #[test]
     fn a_token_is_remembered_once_it_is_proven_and_never_before() {
-        let (verified, set) = (Verified::default(), set(&FIRST, "msteams"));
+        let (verified, set) = (Verified::new().unwrap(), set(&FIRST, "msteams"));
         let (good, forged) = (token(&FIRST, "a"), token(&SECOND, "a"));
         let refused = verify(&verified, &forged, &key(&set));
         assert_eq!(refused.unwrap_err(), Reason::TokenSignatureInvalid);
@@ -165,7 +163,7 @@ mod tests {
 
     #[test]
     fn no_other_token_is_recognised_by_the_proof_of_one() {
-        let (verified, set) = (Verified::default(), set(&FIRST, "msteams"));
+        let (verified, set) = (Verified::new().unwrap(), set(&FIRST, "msteams"));
         let good = token(&FIRST, "a");
         verify(&verified, &good, &key(&set)).unwrap();
         let (_, signature) = good.rsplit_once('.').unwrap();
@@ -183,7 +181,7 @@ mod tests {
 
     #[test]
     fn another_key_under_the_same_name_proves_nothing() {
-        let verified = Verified::default();
+        let verified = Verified::new().unwrap();
         let (before, after) = (set(&FIRST, "msteams"), set(&SECOND, "msteams"));
         let good = token(&FIRST, "a");
         verify(&verified, &good, &key(&before)).unwrap();
@@ -196,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_key_that_stays_keeps_its_proofs_and_speaks_as_it_is_published_now() {
-        let verified = Verified::default();
+        let verified = Verified::new().unwrap();
         let (before, after) = (set(&FIRST, "msteams"), set(&FIRST, "webchat"));
         let good = token(&FIRST, "a");
         verify(&verified, &good, &key(&before)).unwrap();
@@ -208,30 +206,29 @@ mod tests {
 
     #[test]
     fn a_remembered_token_does_not_outlive_its_exp() {
-        let (verified, set) = (Verified::default(), set(&FIRST, "msteams"));
+        let (verified, set) = (Verified::new().unwrap(), set(&FIRST, "msteams"));
         let (good, expect) = (token(&FIRST, "a"), expect());
         verify(&verified, &good, &key(&set)).unwrap();
         let last = UnixSeconds(EXPIRES + SKEW - 1);
-        let screened = expect.screen(bearer(&good), last).unwrap();
+        let token = || verified.read(good.as_str().into()).unwrap();
+        let screened = expect.screen(token(), last).unwrap();
         assert!(verified.verify(screened, &key(&set)).is_ok());
         assert!(is_remembered(&verified, &good));
         // Every request is screened with the time it comes at, and without that nothing can be recalled.
-        let too_late = expect.screen(bearer(&good), UnixSeconds(EXPIRES + SKEW));
+        let too_late = expect.screen(token(), UnixSeconds(EXPIRES + SKEW));
         assert_eq!(too_late.unwrap_err().reason(), Reason::TokenExpired);
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let set = set(&FIRST, "msteams");
-        let verified = Verified {
-            proofs: Cache::new(4),
-        };
+        let verified = Verified::with_room(4).unwrap();
         for note in 0..32 {
             verify(&verified, &token(&FIRST, &note.to_string()), &key(&set)).unwrap();
         }
         assert!(verified.proofs.len() <= 4, "{}", verified.proofs.len());
         assert_eq!(
-            Verified::default().proofs.capacity(),
+            Verified::new().unwrap().proofs.capacity(),
             u64::try_from(MAX_PROOFS).unwrap()
         );
     }

@@ -138,33 +138,39 @@ impl<D: Door> Connection<D> {
     }
 }
 
-pub(super) async fn answer<D: Door>(
+/// What a door answers to one request, as it goes to the client.
+pub(super) fn answer<D: Door>(
     door: Arc<D>,
     request: Request<Incoming>,
     peer: Peer,
     serving: Serving,
-) -> Result<Response<Body>, Infallible> {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
     let peer = Peer {
         refused: serving.refused,
         ..peer
     };
     let version = request.version();
-    let mut response = door.answer(request, peer).await;
-    if version < Version::HTTP_2 && serving.is_last() {
-        // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
+    // Made in its place once: it is large, and each future around it would move all of it. Also, hyper keeps room for a request on
+    // every connection, also on one that has none.
+    let answering = Box::pin(door.answer(request, peer));
+    async move {
+        let mut response = answering.await;
+        if version < Version::HTTP_2 && serving.is_last() {
+            // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        // Over HTTP/2, h2 bounds by itself what it holds of an answer.
+        let is_metered = version < Version::HTTP_2;
+        Ok(response.map(|body| {
+            let held = Held {
+                body,
+                serving,
+                is_metered,
+            };
+            held.boxed_unsync()
+        }))
     }
-    // Over HTTP/2, h2 bounds by itself what it holds of an answer.
-    let is_metered = version < Version::HTTP_2;
-    Ok(response.map(|body| {
-        let held = Held {
-            body,
-            serving,
-            is_metered,
-        };
-        held.boxed_unsync()
-    }))
 }
 
 /// A body that keeps its request counted as being served until it has ended.

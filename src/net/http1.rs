@@ -65,8 +65,7 @@ impl<D: Door> Connection<D> {
     ) -> Option<RequestStream<S>> {
         let (door, serving) = (Arc::clone(&self.door), busy.clone());
         let service =
-            // Boxed, because hyper keeps room for a request on every connection that has none.
-            service_fn(move |request| Box::pin(answer(Arc::clone(&door), request, peer, serving.serve())));
+            service_fn(move |request| answer(Arc::clone(&door), request, peer, serving.serve()));
         let mut connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
             // A backstop: Paced is stricter. Without it hyper would not ask for bytes that are held until an answer has ended.

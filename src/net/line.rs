@@ -1,6 +1,6 @@
 //! A connection to a server of a bot, whatever it is made of.
 
-use super::answer_stream::AnswerStream;
+use super::answer_stream::{AnswerState, AnswerStream};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use std::fmt::Debug;
 use std::io;
@@ -26,6 +26,13 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug> Stream for S {}
 impl Line {
     pub(super) fn new(stream: impl Stream + 'static) -> Self {
         Self(AnswerStream::new(Box::new(stream)))
+    }
+}
+
+impl Line {
+    /// What is known of this connection, now and later.
+    pub fn state(&self) -> AnswerState {
+        self.0.state()
     }
 }
 

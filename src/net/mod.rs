@@ -19,7 +19,7 @@ mod held;
 mod http1;
 mod http2;
 mod http2_side;
-mod line;
+pub mod line;
 pub mod listener;
 pub mod otlp;
 mod paced;

@@ -3,12 +3,12 @@
 
 use super::failure::broken;
 use super::fleet::Lease;
+use super::link::FromBot;
 use super::outgoing::Sent;
 use crate::judge::{Reason, Rejection};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -46,7 +46,7 @@ pub struct Answer {
 
 #[derive(Debug)]
 struct Rest {
-    body: Incoming,
+    body: FromBot,
     clock: Clock,
     lease: Lease,
     /// Bytes that may still come; streams have no limit.
@@ -59,7 +59,7 @@ impl Answer {
     /// # Errors
     /// [`Reason::UpstreamBroken`], [`Reason::UpstreamTimedOut`].
     pub(super) async fn receive(
-        body: Incoming,
+        body: FromBot,
         kind: Kind<'_>,
         lease: Lease,
         ahead: usize,
@@ -87,7 +87,7 @@ impl Answer {
     }
 
     async fn read_ahead(
-        mut body: Incoming,
+        mut body: FromBot,
         within: Duration,
         sent: &Sent,
         ahead: usize,
@@ -153,7 +153,7 @@ impl Answer {
 /// What was read ahead of a document.
 enum Early {
     Whole(Bytes),
-    Part(Bytes, Incoming, Clock),
+    Part(Bytes, FromBot, Clock),
 }
 
 impl Early {

@@ -3,7 +3,7 @@
 use crate::judge::{Reason, Rejection};
 use crate::net::answer_stream::NothingSent;
 use crate::net::client::chain;
-use hyper_util::client::legacy::Error;
+use hyper::Error;
 use std::error::Error as StdError;
 use std::io;
 
@@ -28,22 +28,9 @@ pub(super) enum Stage {
     Sent,
 }
 
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        let stage = stage(error);
-        let reason = match stage {
-            Stage::Refused | Stage::NotConnected => Reason::UpstreamUnreachable,
-            Stage::NothingSent | Stage::Sent => Reason::UpstreamBroken,
-        };
-        Self {
-            rejection: Rejection::from(reason).noting(chain(error)),
-            stage,
-        }
-    }
-}
-
-fn stage(error: &Error) -> Stage {
-    if error.is_connect() {
+impl Failure {
+    /// No connection was made.
+    pub(super) fn to_connect(error: &io::Error) -> Self {
         // A socket that a restarting bot has removed and not yet made again is as good as a closed port.
         let is_refused = causes(error).any(|cause| {
             let kind = cause.downcast_ref().map(io::Error::kind);
@@ -52,30 +39,36 @@ fn stage(error: &Error) -> Stage {
                 Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
             )
         });
-        return if is_refused {
-            Stage::Refused
-        } else {
-            Stage::NotConnected
-        };
+        Self {
+            rejection: Rejection::from(Reason::UpstreamUnreachable).noting(chain(error)),
+            stage: if is_refused {
+                Stage::Refused
+            } else {
+                Stage::NotConnected
+            },
+        }
     }
-    let is_unsent = NothingSent::is_cause_of(error)
-        || causes(error).any(|cause| {
-            let is_canceled = cause.downcast_ref().is_some_and(hyper::Error::is_canceled);
-            // RFC 9113 8.7: a stream refused so has not been looked at.
-            let is_refused_stream = cause.downcast_ref().is_some_and(|error: &h2::Error| {
-                error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM)
-            });
-            is_canceled || is_refused_stream
-        });
-    if is_unsent {
-        Stage::NothingSent
-    } else {
-        Stage::Sent
+}
+
+impl From<&Error> for Failure {
+    /// There was a connection.
+    fn from(error: &Error) -> Self {
+        let is_unsent = NothingSent::is_cause_of(error) || error.is_canceled();
+        Self {
+            rejection: broken(error),
+            stage: if is_unsent {
+                Stage::NothingSent
+            } else {
+                Stage::Sent
+            },
+        }
     }
 }
 
 /// The error and what it came from. An I/O error made of another passes over that when asked for its source.
-fn causes<'e>(error: &'e Error) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+fn causes<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     let mut next: Option<&'e (dyn StdError + 'static)> = Some(error);
     std::iter::from_fn(move || {
         let this = next?;

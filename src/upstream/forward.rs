@@ -3,18 +3,17 @@
 use super::answer::{Answer, Kind};
 use super::failure::{Failure, Stage};
 use super::fleet::{Fleet, Lease};
+use super::link::FromBot;
 use super::outgoing::{Outgoing, Sent};
 use super::roster::Nobody;
 use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::headers;
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, Method, Request, Response, Version};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 /// Between two tries to connect to a bot that restarts.
@@ -81,7 +80,7 @@ impl Fleet {
     async fn deliver(
         self: &Arc<Self>,
         message: &Message<'_>,
-    ) -> Result<(Response<Incoming>, Lease), Rejection> {
+    ) -> Result<(Response<FromBot>, Lease), Rejection> {
         let patience = self.bot.backend.connect_timeout;
         let started = Instant::now();
         let is_worth_waiting = !self.have_all_failed_for(patience);
@@ -113,26 +112,28 @@ impl Fleet {
         &self,
         target: &Target,
         message: &Message<'_>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let begun = Arc::new(Notify::new());
-        let request = message.request(target, &begun)?;
+    ) -> Result<Response<FromBot>, Failure> {
+        let mut link = target.connect().await?;
         let within = self.bot.backend.response_timeout;
-        let limit = async {
-            // What connecting takes has its own deadline, and is not the bot's time to answer.
-            let connecting = sleep(self.bot.backend.connect_timeout);
-            tokio::select! {
-                () = begun.notified() => {}
-                () = connecting => {}
-            }
-            message.sent.time_is_over(within).await
-        };
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
-            outcome = target.client.request(request) => outcome.map_err(|error| (&error).into()),
-            waited = limit => {
+            outcome = link.ask(message.request(target)) => outcome,
+            waited = message.sent.time_is_over(within) => {
                 let note = format!("no answer from the bot within {waited:?}");
                 let rejection = Rejection::from(Reason::UpstreamTimedOut).noting(note);
-                Err(Failure { rejection, stage: Stage::Sent })
+                return Err(Failure { rejection, stage: Stage::Sent });
+            }
+        };
+        match outcome {
+            Ok(response) => {
+                Ok(response.map(|body| FromBot::new(body, link, Arc::clone(&target.pool))))
+            }
+            Err(error) => {
+                let failure = Failure::from(&error);
+                if failure.stage == Stage::NothingSent {
+                    target.pool.clear();
+                }
+                Err(failure)
             }
         }
     }
@@ -140,7 +141,7 @@ impl Fleet {
     /// Makes the client's answer of the bot's. What is wrong with the head of one never comes here: see [`crate::net::wire`].
     async fn receive(
         &self,
-        response: Response<Incoming>,
+        response: Response<FromBot>,
         lease: Lease,
         is_streamed: bool,
         sent: &Sent,
@@ -172,18 +173,13 @@ impl Fleet {
 }
 
 impl Message<'_> {
-    fn request(&self, target: &Target, begun: &Arc<Notify>) -> Result<Request<Outgoing>, Failure> {
-        let body = Outgoing::new(self.body.clone(), self.sent.clone(), Arc::clone(begun));
-        let request = Request::builder()
-            .method(self.method.clone())
-            .uri(target.uri(self.path, self.query))
-            .body(body);
-        let mut request = request.map_err(|error| Failure {
-            rejection: super::failure::broken(&error),
-            stage: Stage::NotConnected,
-        })?;
+    fn request(&self, target: &Target) -> Request<Outgoing> {
+        let mut request = Request::new(Outgoing::new(self.body.clone(), self.sent.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = target.target(self.path, self.query);
         *request.headers_mut() = self.headers.clone();
-        Ok(request)
+        request.headers_mut().insert(HOST, target.host.clone());
+        request
     }
 }
 

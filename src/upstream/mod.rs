@@ -4,7 +4,9 @@ mod answer;
 mod failure;
 mod fleet;
 mod forward;
+mod link;
 mod outgoing;
+mod pool;
 mod probe;
 mod roster;
 mod target;
@@ -104,6 +106,12 @@ impl Upstreams {
             Some(fleet) => fleet.forward(&admitted, &headers, query, sent, ahead).await,
             None => Err(Reason::UpstreamUnreachable.into()),
         }
+    }
+
+    /// Closes connections that have rested for long. To be called every second or so.
+    pub fn sweep(&self) {
+        let targets = self.fleets.iter().flat_map(|fleet| fleet.targets());
+        targets.for_each(|target| target.pool.sweep());
     }
 
     /// The names of the bots of which every backend fails its health check.

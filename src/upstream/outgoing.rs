@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{Notify, SetOnce, watch};
+use tokio::sync::{SetOnce, watch};
 use tokio::time::sleep;
 
 /// What the one who sends a request to the bot and the one who waits for the answer tell each other.
@@ -89,19 +89,17 @@ impl Sent {
 pub(super) struct Outgoing {
     body: Option<Bytes>,
     sent: Sent,
-    begun: Arc<Notify>,
 }
 
 impl Outgoing {
-    /// `begun` is notified when there is a connection and the request is on its way.
-    pub(super) fn new(body: Bytes, sent: Sent, begun: Arc<Notify>) -> Self {
+    /// `sent` is told when it was.
+    pub(super) fn new(body: Bytes, sent: Sent) -> Self {
         let body = Some(body).filter(|body| !body.is_empty());
         if body.is_none() {
             // Nobody asks for a body that is not there.
             sent.set();
-            begun.notify_one();
         }
-        Self { body, sent, begun }
+        Self { body, sent }
     }
 }
 
@@ -117,7 +115,6 @@ impl Body for Outgoing {
             bytes,
             sent: self.sent.clone(),
         });
-        self.begun.notify_one();
         Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
@@ -177,7 +174,7 @@ mod tests {
     #[test]
     fn a_body_is_sent_when_its_last_byte_was_written_and_not_when_it_was_taken() {
         let sent = Sent::default();
-        let mut body = Outgoing::new(Bytes::from_static(b"hello"), sent.clone(), Arc::default());
+        let mut body = Outgoing::new(Bytes::from_static(b"hello"), sent.clone());
         let mut context = Context::from_waker(std::task::Waker::noop());
         let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut body).poll_frame(&mut context) else {
             panic!("it is there");

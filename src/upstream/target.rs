@@ -1,50 +1,59 @@
 //! One server of a bot: its address and its connection pool.
 
-use super::outgoing::Outgoing;
+use super::failure::Failure;
+use super::link::Link;
+use super::pool::Pool;
 use crate::config::Endpoint;
 use crate::net::client::ClientProblem;
 use crate::net::dial::Dialer;
-use http::Uri;
-use http::uri::PathAndQuery;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::time::Duration;
-
-/// Node and several Python servers close an idle connection after 5 s; leaving first avoids sending a request into a closing one.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-const POOL_MAX_IDLE: usize = 256;
-/// For the head of an answer, over either protocol.
-const HEAD_BYTES: u16 = u16::MAX;
-const HEADERS: usize = 100;
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderValue, Uri};
+use std::sync::Arc;
+use tower_service::Service as _;
 
 /// One server of a bot.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) client: Client<Dialer, Outgoing>,
-    /// For questions about its health: a connection each, so that they find out about connecting, too.
+    pub(super) pool: Arc<Pool>,
+    /// For connections; and for questions about its health: a connection each, so that they find out about connecting, too.
     pub(super) dialer: Dialer,
     /// See [`Endpoint::name`].
     pub(super) name: String,
+    /// What stands in `Host`.
+    pub(super) host: HeaderValue,
     uri: Uri,
+    /// The target of a request for the server's own address, in origin form.
+    own_target: Uri,
 }
 
 impl Target {
     pub(super) fn new(endpoint: &Endpoint, dialer: &Dialer) -> Result<Self, ClientProblem> {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_MAX_IDLE)
-            .http1_max_buf_size(usize::from(HEAD_BYTES))
-            .http1_max_headers(HEADERS)
-            .build(dialer.clone());
-        let uri = endpoint.url.as_str().parse();
+        let problem = |what: &str| ClientProblem(format!("backend {}: {what}", endpoint.name));
+        let uri: Uri = endpoint.url.as_str().parse().map_err(|e: http::uri::InvalidUri| problem(&e.to_string()))?;
+        let host = uri.authority().and_then(host_of).ok_or_else(|| problem("has no host"))?;
+        let own_target = uri.path_and_query().cloned();
+        let own_target = own_target.unwrap_or_else(|| PathAndQuery::from_static("/"));
         Ok(Self {
-            client,
+            pool: Arc::default(),
             dialer: dialer.clone(),
             name: endpoint.name.clone(),
-            uri: uri.map_err(|e| ClientProblem(format!("backend {}: {e}", endpoint.name)))?,
+            host,
+            uri,
+            own_target: own_target.into(),
         })
+    }
+
+    /// A connection: one that rests, or a new one.
+    ///
+    /// # Errors
+    /// What keeps one from being made.
+    pub(super) async fn connect(&self) -> Result<Link, Failure> {
+        if let Some(link) = self.pool.take() {
+            return Ok(link);
+        }
+        let line = self.dialer.clone().call(self.uri.clone()).await;
+        let line = line.map_err(|error| Failure::to_connect(&error))?;
+        Link::new(line).await.map_err(|error| (&error).into())
     }
 
     /// Another path and query on the server.
@@ -54,14 +63,21 @@ impl Target {
         Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
     }
 
-    /// The server's own address, or another path there, with the query of the request where the address has none.
-    pub(super) fn uri(&self, path: Option<&str>, query: Option<&str>) -> Uri {
+    /// The target of a request in origin form: the server's own address, or another path there, with the query of the request where
+    /// the address has none.
+    pub(super) fn target(&self, path: Option<&str>, query: Option<&str>) -> Uri {
         let query = query.filter(|_| path.is_some() || self.uri.query().is_none());
         let path_and_query = match (path.unwrap_or(self.uri.path()), query) {
-            (_, None) if path.is_none() => return self.uri.clone(),
+            (_, None) if path.is_none() => return self.own_target.clone(),
             (path, None) => path.to_owned(),
             (path, Some(query)) => format!("{path}?{query}"),
         };
-        self.origin_uri(&path_and_query)
+        let other = path_and_query.parse::<PathAndQuery>();
+        other.map_or_else(|_| self.own_target.clone(), Uri::from)
     }
+}
+
+/// As clients write it: with the port, where that is not the one of the scheme.
+fn host_of(authority: &Authority) -> Option<HeaderValue> {
+    HeaderValue::from_str(authority.as_str().rsplit('@').next()?).ok()
 }

@@ -1,6 +1,6 @@
 //! A compact JWS as received: its spelling, its header, and whether a key signed it. What its payload means is not asked here.
 
-use super::{Digest, Key, sha256};
+use super::{Key, Presented};
 use crate::judge::strict_json::{self, Keep, Members, Names, Shape, StrictLimits, Value};
 use crate::judge::{Reason, Rejection};
 use crate::secret::Secret;
@@ -24,9 +24,7 @@ impl Jws {
     /// # Errors
     /// [`Reason::TokenMalformed`], [`Reason::TokenAlgorithmRefused`].
     pub fn parse(token: &str) -> Result<Self, Rejection> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(malformed("longer than 16 KiB"));
-        }
+        Presented::from(token).check_length()?;
         let three = token
             .rsplit_once('.')
             .and_then(|(message, signature)| Some((message, message.split_once('.')?, signature)))
@@ -48,12 +46,6 @@ impl Jws {
     /// `kid`, unverified.
     pub fn key_id(&self) -> &str {
         &self.key_id
-    }
-
-    /// The digest of the whole token.
-    pub(super) fn digest(&self) -> Digest {
-        let (message, signature) = (self.message.expose(), self.signature.expose());
-        sha256(&[message.as_bytes(), b".", signature.as_bytes()])
     }
 
     /// Whether this key made the signature (RFC 7515 5.2).
@@ -111,7 +103,6 @@ pub(super) fn malformed(what: impl Into<String>) -> Rejection {
     Rejection::from(Reason::TokenMalformed).noting(what)
 }
 
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// Of a token's header and of a key.
 pub(super) const MAX_KEY_ID_BYTES: usize = 256;
 /// Header and claims of a real token are flat and have fewer than ten members.

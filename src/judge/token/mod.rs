@@ -1,18 +1,21 @@
 //! From a bearer token to a proven caller.
 //!
-//! Three steps, each taking the proof of the one before: [`Bearer`] (well formed), [`Screened`] (an accepted issuer, this
+//! Three steps, each taking the proof of the one before: [`Token`] (well formed), [`Screened`] (an accepted issuer, this
 //! bot's audience, a valid time window, all still unproven), [`Caller`] (signature verified). Keys are looked up only for
 //! what was screened, so that a stranger's token cannot make the gateway fetch anything.
+//!
+//! A token that was proven before need not be read again: its [`Proof`] holds what it says. It is screened like any other.
 
 mod bearer;
 mod claims;
 mod entra;
 mod jws;
 mod keys;
+mod presented;
 mod roca;
 mod roots;
 
-pub use bearer::Bearer;
+pub use bearer::{Bearer, Claimed};
 pub(super) use claims::Moment;
 pub use claims::{Claims, TextClaim};
 pub use entra::EntraIssuer;
@@ -20,6 +23,7 @@ pub use jws::Jws;
 #[cfg(test)]
 pub(crate) use keys::tests::fit_key_set;
 pub use keys::{Key, KeySet, KeySetProblem};
+pub use presented::{Presented, Tag, TagKey};
 pub use roots::{
     AgentRoot, ChannelRoot, EmulatorRoot, EntraRoots, Expect, KeySourceId, TokenKind, Trust,
 };
@@ -32,19 +36,60 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct UnixSeconds(pub u64);
 
-/// A token whose claims are those of a request for this bot, if they are true. Not proven yet.
+/// A well-formed token: read now, or recalled.
 #[derive(Debug)]
-pub struct Screened<'e> {
-    bearer: Bearer,
-    expect: &'e Expect,
-    trust: Trust,
-    digest: Digest,
+pub struct Token<'t> {
+    text: Presented<'t>,
+    tag: Tag,
+    form: Form,
 }
 
-/// A sender whose token was verified. Only [`Screened::verify`] makes one, and [`Screened::recognise`] from its [`Proof`].
+#[derive(Debug)]
+enum Form {
+    Read(Bearer),
+    Recalled(Proof),
+}
+
+impl<'t> Token<'t> {
+    /// Reads a token, unless `known` is the proof of that very one.
+    ///
+    /// # Errors
+    /// As [`Bearer::parse`].
+    pub fn read(
+        text: Presented<'t>,
+        key: &TagKey,
+        known: impl FnOnce(Tag) -> Option<Proof>,
+    ) -> Result<Self, Rejection> {
+        text.check_length()?;
+        let tag = key.tag(text);
+        let form = match known(tag).filter(|proof| proof.tag == tag) {
+            Some(proof) => Form::Recalled(proof),
+            None => Form::Read(Bearer::parse(text.text())?),
+        };
+        Ok(Self { text, tag, form })
+    }
+
+    /// What it says, unproven.
+    pub const fn claimed(&self) -> &Arc<Claimed> {
+        match &self.form {
+            Form::Read(bearer) => bearer.says(),
+            Form::Recalled(proof) => &proof.claimed,
+        }
+    }
+}
+
+/// A token whose claims are those of a request for this bot, if they are true. Not proven yet.
+#[derive(Debug)]
+pub struct Screened<'t> {
+    token: Token<'t>,
+    expect: &'t Expect,
+    trust: Trust,
+}
+
+/// A sender whose token was verified. Only [`Screened::verify`] makes one.
 #[derive(Debug)]
 pub struct Caller {
-    claims: Claims,
+    claimed: Arc<Claimed>,
     endorsements: Arc<[String]>,
     kind: TokenKind,
 }
@@ -52,14 +97,21 @@ pub struct Caller {
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
 
-/// That one token was signed with one key. Only [`Screened::verify`] makes one; it says nothing about time or audience.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// That one token was signed with one key, and what it says. Only [`Screened::verify`] makes one; it says nothing about time or
+/// audience, and holds nothing with which anybody could call.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Proof {
-    token: Digest,
+    tag: Tag,
     key: Digest,
+    claimed: Arc<Claimed>,
 }
 
 impl Proof {
+    /// Of which token.
+    pub const fn tag(&self) -> Tag {
+        self.tag
+    }
+
     /// The fingerprint of the key that signed.
     pub const fn key(&self) -> &Digest {
         &self.key
@@ -68,8 +120,8 @@ impl Proof {
 
 impl Caller {
     /// The verified claims.
-    pub const fn claims(&self) -> &Claims {
-        &self.claims
+    pub fn claims(&self) -> &Claims {
+        &self.claimed.claims
     }
 
     /// The endorsements of the key that signed the token.
@@ -90,14 +142,18 @@ impl Expect {
     /// # Errors
     /// [`Reason::TokenIssuerUnknown`], [`Reason::TokenKindNotAccepted`], [`Reason::TokenLifetimeInvalid`],
     /// [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`], [`Reason::TokenAudienceMismatch`], [`Reason::TokenClaimsInvalid`].
-    pub fn screen(&self, bearer: Bearer, now: UnixSeconds) -> Result<Screened<'_>, Rejection> {
-        let trust = self.trust(bearer.claimed())?;
-        self.check_time(bearer.claimed(), now)?;
-        self.check_audience(trust.kind, bearer.claimed())?;
-        self.check_claims(trust, bearer.claimed())?;
+    pub fn screen<'t>(
+        &'t self,
+        token: Token<'t>,
+        now: UnixSeconds,
+    ) -> Result<Screened<'t>, Rejection> {
+        let claims = &token.claimed().claims;
+        let trust = self.trust(claims)?;
+        self.check_time(claims, now)?;
+        self.check_audience(trust.kind, claims)?;
+        self.check_claims(trust, claims)?;
         Ok(Screened {
-            digest: bearer.jws().digest(),
-            bearer,
+            token,
             expect: self,
             trust,
         })
@@ -117,48 +173,45 @@ impl Screened<'_> {
 
     /// The key id its header names.
     pub fn key_id(&self) -> &str {
-        self.bearer.key_id()
+        &self.token.claimed().key_id
     }
 
-    /// The digest of the whole token: what a proof is remembered by.
-    pub const fn digest(&self) -> &Digest {
-        &self.digest
+    /// Whether this very token was proven before. Says nothing about time, audience, or whether its key is still published.
+    pub const fn is_recalled(&self) -> bool {
+        matches!(self.token.form, Form::Recalled(_))
     }
 
-    /// Proves the signature with the key that the header names.
+    /// Proves the signature with the key that the header names; or recalls that it was proven, with this very key, before. A
+    /// proof that is new is to be remembered.
     ///
     /// # Errors
     /// [`Reason::TokenSignatureInvalid`]; [`Reason::TokenClaimsInvalid`] when the key speaks for another issuer.
-    pub fn verify(self, key: &Key) -> Result<(Caller, Proof), Rejection> {
-        if !self.bearer.jws().is_signed_by(key) {
-            return Err(Reason::TokenSignatureInvalid.into());
-        }
-        self.expect.check_key(self.trust, key)?;
-        let proof = Proof {
-            token: self.digest,
-            key: *key.fingerprint(),
+    pub fn verify(self, key: &Key) -> Result<(Caller, Option<Proof>), Rejection> {
+        let is_new = match &self.token.form {
+            Form::Recalled(proof) if proof.key == *key.fingerprint() => false,
+            // Another key has the name of the one that signed it.
+            Form::Recalled(_) => Jws::parse(self.token.text.text())?
+                .is_signed_by(key)
+                .then_some(true)
+                .ok_or(Reason::TokenSignatureInvalid)?,
+            Form::Read(bearer) => bearer
+                .is_signed_by(key)
+                .then_some(true)
+                .ok_or(Reason::TokenSignatureInvalid)?,
         };
-        Ok((self.into_caller(key), proof))
-    }
-
-    /// What [`verify`](Self::verify) would say, where it said so before of this very token and key; else the token back.
-    ///
-    /// # Errors
-    /// The token itself, unproven as it was: the proof is about another token or another key.
-    pub fn recognise(self, key: &Key, proof: &Proof) -> Result<Caller, Box<Self>> {
-        let is_same = proof.token == self.digest && proof.key == *key.fingerprint();
-        if !is_same || self.expect.check_key(self.trust, key).is_err() {
-            return Err(Box::new(self));
-        }
-        Ok(self.into_caller(key))
-    }
-
-    fn into_caller(self, key: &Key) -> Caller {
-        Caller {
-            claims: self.bearer.into_claims(),
+        self.expect.check_key(self.trust, key)?;
+        let claimed = self.token.claimed();
+        let proof = is_new.then(|| Proof {
+            tag: self.token.tag,
+            key: *key.fingerprint(),
+            claimed: Arc::clone(claimed),
+        });
+        let caller = Caller {
+            claimed: Arc::clone(claimed),
             endorsements: key.endorsements(),
             kind: self.trust.kind,
-        }
+        };
+        Ok((caller, proof))
     }
 }
 
