@@ -17,6 +17,7 @@ use budget::Budget;
 use failures::Failures;
 use governor::clock::{Clock, MonotonicClock};
 use in_flight::InFlight;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -308,13 +309,22 @@ struct Sender<'a> {
     user: Option<&'a str>,
 }
 
-/// 128 bits of SipHash under keys that no client knows: nobody can choose two keys that meet, or fill one shard.
-#[derive(Default)]
-struct Hasher(RandomState, RandomState);
+/// 128 bits of SipHash under a key that no client knows: nobody can choose two keys that meet, or fill one shard.
+struct Hasher(SipHasher13);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        // The standard library's source of random keys.
+        let random = || RandomState::new().hash_one(());
+        Self(SipHasher13::new_with_keys(random(), random()))
+    }
+}
 
 impl Hasher {
     fn of(&self, key: impl Hash) -> u128 {
-        u128::from(self.0.hash_one(&key)) << 64 | u128::from(self.1.hash_one(&key))
+        let mut hasher = self.0;
+        key.hash(&mut hasher);
+        hasher.finish128().as_u128()
     }
 }
 

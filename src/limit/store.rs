@@ -7,6 +7,7 @@ use governor::nanos::Nanos;
 use governor::state::StateStore;
 use governor::state::keyed::ShrinkableKeyedStateStore;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,12 +38,33 @@ pub(super) struct Store {
 
 #[derive(Default)]
 struct Shard {
-    tats: HashMap<u128, Nanos>,
+    tats: HashMap<u128, Nanos, BuildHasherDefault<HashedAlready>>,
     /// Counters shared by keys that found no room. A key that finds room later starts from its shared counter, so that
     /// waiting for room wins nothing.
     shared: [Nanos; SHARED_PER_SHARD],
     /// Nothing is looked for before this: a full shard must not be searched with every request.
     next_purge: Nanos,
+}
+
+/// Keys are keyed hashes already: no need to hash them once more.
+#[derive(Default)]
+struct HashedAlready(u64);
+
+impl Hasher for HashedAlready {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u128(&mut self, hash: u128) {
+        // Not the bits that chose the shard, which are alike for all keys of one.
+        self.0 = u64::try_from(hash >> 64).unwrap_or_default();
+    }
 }
 
 impl Store {
@@ -59,8 +81,9 @@ impl Store {
 
     /// The shard of a key. `None` cannot happen: there is at least one.
     fn shard(&self, hash: u128) -> Option<MutexGuard<'_, Shard>> {
-        let shards = u128::try_from(self.shards.len()).ok()?;
-        let index = usize::try_from(hash.checked_rem(shards)?).ok()?;
+        // A remainder of 64 bits is much cheaper than one of 128.
+        let low = usize::try_from(hash & 0xffff_ffff).ok()?;
+        let index = low.checked_rem(self.shards.len())?;
         self.shards.get(index).map(lock)
     }
 }
