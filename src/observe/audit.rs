@@ -1,18 +1,18 @@
 //! The one line per request (OPERATIONS section 2).
 
-use super::Verdict;
 use super::flood::Suppressed;
+use super::identifiers::{IdentifierWriter, Written};
+use super::log_buffer::LogBuffer;
 use super::recent::Refused;
 use super::redact::capped;
-use crate::config::{Identifiers, TlsVersion};
+use super::{Verdict, json_line, stamp};
+use crate::config::TlsVersion;
 use crate::judge::{Fault, Rejection, TenantId, TokenKind};
-use aws_lc_rs::error::Unspecified;
-use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SecureRandom;
 use http::Version;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
+use tracing::Level;
 
 /// The target of request lines: written whatever `log.level` says.
 pub(super) const TARGET: &str = "botgate::audit";
@@ -46,6 +46,7 @@ impl Door {
 ///
 /// Holds what a client sent as it sent it; lengths are capped when the line is written.
 #[derive(Clone)]
+#[cfg_attr(test, derive(Debug))]
 pub struct RequestLine {
     /// `X-Request-Id`, the client's or our own.
     pub request_id: String,
@@ -167,8 +168,8 @@ macro_rules! request_event {
             invoke_name = short(&line.invoke_name).as_deref(),
             tenant = line.tenant.map(tracing::field::display),
             service_url_host = short(&line.service_url_host).as_deref(),
-            conversation = $identifiers.write(line.conversation.as_deref()).as_deref(),
-            user = $identifiers.write(line.user.as_deref()).as_deref(),
+            conversation = $identifiers.write(line.conversation.as_deref()).as_ref().map(Written::as_str),
+            user = $identifiers.write(line.user.as_deref()).as_ref().map(Written::as_str),
             bytes_in = line.bytes_in,
             bytes_out = $entry.bytes_out,
             duration_ms = milliseconds($entry.duration),
@@ -186,16 +187,33 @@ fn short(text: &Option<String>) -> Option<Cow<'_, str>> {
 }
 
 impl Entry<'_> {
-    /// Writes the line, at the level of whoever has to act.
-    pub(super) fn write(&self, identifiers: &IdentifierWriter) {
+    /// Of whoever has to act.
+    pub(super) fn level(&self) -> Level {
         match self
             .rejection
             .map_or(Fault::Caller, |rejection| rejection.reason().fault())
         {
-            Fault::Caller => request_event!(INFO, self, identifiers),
-            Fault::Upstream => request_event!(WARN, self, identifiers),
-            Fault::Gateway => request_event!(ERROR, self, identifiers),
+            Fault::Caller => Level::INFO,
+            Fault::Upstream => Level::WARN,
+            Fault::Gateway => Level::ERROR,
         }
+    }
+
+    /// Writes the line as an event of `tracing`, which makes text for people of it.
+    pub(super) fn write_event(&self, identifiers: &IdentifierWriter) {
+        match self.level() {
+            Level::WARN => request_event!(WARN, self, identifiers),
+            Level::ERROR => request_event!(ERROR, self, identifiers),
+            _ => request_event!(INFO, self, identifiers),
+        }
+    }
+
+    /// Writes the line as JSON, which is the same but for its cost.
+    pub(super) fn write_json(&self, identifiers: &IdentifierWriter, lines: &LogBuffer) {
+        json_line::made(
+            |into| json_line::write(self, identifiers, stamp::now(), into),
+            |line| lines.push(line),
+        );
     }
 }
 
@@ -240,50 +258,13 @@ pub(super) fn write_suppressed(suppressed: &Suppressed) {
     );
 }
 
-/// Writes user and conversation ids as `log.identifiers` says.
-pub(super) enum IdentifierWriter {
-    Hashed(Box<hmac::Key>),
-    Plain,
-    Omitted,
-}
-
-impl IdentifierWriter {
-    /// The key is random and lives as long as the process: hashes cannot be turned back by trying known ids.
-    pub(super) fn new(
-        identifiers: Identifiers,
-        random: &dyn SecureRandom,
-    ) -> Result<Self, Unspecified> {
-        Ok(match identifiers {
-            Identifiers::Hashed => {
-                Self::Hashed(Box::new(hmac::Key::generate(hmac::HMAC_SHA256, random)?))
-            }
-            Identifiers::Plain => Self::Plain,
-            Identifiers::Omitted => Self::Omitted,
-        })
-    }
-
-    fn write<'a>(&self, id: Option<&'a str>) -> Option<Cow<'a, str>> {
-        let id = id?;
-        match self {
-            Self::Hashed(key) => Some(Cow::Owned(hex(hmac::sign(key, id.as_bytes()).as_ref()))),
-            Self::Plain => Some(capped(id, MAX_CHARS)),
-            Self::Omitted => None,
-        }
-    }
-}
-
-/// The first 8 bytes as 16 hex digits: 64 bits tell the users of one bot apart.
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 /// Milliseconds with three digits after the point.
-fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+pub(super) fn milliseconds(duration: Duration) -> f64 {
+    whole_microseconds(duration) / 1000.0
+}
+
+pub(super) fn whole_microseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round()
 }
 
 pub(super) fn http_version(version: Version) -> Option<&'static str> {
@@ -305,5 +286,5 @@ pub(super) const fn tls_version(version: TlsVersion) -> &'static str {
     }
 }
 
-const MAX_CHARS: usize = 256;
-const MAX_LONG_CHARS: usize = 512;
+pub(super) const MAX_CHARS: usize = 256;
+pub(super) const MAX_LONG_CHARS: usize = 512;

@@ -1,17 +1,20 @@
 //! Sets up the log: one JSON object per line, or lines for people, on standard output or in a file.
 
 use super::audit;
+use super::escape::{Escaping, one_line};
+use super::log_buffer::{self, LogBuffer, Writing};
 use super::log_file::{FileState, LogFile};
 use super::metrics::Metrics;
+use super::stamp;
+use super::whole_lines::WholeLines;
 use crate::config;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::Targets;
@@ -24,9 +27,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 /// Writes what is still buffered when it is dropped. To be kept until the end of `main`.
 #[must_use = "the log ends when this is dropped"]
 pub struct LogGuard {
-    pub(super) lost_lines: ErrorCounter,
+    pub(super) lines: Arc<LogBuffer>,
+    pub(super) format: config::LogFormat,
     pub(super) file: Option<Arc<FileState>>,
-    pub(super) _worker: WorkerGuard,
+    pub(super) _writing: Writing,
 }
 
 impl LogGuard {
@@ -42,9 +46,10 @@ impl LogGuard {
     }
 }
 
-/// What the log's own thread tells of itself.
+/// The log, as an observer knows it: for request lines, and for what its own thread tells of itself.
 pub(super) struct WatchedLog {
-    lost_lines: ErrorCounter,
+    lines: Arc<LogBuffer>,
+    format: config::LogFormat,
     file: Option<Arc<FileState>>,
     /// Lines lost that no line has told of.
     untold: AtomicU64,
@@ -53,24 +58,32 @@ pub(super) struct WatchedLog {
 impl WatchedLog {
     pub(super) fn of(log: &LogGuard) -> Self {
         Self {
-            lost_lines: log.lost_lines.clone(),
+            lines: Arc::clone(&log.lines),
+            format: log.format,
             file: log.file.clone(),
             untold: AtomicU64::new(0),
         }
     }
 
+    /// Where request lines go as JSON, past `tracing`; `None` where they are for people.
+    pub(super) fn json_lines(&self) -> Option<&LogBuffer> {
+        match self.format {
+            config::LogFormat::Json => Some(&self.lines),
+            config::LogFormat::Text => None,
+        }
+    }
+
     /// Counts what was lost, and says so in the log as soon as that can be written.
     pub(super) fn tell_of_lost_lines(&self, metrics: &Metrics) {
-        let dropped = self.lost_lines.dropped_lines();
-        let (mut lost, mut is_failing) = (u64::try_from(dropped).unwrap_or(u64::MAX), false);
+        let (mut lost, mut is_failing) = (self.lines.lost(), self.lines.is_failing());
         if let Some(file) = &self.file {
             metrics.log_file_errors(file.errors());
             lost = lost.saturating_add(file.lost());
-            is_failing = file.is_failing();
+            is_failing |= file.is_failing();
         }
         let newly_lost = metrics.log_lines_lost(lost);
         self.untold.fetch_add(newly_lost, Ordering::Relaxed);
-        // While the file fails, this line would be lost as well, and be counted as another one each second.
+        // While nothing can be written, this line would be lost as well, and be counted as another one each second.
         let count = if is_failing {
             0
         } else {
@@ -92,37 +105,61 @@ impl WatchedLog {
 /// buffer runs full, lines are lost, and [`Observer::watch_log`](super::Observer::watch_log) makes that visible.
 ///
 /// # Errors
-/// When `log.file` cannot be opened. Later failures of the file end nothing.
+/// When `log.file` cannot be opened, or the system gives no thread. Later failures of the file end nothing.
 pub fn start(settings: &config::Log) -> io::Result<LogGuard> {
-    let builder = NonBlockingBuilder::default()
-        .lossy(true)
-        .buffered_lines_limit(BUFFERED_LINES)
-        .thread_name("botgate-log");
-    let (file, in_colour, (writer, worker)) = match &settings.file {
+    let (file, in_colour, (lines, writing)) = match &settings.file {
         None => {
             // https://no-color.org: set and not empty means no colour.
             let wants_no_colour =
                 std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             let in_colour = io::stdout().is_terminal() && !wants_no_colour;
-            (None, in_colour, builder.finish(io::stdout()))
+            // Not as `io::Stdout`, which has a buffer of its own: that would not tell which lines were written.
+            let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            let output = WholeLines::new(stdout, false);
+            let started = LogBuffer::start(output, log_buffer::MOST)?;
+            (None, in_colour, started)
         }
         Some(path) => {
             let state = Arc::new(FileState::default());
             let clock = Box::new(OffsetDateTime::now_utc);
             let file = LogFile::open(path, settings.retain_days, Arc::clone(&state), clock)?;
-            (Some(state), false, builder.finish(file))
+            let started = LogBuffer::start(file, log_buffer::MOST)?;
+            (Some(state), false, started)
         }
     };
-    let lost_lines = writer.error_counter();
-    let subscriber =
-        tracing_subscriber::registry().with(layer(settings, in_colour, Escaping(writer)));
+    let events = Escaping(ToBuffer(Arc::clone(&lines)));
+    let subscriber = tracing_subscriber::registry().with(layer(settings, in_colour, events));
     // Fails only if a subscriber is set already, which then stays: in tests, where many gateways share a process.
     let _ = subscriber.try_init();
     Ok(LogGuard {
-        lost_lines,
+        lines,
+        format: settings.format,
         file,
-        _worker: worker,
+        _writing: writing,
     })
+}
+
+/// Events that `tracing` formats wait in the same buffer as request lines.
+struct ToBuffer(Arc<LogBuffer>);
+
+impl<'a> MakeWriter<'a> for ToBuffer {
+    type Writer = &'a ToBuffer;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+impl Write for &ToBuffer {
+    /// Takes a whole line at a time, as [`Escaping`] writes it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 pub(super) fn layer<S, W>(
@@ -172,77 +209,10 @@ fn targets(level: LevelFilter) -> Targets {
         .with_target(audit::TARGET, LevelFilter::TRACE)
 }
 
-/// RFC 3339 in UTC, with exactly three digits after the second, so that lines sort as text.
 struct Utc;
 
 impl FormatTime for Utc {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        // The one place beside `net::clock` that asks for the time: a stamp on a line decides nothing.
-        let now = OffsetDateTime::now_utc()
-            .format(TIMESTAMP)
-            .map_err(|_| std::fmt::Error)?;
-        writer.write_str(&now)
+        writer.write_str(stamp::now().as_str())
     }
 }
-
-/// Escapes what JSON lets stand and a terminal or a line-wise reader obeys: DEL, the C1 controls, U+2028 and U+2029.
-///
-/// JSON strings escape the C0 controls anyway (RFC 8259 section 7), and only strings hold other than ASCII.
-pub(super) struct Escaping<W>(pub(super) W);
-
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
-    type Writer = Escaping<W::Writer>;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        Escaping(self.0.make_writer())
-    }
-}
-
-impl<W: Write> Write for Escaping<W> {
-    /// Takes a whole line at a time, as tracing-subscriber writes it.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // 0xC2 begins U+0080 to U+00BF, 0xE2 begins U+2000 to U+2FFF; most lines have neither.
-        if line.iter().any(|byte| matches!(byte, 0x7f | 0xc2 | 0xe2)) {
-            let text = String::from_utf8_lossy(line);
-            let mut escaped = String::with_capacity(text.len());
-            text.chars()
-                .for_each(|character| escape(character, &mut escaped));
-            self.0.write_all(escaped.as_bytes())?;
-        } else {
-            self.0.write_all(line)?;
-        }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-fn escape(character: char, into: &mut String) {
-    match character {
-        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-            into.push_str(&format!("\\u{:04x}", u32::from(character)));
-        }
-        _ => into.push(character),
-    }
-}
-
-/// For people too, one event is one line, and what a client sent does not move the cursor.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut line, character| {
-            if character.is_ascii_control() {
-                line.extend(character.escape_default())
-            } else {
-                escape(character, &mut line)
-            }
-            line
-        })
-}
-
-const TIMESTAMP: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
-
-/// About ten megabytes of request lines: more than a second of a busy gateway.
-const BUFFERED_LINES: usize = 16_384;

@@ -1,11 +1,13 @@
 //! The log in a file of its own: a new one each day (UTC), old ones deleted. A disk that fails stops nothing.
 //!
-//! `tracing_appender::rolling` would not do: it has no file of a constant name to follow or to hand to logrotate, counts files where
-//! `log.retain_days` counts days, cannot be told to reopen, and drops what it cannot write without a word.
+//! The usual rolling writers would not do: they have no file of a constant name to follow or to hand to logrotate, count files where
+//! `log.retain_days` counts days, cannot be told to reopen, and drop what they cannot write without a word.
 
+use super::log_buffer::Output;
+use super::whole_lines::{Unwritten, WholeLines, count};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,12 +26,12 @@ pub(super) struct FileState {
 }
 
 impl FileState {
-    /// Lets the next line go to a newly opened file.
+    /// Lets the next lines go to a newly opened file.
     pub(super) fn ask_to_reopen(&self) {
         self.reopen.store(true, Ordering::Release);
     }
 
-    /// Whether the last line could not be written.
+    /// Whether the last lines could not be written.
     pub(super) fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Acquire)
     }
@@ -62,13 +64,11 @@ pub(super) struct LogFile {
 pub(super) type Clock = Box<dyn FnMut() -> OffsetDateTime + Send>;
 
 struct Open {
-    file: File,
+    file: WholeLines<File>,
     /// Whose lines it holds.
     day: Date,
     /// The second in which it was last seen to be the one that has the name.
     seen: i64,
-    /// Whether it ends within a line, which then is to be ended first.
-    is_cut: bool,
 }
 
 impl LogFile {
@@ -96,7 +96,7 @@ impl LogFile {
         Ok(this)
     }
 
-    fn put(&mut self, line: &[u8], now: OffsetDateTime) -> Result<(), Failure> {
+    fn try_put(&mut self, lines: &[u8], now: OffsetDateTime) -> Result<(), Failure> {
         if self.state.reopen.swap(false, Ordering::AcqRel) {
             self.open = None;
             self.retry_from = i64::MIN;
@@ -110,7 +110,7 @@ impl LogFile {
             self.open = Some(self.open_for(now).map_err(Failure::Open)?);
         }
         match &mut self.open {
-            Some(open) => open.write(line).map_err(Failure::Write),
+            Some(open) => open.file.write(lines).map_err(Failure::Write),
             None => Err(Failure::NotTried),
         }
     }
@@ -122,7 +122,7 @@ impl LogFile {
             return;
         }
         open.seen = now.unix_timestamp();
-        let has_name = match (open.file.metadata(), fs::metadata(&self.path)) {
+        let has_name = match (open.file.output().metadata(), fs::metadata(&self.path)) {
             (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
             _ => false,
         };
@@ -172,10 +172,9 @@ impl LogFile {
         let is_cut = ends_within_a_line(&mut file);
         self.delete_old(now);
         Ok(Open {
-            file,
+            file: WholeLines::new(file, is_cut),
             day: now.date(),
             seen: now.unix_timestamp(),
-            is_cut,
         })
     }
 
@@ -245,11 +244,11 @@ impl LogFile {
     }
 }
 
-impl Write for LogFile {
-    /// Takes whole lines.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+impl Output for LogFile {
+    /// What is lost is counted in the [`FileState`]: to the buffer, these lines are written.
+    fn put(&mut self, lines: &[u8]) -> u64 {
         let now = (self.clock)();
-        match self.put(line, now) {
+        match self.try_put(lines, now) {
             Ok(()) => {
                 if self.state.is_failing.swap(false, Ordering::AcqRel) {
                     let lost = self.state.lost();
@@ -260,53 +259,32 @@ impl Write for LogFile {
                 }
             }
             Err(failure) => {
-                self.state.lost.fetch_add(1, Ordering::AcqRel);
+                let lost = match &failure {
+                    Failure::NotTried | Failure::Open(_) => count(lines),
+                    Failure::Write(left) => left.lines,
+                };
+                self.state.lost.fetch_add(lost, Ordering::AcqRel);
                 self.state.is_failing.store(true, Ordering::Release);
                 match failure {
                     Failure::NotTried => {}
                     Failure::Open(error) => {
                         self.told(now, &format!("cannot be opened, lines are lost: {error}"));
                     }
-                    Failure::Write(error) => {
+                    Failure::Write(left) => {
+                        let error = left.error;
                         self.told(now, &format!("cannot be written, lines are lost: {error}"));
                     }
                 }
             }
         }
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        0
     }
 }
 
 enum Failure {
     NotTried,
     Open(io::Error),
-    Write(io::Error),
-}
-
-impl Open {
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        if self.is_cut {
-            self.file.write_all(b"\n")?;
-            self.is_cut = false;
-        }
-        let mut rest = line;
-        while !rest.is_empty() {
-            match self.file.write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = rest.get(written..).unwrap_or_default();
-                    self.is_cut = !rest.is_empty();
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
+    Write(Unwritten),
 }
 
 /// A gateway that was killed on a full disk leaves half a line.

@@ -8,14 +8,20 @@
 )]
 
 mod audit;
+mod escape;
 mod flood;
 mod history;
+mod identifiers;
+mod json_line;
 mod log;
+mod log_buffer;
 mod log_file;
 mod metrics;
 mod recent;
 mod redact;
+mod stamp;
 mod trace;
+mod whole_lines;
 
 pub use audit::{Door, RequestLine};
 pub use history::{Second, Traffic};
@@ -30,6 +36,7 @@ pub use recent::Refused;
 use trace::{RequestSpan, Tracing};
 
 use history::History;
+use identifiers::IdentifierWriter;
 use log::WatchedLog;
 use recent::Recent;
 
@@ -121,7 +128,7 @@ impl std::error::Error for ObserverProblem {}
 
 /// Watches requests: what it is told becomes request lines and metrics.
 pub struct Observer {
-    identifiers: audit::IdentifierWriter,
+    identifiers: IdentifierWriter,
     metrics: Metrics,
     flood: Mutex<Flood>,
     tracing: OnceLock<Tracing>,
@@ -136,9 +143,8 @@ impl Observer {
     /// # Errors
     /// See [`ObserverProblem`].
     pub fn new(settings: &Settings) -> Result<Arc<Self>, ObserverProblem> {
-        let identifiers =
-            audit::IdentifierWriter::new(settings.log.identifiers, &SystemRandom::new())
-                .map_err(|_| ObserverProblem::Random)?;
+        let identifiers = IdentifierWriter::new(settings.log.identifiers, &SystemRandom::new())
+            .map_err(|_| ObserverProblem::Random)?;
         Ok(Arc::new(Self {
             identifiers,
             metrics: Metrics::new(settings).map_err(ObserverProblem::Metrics)?,
@@ -171,7 +177,7 @@ impl Observer {
         }
     }
 
-    /// Makes lines that the log writer had to drop visible: from now on [`tick`](Self::tick) warns about them.
+    /// From now on request lines go straight to this log, and [`tick`](Self::tick) warns about lines that it lost.
     pub fn watch_log(&self, log: &LogGuard) {
         // A second log writer does not exist in one process; should one be given, the first stays.
         let _ = self.log.set(WatchedLog::of(log));
@@ -249,7 +255,10 @@ impl Observer {
             // Behind the budget of the log, so that a flood neither costs more here nor is all there is to see.
             self.recent().keep(entry.refused());
         }
-        entry.write(&self.identifiers);
+        match self.log.get().and_then(WatchedLog::json_lines) {
+            Some(lines) => entry.write_json(&self.identifiers, lines),
+            None => entry.write_event(&self.identifiers),
+        }
     }
 
     fn write_suppressed(&self, closed: Vec<Suppressed>) {

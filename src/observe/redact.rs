@@ -6,19 +6,24 @@ use std::borrow::Cow;
 ///
 /// Control characters are not touched here: the log writer escapes them in every field of every line.
 pub(super) fn capped(text: &str, max_chars: usize) -> Cow<'_, str> {
-    // Characters are at least one byte, so a short text is not counted through.
-    if text.len() <= max_chars {
-        return Cow::Borrowed(text);
-    }
-    match text
-        .char_indices()
-        .nth(max_chars)
-        .and_then(|(end, _)| text.get(..end))
-    {
+    match cut(text, max_chars) {
         None => Cow::Borrowed(text),
-        Some(kept) => Cow::Owned(format!("{kept}…")),
+        Some(kept) => Cow::Owned(format!("{kept}{MORE}")),
     }
 }
+
+/// What is left of a text with more than so many characters.
+pub(super) fn cut(text: &str, max_chars: usize) -> Option<&str> {
+    // Characters are at least one byte, so a short text is not counted through.
+    if text.len() <= max_chars {
+        return None;
+    }
+    let (end, _) = text.char_indices().nth(max_chars)?;
+    text.get(..end)
+}
+
+/// Stands for what was cut off.
+pub(super) const MORE: &str = "…";
 
 #[cfg(test)]
 mod tests {

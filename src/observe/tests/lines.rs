@@ -3,6 +3,11 @@
 use super::*;
 use crate::config::{Identifiers, TlsVersion};
 use crate::judge::{TenantId, TokenKind};
+use crate::observe::audit::Entry;
+use crate::observe::identifiers::IdentifierWriter;
+use crate::observe::json_line;
+use aws_lc_rs::rand::SystemRandom;
+use proptest::prelude::*;
 use std::time::Duration;
 
 fn full_line() -> RequestLine {
@@ -219,4 +224,193 @@ fn an_answer_that_broke_midway_stays_forwarded_and_says_why() {
     assert!(observer.metrics().render().contains(
         "botgate_requests_total{bot=\"helpdesk\",door=\"ingress\",reason=\"upstream_broken\",verdict=\"forwarded\"} 1\n"
     ));
+}
+
+/// The line as `tracing` writes it, and as it is written past `tracing`, at the same time.
+fn both_ways(entry: &Entry<'_>, identifiers: &IdentifierWriter) -> (String, String) {
+    let event = json(|| entry.write_event(identifiers)).text();
+    let timestamp = event.split('"').nth(3).unwrap();
+    let mut direct = vec![];
+    let stamp = timestamp.as_bytes().try_into().unwrap();
+    json_line::write(entry, identifiers, stamp, &mut direct);
+    (event, String::from_utf8(direct).unwrap())
+}
+
+#[derive(Debug)]
+struct Any {
+    line: RequestLine,
+    bot: String,
+    verdict: Verdict,
+    broken: Option<Rejection>,
+    bytes_out: u64,
+    duration: Duration,
+}
+
+impl Any {
+    fn is_the_same_both_ways(&self) {
+        let kinds = [
+            Identifiers::Hashed,
+            Identifiers::Plain,
+            Identifiers::Omitted,
+        ];
+        for identifiers in kinds {
+            let identifiers = IdentifierWriter::new(identifiers, &SystemRandom::new()).unwrap();
+            let entry = Entry {
+                line: &self.line,
+                bot: &self.bot,
+                verdict: &self.verdict,
+                rejection: self.verdict.rejection().or(self.broken.as_ref()),
+                bytes_out: self.bytes_out,
+                until_verdict: Duration::ZERO,
+                duration: self.duration,
+            };
+            let (event, direct) = both_ways(&entry, &identifiers);
+            assert_eq!(event, direct);
+        }
+    }
+}
+
+/// What clients send, and worse: every kind of character, and lengths around those at which it is cut.
+fn words() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-zA-Z0-9:/._-]{0,40}",
+        "[ -~]{0,24}",
+        any::<String>(),
+        "[\\x00-\u{a0}\u{2027}-\u{202a}\u{feff}\"\\\\]{0,20}",
+        ("[a\"\\x01ü\u{85}🦀]", 250_usize..260).prop_map(|(one, times)| one.repeat(times)),
+        ("[a\"\\x7fü\u{2028}🦀]", 508_usize..516).prop_map(|(one, times)| one.repeat(times)),
+    ]
+}
+
+fn durations() -> impl Strategy<Value = Duration> {
+    prop_oneof![
+        (0_u64..3_000_000).prop_map(Duration::from_nanos),
+        (0_u64..100_000_000).prop_map(Duration::from_micros),
+        any::<u64>().prop_map(Duration::from_nanos),
+        (any::<u64>(), 0_u32..1_000_000_000).prop_map(|(s, n)| Duration::new(s, n)),
+    ]
+}
+
+fn verdicts() -> impl Strategy<Value = Verdict> {
+    let rejection = (prop::sample::select(Reason::ALL), prop::option::of(words())).prop_map(
+        |(reason, note)| match note {
+            Some(note) => Rejection::from(reason).noting(note),
+            None => Rejection::from(reason),
+        },
+    );
+    (0..4_u8, any::<u16>(), rejection).prop_map(|(kind, status, rejection)| match kind {
+        0 => Verdict::Abandoned,
+        1 => Verdict::Forwarded { status },
+        2 => Verdict::WouldReject { status, rejection },
+        _ => Verdict::Rejected { status, rejection },
+    })
+}
+
+fn any_line() -> impl Strategy<Value = RequestLine> {
+    let doors = [Door::Ingress, Door::DirectLine, Door::Egress, Door::Admin];
+    let kinds = [
+        TokenKind::Channel,
+        TokenKind::Skill,
+        TokenKind::Agent,
+        TokenKind::Emulator,
+    ];
+    let versions = [
+        http::Version::HTTP_09,
+        http::Version::HTTP_10,
+        http::Version::HTTP_11,
+        http::Version::HTTP_2,
+        http::Version::HTTP_3,
+    ];
+    let texts = prop::collection::vec(prop::option::of(words()), 14);
+    let counts = (any::<u64>(), prop::option::of(durations()), any::<bool>());
+    let chosen = (
+        prop::sample::select(doors.to_vec()),
+        prop::option::of(prop::sample::select(kinds.to_vec())),
+        prop::option::of(prop::sample::select(versions.to_vec())),
+        prop::option::of(prop::sample::select(&[TlsVersion::V1_2, TlsVersion::V1_3])),
+        any::<bool>(),
+    );
+    (texts, counts, chosen, any::<std::net::IpAddr>()).prop_map(
+        |(mut texts, counts, chosen, client_ip)| {
+            let (bytes_in, upstream, acknowledged) = counts;
+            let (door, token_kind, http_version, tls_version, has_tenant) = chosen;
+            let mut text = || texts.pop().unwrap();
+            RequestLine {
+                trace_id: text(),
+                method: text(),
+                path: text(),
+                token_kind,
+                token_issuer: text(),
+                key_id: text(),
+                caller_app_id: text(),
+                channel: text(),
+                activity_type: text(),
+                invoke_name: text(),
+                tenant: full_line().tenant.filter(|_| has_tenant),
+                service_url_host: text(),
+                conversation: text(),
+                user: text(),
+                bytes_in,
+                upstream,
+                acknowledged,
+                repeat_of: text(),
+                http_version,
+                tls_version,
+                ..RequestLine::new(text().unwrap_or_default(), door, client_ip)
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn any_line_is_byte_for_byte_what_tracing_writes(
+        line in any_line(),
+        bot in prop_oneof![Just(String::new()), words()],
+        verdict in verdicts(),
+        is_broken: bool,
+        bytes_out: u64,
+        duration in durations(),
+    ) {
+        let broken = is_broken.then(|| Rejection::from(Reason::UpstreamBroken));
+        Any { line, bot, verdict, broken, bytes_out, duration }.is_the_same_both_ways();
+    }
+
+    #[test]
+    fn any_duration_is_written_as_the_same_number(duration in durations()) {
+        let line = RequestLine { upstream: Some(duration), ..line() };
+        let (bot, verdict) = (String::new(), Verdict::Abandoned);
+        Any { line, bot, verdict, broken: None, bytes_out: 0, duration }.is_the_same_both_ways();
+    }
+}
+
+#[test]
+fn request_lines_go_straight_to_the_log_that_is_watched() {
+    use crate::observe::log_buffer::{LogBuffer, MOST};
+    let written = Written::default();
+    let (lines, writing) = LogBuffer::start(written.clone(), MOST).unwrap();
+    let observer = observer();
+    let guard = crate::observe::LogGuard {
+        lines,
+        format: LogFormat::Json,
+        file: None,
+        _writing: writing,
+    };
+    observer.watch_log(&guard);
+    let events = json(|| {
+        let mut watch = observer.watch(full_line(), Some("sales"));
+        watch.conclude(Verdict::Forwarded { status: 200 });
+        drop(watch);
+        ended(&observer, rejected(Reason::TokenMissing));
+    });
+    drop(guard);
+    assert_eq!(events.text(), "");
+    let lines = written.lines();
+    let told =
+        |line: &Value| [&line["verdict"], &line["bot"]].map(|it| it.as_str().unwrap().to_owned());
+    assert_eq!(
+        lines.iter().map(told).collect::<Vec<_>>(),
+        [["forwarded", "sales"], ["rejected", "helpdesk"]]
+    );
 }

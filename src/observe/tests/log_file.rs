@@ -1,8 +1,8 @@
 //! The log file: days, names, what is deleted, and a disk that fails.
 
+use crate::observe::log_buffer::Output as _;
 use crate::observe::log_file::{FileState, LogFile};
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -42,10 +42,9 @@ impl World {
         Ok(())
     }
 
-    fn put(&self, line: &str) {
+    fn put(&self, lines: &str) {
         let mut file = self.file.lock().unwrap();
-        let written = file.as_mut().unwrap().write(line.as_bytes()).unwrap();
-        assert_eq!(written, line.len());
+        assert_eq!(file.as_mut().unwrap().put(lines.as_bytes()), 0);
     }
 
     fn pass(&self, seconds: i64) {
@@ -241,9 +240,13 @@ fn a_full_disk_ends_nothing() {
     std::os::unix::fs::symlink("/dev/full", world.path()).unwrap();
     world.open().unwrap();
     world.put("one\n");
-    world.put("two\n");
+    world.put("two\nthree\nfour\n");
     assert!(world.state.is_failing());
-    assert_eq!((world.state.lost(), world.state.errors()), (2, 2));
+    assert_eq!(
+        (world.state.lost(), world.state.errors()),
+        (4, 2),
+        "each line is lost, each batch is one attempt"
+    );
     fs::remove_file(world.path()).unwrap();
     world.pass(1);
     world.put("three\n");

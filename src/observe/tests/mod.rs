@@ -2,6 +2,7 @@
 
 mod lines;
 mod log;
+mod log_buffer;
 mod log_file;
 mod requests;
 
@@ -86,7 +87,7 @@ fn logged(format: LogFormat, level: LevelFilter, act: impl FnOnce()) -> Written 
         level,
         ..settings().log
     };
-    let layer = layer(&settings, false, super::log::Escaping(written.clone()));
+    let layer = layer(&settings, false, super::escape::Escaping(written.clone()));
     tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), act);
     written
 }
