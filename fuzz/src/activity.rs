@@ -1,9 +1,10 @@
 //! An activity: whatever the strict reader accepts, every other reader reads the same way.
 
 use super::json::{READERS, Tree};
-use botgate::judge::{Activity, StrictLimits};
+use botgate::judge::{Activity, NamedTenant, StrictLimits, TenantId};
 use bytes::Bytes;
 use serde_json::Value;
+use url::Url;
 
 pub const LIMITS: StrictLimits = StrictLimits {
     depth: 32,
@@ -31,32 +32,44 @@ pub fn check(body: &[u8]) -> bool {
             assert_eq!(reader.text(&tree, path), seen, "{reader:?} at {pointer}");
         }
     }
-    assert!(activity.channel.starts_with(activity.base_channel()));
+    assert!(activity.channel().starts_with(activity.base_channel()));
     assert!(!activity.base_channel().is_empty());
+    let url = Url::parse(activity.service_url()).expect("an absolute URL");
+    assert_eq!(url.host_str(), activity.service_url_host());
     true
 }
 
 fn guarded(activity: &Activity) -> Vec<(&'static [&'static str], Option<String>)> {
-    let tenants = &activity.tenants;
+    let tenants = activity.tenants();
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let tenant = |named: Option<NamedTenant<'_>>| {
+        named.map(|named| {
+            assert_eq!(named.id, TenantId::parse(named.text));
+            named.text.to_owned()
+        })
+    };
     vec![
-        (&["type"], Some(activity.kind.clone())),
-        (&["channelId"], Some(activity.channel.clone())),
-        (&["serviceUrl"], Some(activity.service_url.clone())),
-        (&["name"], activity.name.clone()),
-        (&["deliveryMode"], activity.delivery_mode.clone()),
-        (&["conversation", "id"], Some(activity.conversation.clone())),
-        (&["conversation", "tenantId"], tenants.conversation.clone()),
-        (&["from", "id"], activity.user.clone()),
-        (&["from", "tenantId"], tenants.from.clone()),
-        (&["recipient", "tenantId"], tenants.recipient.clone()),
-        (&["recipient", "role"], activity.recipient_role.clone()),
+        (&["type"], owned(Some(activity.kind()))),
+        (&["channelId"], owned(Some(activity.channel()))),
+        (&["serviceUrl"], owned(Some(activity.service_url()))),
+        (&["name"], owned(activity.name())),
+        (&["deliveryMode"], owned(activity.delivery_mode())),
+        (
+            &["conversation", "id"],
+            owned(Some(activity.conversation())),
+        ),
+        (&["conversation", "tenantId"], tenant(tenants.conversation)),
+        (&["from", "id"], owned(activity.user())),
+        (&["from", "tenantId"], tenant(tenants.from)),
+        (&["recipient", "tenantId"], tenant(tenants.recipient)),
+        (&["recipient", "role"], owned(activity.recipient_role())),
         (
             &["relatesTo", "serviceUrl"],
-            activity.relates_to_service_url.clone(),
+            owned(activity.relates_to_service_url()),
         ),
         (
             &["channelData", "tenant", "id"],
-            tenants.channel_data.clone(),
+            tenant(tenants.channel_data),
         ),
     ]
 }

@@ -36,11 +36,14 @@ pub(super) fn note_callback(line: &mut RequestLine, claims: &judge::Claims, call
 }
 
 pub(super) fn note_activity(line: &mut RequestLine, claims: &judge::Claims, activity: &Activity) {
-    line.channel = Some(activity.channel.clone());
-    line.activity_type = Some(activity.kind.clone());
-    line.invoke_name = activity.name.clone().filter(|_| activity.is_invoke());
+    line.channel = Some(activity.channel().to_owned());
+    line.activity_type = Some(activity.kind().to_owned());
+    line.invoke_name = activity
+        .name()
+        .filter(|_| activity.is_invoke())
+        .map(str::to_owned);
     line.tenant = judge::tenant_of(claims, activity);
-    line.service_url_host = activity.service_url_parsed.host_str().map(str::to_owned);
-    line.conversation = Some(activity.conversation.clone());
-    line.user = activity.user.clone();
+    line.service_url_host = activity.service_url_host().map(str::to_owned);
+    line.conversation = Some(activity.conversation().to_owned());
+    line.user = activity.user().map(str::to_owned);
 }

@@ -111,11 +111,11 @@ fn key_of(admitted: &Admitted, query: Option<&str>) -> Option<Digest> {
     };
     let is_change = ["messageUpdate", "messageDelete"]
         .iter()
-        .any(|kind| activity.kind.trim().eq_ignore_ascii_case(kind));
+        .any(|kind| activity.kind().trim().eq_ignore_ascii_case(kind));
     if is_change || activity.expects_stream() {
         return None;
     }
-    let id = activity.id.as_deref()?;
+    let id = activity.id()?;
     let caller = admitted.caller();
     let claims = caller.claims();
     let mut digest = Context::new(&SHA256);
@@ -123,12 +123,12 @@ fn key_of(admitted: &Admitted, query: Option<&str>) -> Option<Digest> {
         Some(caller.kind().word()),
         claims.caller_app_id(),
         claims.tenant.as_deref(),
-        Some(activity.channel.as_str()),
-        Some(activity.conversation.as_str()),
+        Some(activity.channel()),
+        Some(activity.conversation()),
         Some(id),
-        Some(activity.kind.as_str()),
-        activity.name.as_deref(),
-        activity.delivery_mode.as_deref(),
+        Some(activity.kind()),
+        activity.name(),
+        activity.delivery_mode(),
         query,
     ] {
         // With its length, so that no two lists of fields make the same bytes; and absent is not empty.

@@ -1,105 +1,85 @@
 //! The envelope of a Bot Framework activity: the few fields decisions need. The bytes are kept as received.
 
-use super::strict_json::{self, Keep, Members, Names, Refusal, Shape, StrictLimits, Value};
-use super::{Reason, Rejection};
+mod fields;
+mod shape;
+mod texts;
+
+pub(super) use fields::{member, object, refused, text};
+pub(super) use shape::ENVELOPE;
+
+use super::plain_url::{Plain, PlainUrl};
+use super::strict_json::{self, StrictLimits};
+use super::{Rejection, TenantId};
 use bytes::Bytes;
+use fields::{invalid, required};
+use std::borrow::Cow;
+use texts::{Span, Texts};
 use url::Url;
 
 /// An activity, parsed strictly. What was checked is what is forwarded: the bytes are never written anew.
 #[derive(Clone, Debug)]
 pub struct Activity {
-    /// `type`.
-    pub kind: String,
-    /// `channelId` as sent, such as `msteams:COPILOT`.
-    pub channel: String,
-    /// `serviceUrl` as sent.
-    pub service_url: String,
-    /// `serviceUrl`, parsed.
-    pub service_url_parsed: Url,
-    /// `relatesTo.serviceUrl`, where it is a string.
-    pub relates_to_service_url: Option<String>,
-    /// `id`; nothing where it is empty.
-    pub id: Option<String>,
-    /// `name`.
-    pub name: Option<String>,
-    /// `deliveryMode`.
-    pub delivery_mode: Option<String>,
-    /// `conversation.id`.
-    pub conversation: String,
-    /// `from.id`.
-    pub user: Option<String>,
-    /// `recipient.role`.
-    pub recipient_role: Option<String>,
-    /// Tenants by the place that names them.
-    pub tenants: NamedTenants,
+    texts: Texts,
+    kind: Span,
+    channel: Span,
+    base_channel: Span,
+    service_url: Span,
+    service_url_host: Option<Span>,
+    plain_service_url: Option<PlainUrl>,
+    relates_to_service_url: Option<Span>,
+    id: Option<Span>,
+    name: Option<Span>,
+    delivery_mode: Option<Span>,
+    conversation: Span,
+    user: Option<Span>,
+    recipient_role: Option<Span>,
+    tenant_in_service_url: Option<KeptTenant>,
+    tenant_in_channel_data: Option<KeptTenant>,
+    tenant_of_conversation: Option<KeptTenant>,
+    tenant_of_sender: Option<KeptTenant>,
+    tenant_of_recipient: Option<KeptTenant>,
+    is_invoke: bool,
     raw: Bytes,
 }
 
-/// Every place of an activity where a tenant can stand (AUTHENTICATION 4.1), as sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NamedTenants {
-    /// `channelData.tenant.id`: client-controlled on channels that are not the platform's own.
-    pub channel_data: Option<String>,
-    /// `conversation.tenantId`.
-    pub conversation: Option<String>,
-    /// `from.tenantId`.
-    pub from: Option<String>,
-    /// `recipient.tenantId`.
-    pub recipient: Option<String>,
+/// A tenant as some place of an activity names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamedTenant<'a> {
+    /// As sent.
+    pub text: &'a str,
+    /// What it says, where that is a tenant id.
+    pub id: Option<TenantId>,
 }
 
-// Guarded names: AUTHENTICATION 5.7 rule 4.
-static TENANT: Shape = Shape {
-    keep: &[("id", Keep::Leaf)],
-    names: Names::Guarded,
-};
-static CHANNEL_DATA: Shape = Shape {
-    keep: &[("tenant", Keep::Inside(&TENANT))],
-    names: Names::Guarded,
-};
-static CONVERSATION: Shape = Shape {
-    keep: &[
-        ("id", Keep::Leaf),
-        ("tenantId", Keep::Leaf),
-        ("conversationType", Keep::Leaf),
-        ("isGroup", Keep::Leaf),
-    ],
-    names: Names::Guarded,
-};
-static PARTY: Shape = Shape {
-    keep: &[
-        ("id", Keep::Leaf),
-        ("role", Keep::Leaf),
-        ("tenantId", Keep::Leaf),
-        ("aadObjectId", Keep::Leaf),
-        ("agenticAppId", Keep::Leaf),
-        ("agenticUserId", Keep::Leaf),
-    ],
-    names: Names::Guarded,
-};
-static RELATES_TO: Shape = Shape {
-    keep: &[("serviceUrl", Keep::Leaf)],
-    names: Names::Guarded,
-};
-pub(super) static ENVELOPE: Shape = Shape {
-    keep: &[
-        ("type", Keep::Leaf),
-        ("channelId", Keep::Leaf),
-        ("serviceUrl", Keep::Leaf),
-        ("from", Keep::Inside(&PARTY)),
-        ("recipient", Keep::Inside(&PARTY)),
-        ("conversation", Keep::Inside(&CONVERSATION)),
-        ("channelData", Keep::Inside(&CHANNEL_DATA)),
-        ("deliveryMode", Keep::Leaf),
-        ("name", Keep::Leaf),
-        ("id", Keep::Leaf),
-        ("callerId", Keep::Leaf),
-        ("relatesTo", Keep::Inside(&RELATES_TO)),
-        ("entities", Keep::Leaf),
-        ("value", Keep::Leaf),
-    ],
-    names: Names::Guarded,
-};
+impl<'a> NamedTenant<'a> {
+    /// Reads what some place says.
+    pub(super) fn read(text: &'a str) -> Self {
+        let id = TenantId::parse(text);
+        Self { text, id }
+    }
+
+    /// The last path segment of a service URL, where it is a tenant id (AUTHENTICATION 4.5).
+    pub(super) fn in_service_url(url: &Plain<'a>) -> Option<Self> {
+        url.last_segment()
+            .map(Self::read)
+            .filter(|named| named.id.is_some())
+    }
+}
+
+/// Every place of an activity where a tenant can stand (AUTHENTICATION 4.1), as sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NamedTenants<'a> {
+    /// `channelData.tenant.id`: client-controlled on channels that are not the platform's own.
+    pub channel_data: Option<NamedTenant<'a>>,
+    /// `conversation.tenantId`.
+    pub conversation: Option<NamedTenant<'a>>,
+    /// `from.tenantId`.
+    pub from: Option<NamedTenant<'a>>,
+    /// `recipient.tenantId`.
+    pub recipient: Option<NamedTenant<'a>>,
+}
+
+type KeptTenant = (Span, Option<TenantId>);
 
 const MAX_TYPE_BYTES: usize = 128;
 const MAX_CHANNEL_BYTES: usize = 128;
@@ -109,8 +89,10 @@ impl Activity {
     /// Parses an activity strictly (AUTHENTICATION 5.7) and checks the fields decisions need (5.1).
     ///
     /// # Errors
-    /// [`Reason::ActivityMalformed`], [`Reason::ActivityAmbiguous`], [`Reason::ActivityTooComplex`],
-    /// [`Reason::ActivityFieldInvalid`].
+    /// [`Reason::ActivityMalformed`](super::Reason::ActivityMalformed),
+    /// [`Reason::ActivityAmbiguous`](super::Reason::ActivityAmbiguous),
+    /// [`Reason::ActivityTooComplex`](super::Reason::ActivityTooComplex),
+    /// [`Reason::ActivityFieldInvalid`](super::Reason::ActivityFieldInvalid).
     pub fn parse(raw: Bytes, limits: StrictLimits) -> Result<Self, Rejection> {
         let root = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
         let kind = required("type", text("type", root.get("type"))?, MAX_TYPE_BYTES)?;
@@ -119,7 +101,8 @@ impl Activity {
             text("channelId", root.get("channelId"))?,
             MAX_CHANNEL_BYTES,
         )?;
-        if channel.starts_with(':') {
+        let base_channel = channel.split(':').next().unwrap_or_default();
+        if base_channel.is_empty() {
             return Err(invalid("channelId names no base channel"));
         }
         let service_url = required(
@@ -127,8 +110,8 @@ impl Activity {
             text("serviceUrl", root.get("serviceUrl"))?,
             MAX_URL_BYTES,
         )?;
-        let service_url_parsed =
-            Url::parse(&service_url).map_err(|_| invalid("serviceUrl is not an absolute URL"))?;
+        let plain_service_url = PlainUrl::read(service_url);
+        let service_url_host = host_of(service_url, plain_service_url)?;
         let conversation = object("conversation", root.get("conversation"))?;
         let from = object("from", root.get("from"))?;
         let recipient = object("recipient", root.get("recipient"))?;
@@ -138,66 +121,160 @@ impl Activity {
         text("from.role", member(from, "role"))?;
         let id = text("id", root.get("id"))?.filter(|id| !id.is_empty());
         let user = text("from.id", member(from, "id"))?;
-        if matches!(kind.as_str(), "message" | "invoke")
-            && user.as_deref().is_none_or(str::is_empty)
-        {
+        if matches!(kind, "message" | "invoke") && user.is_none_or(str::is_empty) {
             return Err(invalid("from.id is missing"));
         }
-        if is_invoke_like(&kind) && name.as_deref().is_none_or(str::is_empty) {
+        let is_invoke = is_invoke_like(kind);
+        if is_invoke && name.is_none_or(str::is_empty) {
             return Err(invalid("name of an invoke is missing"));
         }
         let relates_to = object("relatesTo", root.get("relatesTo"))?;
         let relates_to_service_url =
             text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
         let conversation_id = text("conversation.id", member(conversation, "id"))?;
+        let conversation_id = required("conversation.id", conversation_id, usize::MAX)?;
+        let in_channel_data = text("channelData.tenant.id", member(data_tenant, "id"))?;
+        let of_conversation = text("conversation.tenantId", member(conversation, "tenantId"))?;
+        let of_sender = text("from.tenantId", member(from, "tenantId"))?;
+        let of_recipient = text("recipient.tenantId", member(recipient, "tenantId"))?;
+        let recipient_role = text("recipient.role", member(recipient, "role"))?;
+        let delivery_mode = text("deliveryMode", root.get("deliveryMode"))?;
+        let in_service_url =
+            plain_service_url.and_then(|plain| NamedTenant::in_service_url(&plain.of(service_url)));
+
+        let mut texts = Texts::with_room_for(raw.len());
         Ok(Self {
-            conversation: required("conversation.id", conversation_id, usize::MAX)?,
-            tenants: NamedTenants {
-                channel_data: text("channelData.tenant.id", member(data_tenant, "id"))?,
-                conversation: text("conversation.tenantId", member(conversation, "tenantId"))?,
-                from: text("from.tenantId", member(from, "tenantId"))?,
-                recipient: text("recipient.tenantId", member(recipient, "tenantId"))?,
-            },
-            recipient_role: text("recipient.role", member(recipient, "role"))?,
-            delivery_mode: text("deliveryMode", root.get("deliveryMode"))?,
-            kind,
-            channel,
-            service_url,
-            service_url_parsed,
-            relates_to_service_url,
-            id,
-            name,
-            user,
+            kind: texts.keep(kind),
+            channel: texts.keep(channel),
+            base_channel: texts.keep(base_channel),
+            service_url: texts.keep(service_url),
+            service_url_host: service_url_host.map(|host| texts.keep(&host)),
+            plain_service_url,
+            relates_to_service_url: texts.keep_some(relates_to_service_url),
+            id: texts.keep_some(id),
+            name: texts.keep_some(name),
+            delivery_mode: texts.keep_some(delivery_mode),
+            conversation: texts.keep(conversation_id),
+            user: texts.keep_some(user),
+            recipient_role: texts.keep_some(recipient_role),
+            tenant_in_service_url: texts.keep_tenant(in_service_url),
+            tenant_in_channel_data: texts.keep_tenant(in_channel_data.map(NamedTenant::read)),
+            tenant_of_conversation: texts.keep_tenant(of_conversation.map(NamedTenant::read)),
+            tenant_of_sender: texts.keep_tenant(of_sender.map(NamedTenant::read)),
+            tenant_of_recipient: texts.keep_tenant(of_recipient.map(NamedTenant::read)),
+            is_invoke,
+            texts,
             raw,
         })
     }
 
+    /// `type`.
+    pub fn kind(&self) -> &str {
+        self.texts.at(self.kind)
+    }
+
+    /// `channelId` as sent, such as `msteams:COPILOT`.
+    pub fn channel(&self) -> &str {
+        self.texts.at(self.channel)
+    }
+
     /// The channel without its sub-channel: `msteams` of `msteams:COPILOT`.
     pub fn base_channel(&self) -> &str {
-        self.channel.split(':').next().unwrap_or_default()
+        self.texts.at(self.base_channel)
+    }
+
+    /// `serviceUrl` as sent.
+    pub fn service_url(&self) -> &str {
+        self.texts.at(self.service_url)
+    }
+
+    /// The host of `serviceUrl`, as the `url` crate (WHATWG) reads it.
+    pub fn service_url_host(&self) -> Option<&str> {
+        self.service_url_host.map(|host| self.texts.at(host))
+    }
+
+    /// Where the parts of `serviceUrl` stand, where all parsers agree about it.
+    pub(super) const fn plain_service_url(&self) -> Option<PlainUrl> {
+        self.plain_service_url
+    }
+
+    /// `relatesTo.serviceUrl`, where it is a string.
+    pub fn relates_to_service_url(&self) -> Option<&str> {
+        self.relates_to_service_url.map(|url| self.texts.at(url))
+    }
+
+    /// `id`; nothing where it is empty.
+    pub fn id(&self) -> Option<&str> {
+        self.id.map(|id| self.texts.at(id))
+    }
+
+    /// `name`.
+    pub fn name(&self) -> Option<&str> {
+        self.name.map(|name| self.texts.at(name))
+    }
+
+    /// `deliveryMode`.
+    pub fn delivery_mode(&self) -> Option<&str> {
+        self.delivery_mode.map(|mode| self.texts.at(mode))
+    }
+
+    /// `conversation.id`.
+    pub fn conversation(&self) -> &str {
+        self.texts.at(self.conversation)
+    }
+
+    /// `from.id`.
+    pub fn user(&self) -> Option<&str> {
+        self.user.map(|user| self.texts.at(user))
+    }
+
+    /// `recipient.role`.
+    pub fn recipient_role(&self) -> Option<&str> {
+        self.recipient_role.map(|role| self.texts.at(role))
+    }
+
+    /// Tenants by the place that names them.
+    pub fn tenants(&self) -> NamedTenants<'_> {
+        NamedTenants {
+            channel_data: self.tenant(self.tenant_in_channel_data),
+            conversation: self.tenant(self.tenant_of_conversation),
+            from: self.tenant(self.tenant_of_sender),
+            recipient: self.tenant(self.tenant_of_recipient),
+        }
+    }
+
+    /// The last path segment of `serviceUrl`, where that is plain and the segment a tenant id (AUTHENTICATION 4.5).
+    pub(super) fn tenant_in_service_url(&self) -> Option<NamedTenant<'_>> {
+        self.tenant(self.tenant_in_service_url)
+    }
+
+    fn tenant(&self, kept: Option<KeptTenant>) -> Option<NamedTenant<'_>> {
+        kept.map(|(text, id)| NamedTenant {
+            text: self.texts.at(text),
+            id,
+        })
     }
 
     /// Whether the sender waits for an answer in the response, or some reader could think so.
-    pub fn is_invoke(&self) -> bool {
-        is_invoke_like(&self.kind)
+    pub const fn is_invoke(&self) -> bool {
+        self.is_invoke
     }
 
     /// Whether the bot's replies are expected in the response.
     pub fn expects_replies(&self) -> bool {
-        self.delivery_mode.as_deref() == Some("expectReplies")
+        self.delivery_mode() == Some("expectReplies")
     }
 
     /// Whether the bot's replies are expected in the response, one by one.
     pub fn expects_stream(&self) -> bool {
-        self.delivery_mode
-            .as_deref()
+        self.delivery_mode()
             .is_some_and(|mode| mode.eq_ignore_ascii_case("stream"))
     }
 
     /// Whether its sender looks at nothing of the response but the status: replies go elsewhere. A mode that is not known is not
     /// believed to be so.
     pub fn is_one_way(&self) -> bool {
-        let mode = self.delivery_mode.as_deref().unwrap_or_default();
+        let mode = self.delivery_mode().unwrap_or_default();
         !self.is_invoke() && matches!(mode, "" | "normal" | "notification")
     }
 
@@ -209,65 +286,25 @@ impl Activity {
 
 /// Types compare ordinally (Activity specification A2011), and yet a bot that does not must get no denied invoke as an "Invoke".
 fn is_invoke_like(kind: &str) -> bool {
-    let kind = kind.trim().to_lowercase();
+    let kind = kind.trim();
+    // Beyond ASCII there are letters whose lower case is ASCII.
+    let kind = if kind.is_ascii() {
+        Cow::Borrowed(kind)
+    } else {
+        Cow::Owned(kind.to_lowercase())
+    };
+    let (word, rest) = kind.split_at_checked("invoke".len()).unwrap_or_default();
     // Some SDKs take `invoke/...` for an invoke too.
-    kind == "invoke" || kind.starts_with("invoke/")
+    word.eq_ignore_ascii_case("invoke") && (rest.is_empty() || rest.starts_with('/'))
 }
 
-/// How a body that cannot be read is refused.
-pub(super) fn refused(refusal: Refusal) -> Rejection {
-    match refusal {
-        Refusal::Malformed(what) => Rejection::from(Reason::ActivityMalformed).noting(what),
-        Refusal::Ambiguous(what) => Rejection::from(Reason::ActivityAmbiguous).noting(what),
-        Refusal::TooComplex(what) => Rejection::from(Reason::ActivityTooComplex).noting(what),
+/// The host of an absolute URL. The `url` crate is asked where it could differ from what we read.
+fn host_of(url: &str, plain: Option<PlainUrl>) -> Result<Option<Cow<'_, str>>, Rejection> {
+    if let Some(host) = plain.and_then(|plain| plain.host_in_every_spelling(url)) {
+        return Ok(Some(Cow::Borrowed(host)));
     }
-}
-
-fn invalid(what: impl Into<String>) -> Rejection {
-    Rejection::from(Reason::ActivityFieldInvalid).noting(what)
-}
-
-pub(super) fn member<'v, 'a>(object: Option<&'v Members<'a>>, name: &str) -> Option<&'v Value<'a>> {
-    object.and_then(|members| members.get(name))
-}
-
-/// An object, or nothing where the member is absent or null.
-pub(super) fn object<'v, 'a>(
-    place: &str,
-    value: Option<&'v Value<'a>>,
-) -> Result<Option<&'v Members<'a>>, Rejection> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(members)) => Ok(Some(members)),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_)) => {
-            Err(invalid(format!("{place} is not an object")))
-        }
-    }
-}
-
-/// A string without control characters, or nothing where the member is absent or null.
-pub(super) fn text(place: &str, value: Option<&Value<'_>>) -> Result<Option<String>, Rejection> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Text(text)) if text.chars().any(char::is_control) => {
-            Err(invalid(format!("{place} holds a control character")))
-        }
-        Some(Value::Text(text)) => Ok(Some(text.clone().into_owned())),
-        Some(Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_)) => {
-            Err(invalid(format!("{place} is not a string")))
-        }
-    }
-}
-
-fn required(place: &str, text: Option<String>, max_bytes: usize) -> Result<String, Rejection> {
-    match text {
-        None => Err(invalid(format!("{place} is missing"))),
-        Some(text) if text.is_empty() => Err(invalid(format!("{place} is empty"))),
-        Some(text) if text.len() > max_bytes => {
-            Err(invalid(format!("{place} is longer than {max_bytes} bytes")))
-        }
-        Some(text) => Ok(text),
-    }
+    let parsed = Url::parse(url).map_err(|_| invalid("serviceUrl is not an absolute URL"))?;
+    Ok(parsed.host_str().map(|host| Cow::Owned(host.to_owned())))
 }
 
 #[cfg(test)]

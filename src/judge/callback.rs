@@ -86,13 +86,14 @@ impl Callback {
             }
             return Ok(callback);
         }
+        let owned = |text: Option<&str>| text.map(str::to_owned);
         let raw = callback.raw.clone();
         let root = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
-        callback.kind = text("type", root.get("type"))?;
-        callback.channel = text("channelId", root.get("channelId"))?;
+        callback.kind = owned(text("type", root.get("type"))?);
+        callback.channel = owned(text("channelId", root.get("channelId"))?);
         let relates_to = object("relatesTo", root.get("relatesTo"))?;
-        callback.relates_to_service_url =
-            text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
+        let url = text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
+        callback.relates_to_service_url = owned(url);
         Ok(callback)
     }
 

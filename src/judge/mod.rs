@@ -10,6 +10,7 @@ mod callback;
 mod cloud;
 pub mod explain;
 mod head;
+mod plain_url;
 mod policy;
 mod reason;
 mod route;
@@ -18,7 +19,7 @@ mod target;
 mod tenant_id;
 pub mod token;
 
-pub use activity::{Activity, NamedTenants};
+pub use activity::{Activity, NamedTenant, NamedTenants};
 pub use callback::{API as CALLBACK_API, Callback, Place};
 pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
 pub use head::{check_callback_head, check_fields, check_head, check_http2, check_size};
@@ -102,7 +103,7 @@ impl Admitted {
     /// The conversation to count by.
     pub fn conversation(&self) -> Option<&str> {
         match &self.content {
-            Content::Activity(activity) => Some(&activity.conversation),
+            Content::Activity(activity) => Some(activity.conversation()),
             Content::Callback(callback) => callback.conversation.as_deref(),
         }
     }
@@ -110,7 +111,7 @@ impl Admitted {
     /// The user to count by.
     pub fn user(&self) -> Option<&str> {
         match &self.content {
-            Content::Activity(activity) => activity.user.as_deref(),
+            Content::Activity(activity) => activity.user(),
             Content::Callback(_) => None,
         }
     }

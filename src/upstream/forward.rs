@@ -54,7 +54,7 @@ impl Fleet {
     ) -> Result<Response<Answer>, Rejection> {
         let (method, path, is_streamed) = match admitted.content() {
             Content::Activity(activity) => {
-                let is_streamed = activity.delivery_mode.as_deref() == Some("stream");
+                let is_streamed = activity.delivery_mode() == Some("stream");
                 (Method::POST, None, is_streamed)
             }
             Content::Callback(callback) => {

@@ -30,8 +30,9 @@ fn the_envelope_is_read_and_the_bytes_kept() {
     let raw = Bytes::from(format!("  {}\r\n", teams()));
     let activity = Activity::parse(raw.clone(), LIMITS).unwrap();
     assert_eq!(activity.base_channel(), "msteams");
-    assert_eq!(activity.tenants.channel_data.as_deref(), Some("t1"));
-    assert_eq!(activity.tenants.conversation.as_deref(), Some("t2"));
+    let named = |text| Some(NamedTenant { text, id: None });
+    assert_eq!(activity.tenants().channel_data, named("t1"));
+    assert_eq!(activity.tenants().conversation, named("t2"));
     assert_eq!(activity.raw(), &raw);
 }
 

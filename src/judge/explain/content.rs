@@ -19,7 +19,11 @@ pub(super) fn ask_activity(
     let activity = read(told, inquiry, size, || {
         let bytes = inquiry.body.as_ref().map_err(Clone::clone)?;
         let activity = Activity::parse(bytes.clone(), inquiry.json)?;
-        let seen = format!("type {:?}, channelId {:?}", activity.kind, activity.channel);
+        let seen = format!(
+            "type {:?}, channelId {:?}",
+            activity.kind(),
+            activity.channel()
+        );
         Ok((activity, seen))
     });
     if let (Some(activity), Some(bot)) = (&activity, inquiry.bot)

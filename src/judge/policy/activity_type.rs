@@ -6,8 +6,8 @@ use crate::judge::{Reason, Rejection};
 /// The type is on the operator's list, or there is no list. Types compare ordinally (Activity specification A2011).
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let allow = &policy.activities.allow;
-    let kind = &evidence.activity.kind;
-    if allow.is_empty() || allow.contains(kind) {
+    let kind = evidence.activity.kind();
+    if allow.is_empty() || allow.iter().any(|listed| listed == kind) {
         return Ok(());
     }
     Err(Rejection::from(Reason::ActivityTypeNotAllowed)
@@ -19,7 +19,7 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
 /// Compared without case: bots commonly do so too, and a denied name must not come back in other letters.
 pub(super) fn is_invoke_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let activity = evidence.activity;
-    let Some(name) = activity.name.as_deref().filter(|_| activity.is_invoke()) else {
+    let Some(name) = activity.name().filter(|_| activity.is_invoke()) else {
         return Ok(());
     };
     if policy

@@ -32,7 +32,7 @@ pub(super) fn is_recipient(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rej
         return Ok(());
     }
     let activity = evidence.activity;
-    let role = activity.recipient_role.as_deref();
+    let role = activity.recipient_role();
     if !role.is_some_and(|role| AGENT_ROLES.contains(&role)) {
         let role = match role {
             None => "missing".to_owned(),
@@ -44,8 +44,8 @@ pub(super) fn is_recipient(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rej
         )));
     }
     // Where the recipient names no tenant, the Agents SDKs act in the conversation's.
-    let tenants = &activity.tenants;
-    let (place, named) = match (&tenants.recipient, &tenants.conversation) {
+    let tenants = activity.tenants();
+    let (place, named) = match (tenants.recipient, tenants.conversation) {
         (Some(named), _) => ("recipient.tenantId", named),
         (None, Some(named)) => (
             "there is no recipient.tenantId, conversation.tenantId",
@@ -54,12 +54,12 @@ pub(super) fn is_recipient(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rej
         (None, None) => return Ok(()),
     };
     let proven = evidence.claims.tenant.as_deref().and_then(TenantId::parse);
-    let reason = match TenantId::parse(named) {
+    let reason = match named.id {
         None => Reason::TenantMalformed,
         tenant if tenant == proven => return Ok(()),
         Some(_) => Reason::TenantNotAllowed,
     };
-    let named: String = named.chars().take(64).collect();
+    let named: String = named.text.chars().take(64).collect();
     Err(Rejection::from(reason).noting(format!(
         "{place} is {named:?}, the token is of tenant {}",
         evidence.claims.tenant.as_deref().unwrap_or_default()

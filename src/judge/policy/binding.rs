@@ -1,7 +1,7 @@
 //! What ties a token to the activity it came with. No mode softens these.
 
-use super::service_url::Plain;
 use super::{Evidence, Policy};
+use crate::judge::plain_url::Plain;
 use crate::judge::{Reason, Rejection, TokenKind};
 
 /// The magic channel id of the Direct Line App Service Extension: SDKs switch to a weaker check when a body says it.
@@ -64,7 +64,7 @@ pub(super) fn channel_is_endorsed(
 /// Entra's tokens carry no such claim; there the list of hosts is the only bound, and no mode softens it.
 pub(super) fn service_url_is_bound(_: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let no = |note: String| Err(Rejection::from(Reason::ServiceUrlMismatch).noting(note));
-    let sent = evidence.activity.service_url.as_str();
+    let sent = evidence.activity.service_url();
     let Some(claimed) = evidence.claims.service_url.as_deref() else {
         if !evidence.kind.is_channel() {
             return Ok(());
@@ -74,7 +74,8 @@ pub(super) fn service_url_is_bound(_: &Policy, evidence: Evidence<'_>) -> Result
     if claimed == sent {
         return Ok(());
     }
-    match (Plain::read(claimed), Plain::read(sent)) {
+    let read = evidence.activity.plain_service_url();
+    match (Plain::read(claimed), read.map(|plain| plain.of(sent))) {
         (Some(one), Some(other)) if one.is_same_place(&other) => Ok(()),
         _ => no(format!("token says {claimed:?}, activity says {sent:?}")),
     }

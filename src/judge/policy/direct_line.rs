@@ -14,15 +14,9 @@ pub(super) fn is_user_trusted(policy: &Policy, evidence: Evidence<'_>) -> Result
     let applies = rule.enhanced_authentication
         && rule.require_dl_user_id
         && matches!(activity.base_channel(), "directline" | "webchat");
-    let tells_of_itself = activity.kind == "conversationUpdate"
-        && activity.user.as_deref() == Some(activity.conversation.as_str());
-    if !applies
-        || tells_of_itself
-        || activity
-            .user
-            .as_deref()
-            .is_some_and(|id| id.starts_with("dl_"))
-    {
+    let tells_of_itself =
+        activity.kind() == "conversationUpdate" && activity.user() == Some(activity.conversation());
+    if !applies || tells_of_itself || activity.user().is_some_and(|id| id.starts_with("dl_")) {
         return Ok(());
     }
     Err(Rejection::from(Reason::UserIdNotTrusted).noting("from.id does not start with \"dl_\""))

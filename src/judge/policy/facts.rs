@@ -57,7 +57,10 @@ pub(super) fn endorsement(policy: &Policy, evidence: Evidence<'_>) -> Facts {
 }
 
 pub(super) fn service_url_bound(_: &Policy, evidence: Evidence<'_>) -> Facts {
-    let sent = format!("activity's serviceUrl {:?}", evidence.activity.service_url);
+    let sent = format!(
+        "activity's serviceUrl {:?}",
+        evidence.activity.service_url()
+    );
     match &evidence.claims.service_url {
         Some(claimed) => Facts::of(format!("the token's serviceurl {claimed:?}"), sent),
         None if evidence.kind.is_channel() => Facts::of("a serviceurl claim", "none"),
@@ -131,6 +134,7 @@ pub(super) fn agent_recipient(_: &Policy, evidence: Evidence<'_>) -> Facts {
         return Facts::default();
     }
     let activity = evidence.activity;
+    let tenants = activity.tenants();
     Facts::of(
         format!(
             "recipient.role {}; recipient.tenantId, or where there is none conversation.tenantId, the token's tid {}",
@@ -139,9 +143,9 @@ pub(super) fn agent_recipient(_: &Policy, evidence: Evidence<'_>) -> Facts {
         ),
         format!(
             "recipient.role {}; recipient.tenantId {}; conversation.tenantId {}",
-            optional(activity.recipient_role.as_deref()),
-            optional(activity.tenants.recipient.as_deref()),
-            optional(activity.tenants.conversation.as_deref())
+            optional(activity.recipient_role()),
+            optional(tenants.recipient.map(|named| named.text)),
+            optional(tenants.conversation.map(|named| named.text))
         ),
     )
 }
@@ -208,7 +212,7 @@ pub(super) fn tenant(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     let seen: Vec<String> = tenant::written(evidence.claims, evidence.activity)
         .into_iter()
         .flatten()
-        .map(|(place, text)| format!("{place} {text:?}"))
+        .map(|written| format!("{} {:?}", written.place, written.text))
         .collect();
     let seen = if seen.is_empty() {
         "no tenant".to_owned()
@@ -223,7 +227,7 @@ pub(super) fn activity_type(policy: &Policy, evidence: Evidence<'_>) -> Facts {
         [] => "any type".to_owned(),
         listed => format!("a type of {}", words(listed)),
     };
-    Facts::of(expected, format!("{:?}", evidence.activity.kind))
+    Facts::of(expected, format!("{:?}", evidence.activity.kind()))
 }
 
 pub(super) fn invoke_name(policy: &Policy, evidence: Evidence<'_>) -> Facts {
@@ -235,7 +239,7 @@ pub(super) fn invoke_name(policy: &Policy, evidence: Evidence<'_>) -> Facts {
         [] => "any name".to_owned(),
         listed => format!("a name other than {}", words(listed)),
     };
-    Facts::of(expected, optional(activity.name.as_deref()))
+    Facts::of(expected, optional(activity.name()))
 }
 
 pub(super) fn direct_line_user(policy: &Policy, evidence: Evidence<'_>) -> Facts {
@@ -249,8 +253,7 @@ pub(super) fn direct_line_user(policy: &Policy, evidence: Evidence<'_>) -> Facts
     }
     let prefix: Option<String> = evidence
         .activity
-        .user
-        .as_deref()
+        .user()
         .map(|user| user.chars().take(3).collect());
     Facts::of(
         "from.id begins with \"dl_\"",

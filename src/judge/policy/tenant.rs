@@ -1,8 +1,8 @@
 //! Which tenants may talk to the bot (AUTHENTICATION 4.6).
 
-use super::service_url::Plain;
 use super::{Evidence, Policy, TenantPolicy};
-use crate::judge::{Activity, Claims, Reason, Rejection, TenantId};
+use crate::judge::plain_url::Plain;
+use crate::judge::{Activity, Claims, NamedTenant, Reason, Rejection, TenantId};
 
 /// Channels whose `channelData.tenant` the platform writes; on all others the client does, and it counts for nothing.
 const PLATFORM_CHANNELS: &[&str] = &["msteams", "agents", "m365extensions", "outlook"];
@@ -10,13 +10,21 @@ const PLATFORM_CHANNELS: &[&str] = &["msteams", "agents", "m365extensions", "out
 /// Every tenant the activity names is allowed; none is denied or malformed; one is named where it must be.
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let rule = &policy.tenants;
-    let named = named(evidence.claims, evidence.activity)?;
-    let mut any = false;
-    for (place, tenant) in named.into_iter().flatten() {
-        any = true;
-        is_listed(rule, place, tenant)?;
+    let named = written(evidence.claims, evidence.activity);
+    // What is malformed is told before what is not on a list.
+    for written in named.iter().flatten() {
+        written.tenant()?;
     }
-    if !any && must_name_one(policy, evidence) {
+    let mut last = None;
+    for written in named.iter().flatten() {
+        let tenant = written.tenant()?;
+        // Mostly all places name the same one.
+        if last != Some(tenant) {
+            is_listed(rule, written.place, tenant)?;
+        }
+        last = Some(tenant);
+    }
+    if last.is_none() && must_name_one(policy, evidence) {
         return Err(Rejection::from(Reason::TenantMissing).noting(format!(
             "no tenant in an activity of channel {:?}",
             evidence.activity.base_channel()
@@ -52,58 +60,61 @@ pub(super) fn must_name_one(policy: &Policy, evidence: Evidence<'_>) -> bool {
 
 /// The tenant to write down and to count by: what is signed wins over what is written in the body.
 pub(crate) fn effective(claims: &Claims, activity: &Activity) -> Option<TenantId> {
-    named(claims, activity)
-        .ok()?
-        .into_iter()
-        .flatten()
-        .next()
-        .map(|(_, tenant)| tenant)
+    let named = written(claims, activity);
+    let mut tenants = named.iter().flatten().map(|written| written.id);
+    let first = tenants.next()??;
+    tenants.all(|tenant| tenant.is_some()).then_some(first)
 }
 
-type Named = [Option<(&'static str, TenantId)>; 6];
+/// What stands at one place.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written<'a> {
+    /// The place, for a note.
+    pub(super) place: &'static str,
+    /// As written.
+    pub(super) text: &'a str,
+    /// What it says, where that is a tenant id.
+    id: Option<TenantId>,
+}
 
-/// All tenants of a request, the most trustworthy first.
-fn named(claims: &Claims, activity: &Activity) -> Result<Named, Rejection> {
-    let mut named = Named::default();
-    for (slot, written) in named.iter_mut().zip(written(claims, activity)) {
-        let Some((place, text)) = written else {
-            continue;
-        };
-        let Some(tenant) = TenantId::parse(text) else {
-            return Err(Rejection::from(Reason::TenantMalformed)
-                .noting(format!("{place} is {:?}", shortened(text))));
-        };
-        *slot = Some((place, tenant));
+impl Written<'_> {
+    fn tenant(&self) -> Result<TenantId, Rejection> {
+        self.id.ok_or_else(|| {
+            Rejection::from(Reason::TenantMalformed).noting(format!(
+                "{} is {:?}",
+                self.place,
+                shortened(self.text)
+            ))
+        })
     }
-    Ok(named)
 }
 
-/// What stands at every place that counts, as written.
-pub(super) fn written<'a>(
-    claims: &'a Claims,
-    activity: &'a Activity,
-) -> [Option<(&'static str, &'a str)>; 6] {
-    let tenants = &activity.tenants;
+/// What stands at every place that counts, the most trustworthy first.
+pub(super) fn written<'a>(claims: &'a Claims, activity: &'a Activity) -> [Option<Written<'a>>; 6] {
+    let tenants = activity.tenants();
     let platform = PLATFORM_CHANNELS.contains(&activity.base_channel());
-    let at = |place, text: Option<&'a str>| text.map(|text| (place, text));
+    let at = |place, named: Option<NamedTenant<'a>>| {
+        named.map(|NamedTenant { text, id }| Written { place, text, id })
+    };
+    let proven = claims.tenant.as_deref().map(NamedTenant::read);
     let signed = claims.service_url.as_deref().filter(|_| platform);
-    let in_data = tenants.channel_data.as_deref().filter(|_| platform);
+    let in_data = tenants.channel_data.filter(|_| platform);
+    let in_url = |url: &'a str| {
+        // Mostly the activity says the same, and that was read already.
+        if url == activity.service_url() {
+            activity.tenant_in_service_url()
+        } else {
+            NamedTenant::in_service_url(&Plain::read(url)?)
+        }
+    };
     [
-        at(TOKEN, claims.tenant.as_deref()),
-        at("the signed serviceurl", signed.and_then(in_service_url)),
+        at(TOKEN, proven),
+        at("the signed serviceurl", signed.and_then(in_url)),
         at("channelData.tenant.id", in_data),
-        at("conversation.tenantId", tenants.conversation.as_deref()),
-        at("from.tenantId", tenants.from.as_deref()),
-        at("recipient.tenantId", tenants.recipient.as_deref()),
+        at("conversation.tenantId", tenants.conversation),
+        at("from.tenantId", tenants.from),
+        at("recipient.tenantId", tenants.recipient),
     ]
-}
-
-/// The last path segment of a Teams service URL, where it is a GUID (AUTHENTICATION 4.5).
-fn in_service_url(url: &str) -> Option<&str> {
-    Plain::read(url)?
-        .segments()
-        .next_back()
-        .filter(|segment| TenantId::parse(segment).is_some())
 }
 
 fn shortened(text: &str) -> String {

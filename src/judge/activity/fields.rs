@@ -1,0 +1,78 @@
+//! What a member must be for decisions to be made by it.
+
+use crate::judge::strict_json::{Members, Refusal, Value};
+use crate::judge::{Reason, Rejection};
+
+/// How a body that cannot be read is refused.
+pub(in crate::judge) fn refused(refusal: Refusal) -> Rejection {
+    match refusal {
+        Refusal::Malformed(what) => Rejection::from(Reason::ActivityMalformed).noting(what),
+        Refusal::Ambiguous(what) => Rejection::from(Reason::ActivityAmbiguous).noting(what),
+        Refusal::TooComplex(what) => Rejection::from(Reason::ActivityTooComplex).noting(what),
+    }
+}
+
+pub(super) fn invalid(what: impl Into<String>) -> Rejection {
+    Rejection::from(Reason::ActivityFieldInvalid).noting(what)
+}
+
+pub(in crate::judge) fn member<'v, 'a>(
+    object: Option<&'v Members<'a>>,
+    name: &str,
+) -> Option<&'v Value<'a>> {
+    object.and_then(|members| members.get(name))
+}
+
+/// An object, or nothing where the member is absent or null.
+pub(in crate::judge) fn object<'v, 'a>(
+    place: &str,
+    value: Option<&'v Value<'a>>,
+) -> Result<Option<&'v Members<'a>>, Rejection> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(members)) => Ok(Some(members)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_)) => {
+            Err(invalid(format!("{place} is not an object")))
+        }
+    }
+}
+
+/// A string without control characters, or nothing where the member is absent or null.
+pub(in crate::judge) fn text<'v>(
+    place: &str,
+    value: Option<&'v Value<'_>>,
+) -> Result<Option<&'v str>, Rejection> {
+    match value {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Text(text)) if has_control_character(text) => {
+            Err(invalid(format!("{place} holds a control character")))
+        }
+        Some(Value::Text(text)) => Ok(Some(text)),
+        Some(Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Object(_)) => {
+            Err(invalid(format!("{place} is not a string")))
+        }
+    }
+}
+
+fn has_control_character(text: &str) -> bool {
+    // Without a way out of the loop the compiler looks at many bytes at once.
+    let is_visible_ascii = text.bytes().fold(true, |visible, byte| {
+        visible & (byte >= b' ') & (byte <= b'~')
+    });
+    !is_visible_ascii && text.chars().any(char::is_control)
+}
+
+pub(super) fn required<'v>(
+    place: &str,
+    text: Option<&'v str>,
+    max_bytes: usize,
+) -> Result<&'v str, Rejection> {
+    match text {
+        None => Err(invalid(format!("{place} is missing"))),
+        Some("") => Err(invalid(format!("{place} is empty"))),
+        Some(text) if text.len() > max_bytes => {
+            Err(invalid(format!("{place} is longer than {max_bytes} bytes")))
+        }
+        Some(text) => Ok(text),
+    }
+}
