@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_secs(10);
 /// A request on its way to the bot.
 pub(super) struct Delivery<'a> {
     pub(super) bot: &'a Arc<Bot>,
-    pub(super) admitted: Admitted,
+    pub(super) admitted: Box<Admitted>,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<&'a str>,
     /// The place at the bot, held until it is done.

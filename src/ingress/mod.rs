@@ -198,7 +198,7 @@ impl Ingress {
                 let path = head.uri.path();
                 let callback = Callback::parse(&head.method, path, bytes, limits.json)?;
                 note_callback(watch.line_mut(), caller.claims(), &callback);
-                bot.policy.admit_callback(caller, callback)?
+                Box::new(bot.policy.admit_callback(caller, callback)?)
             }
         };
         progress.would_reject = admitted.would_reject().cloned();
@@ -237,14 +237,16 @@ impl Ingress {
         bytes: Bytes,
         watch: &mut Watch,
         progress: &mut Progress,
-    ) -> Result<Admitted, Rejection> {
+    ) -> Result<Box<Admitted>, Rejection> {
         let activity = Activity::parse(bytes, self.settings.server.limits.json)?;
         note_activity(watch.line_mut(), caller.claims(), &activity);
         let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
-        bot.policy.admit(caller, activity).inspect_err(|rejection| {
+        let admitted = bot.policy.admit(caller, activity).inspect_err(|rejection| {
             self.note_refusal(rejection, watch.line());
             progress.swallow = swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
-        })
+        })?;
+        // Boxed, because it is handed from one to the next, and each would keep room for all of it.
+        Ok(Box::new(admitted))
     }
 
     fn bot_of(&self, head: &Parts) -> Result<(&Arc<Bot>, Place), Rejection> {

@@ -33,7 +33,7 @@ pub(super) struct Work {
     pub(super) acknowledge_at: Option<Instant>,
     /// For those who send the same meanwhile.
     pub(super) claim: Option<Claim>,
-    pub(super) admitted: Admitted,
+    pub(super) admitted: Box<Admitted>,
     pub(super) headers: HeaderMap,
     pub(super) query: Option<String>,
     /// The place at the bot, held until it is done: also after its client was told 202, or left.

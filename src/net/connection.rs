@@ -153,6 +153,7 @@ pub(super) fn answer<D: Door>(
     // Made in its place once: it is large, and each future around it would move all of it. Also, hyper keeps room for a request on
     // every connection, also on one that has none.
     let answering = Box::pin(door.answer(request, peer));
+    { static ONCE: std::sync::Once = std::sync::Once::new(); if std::mem::size_of_val(&*answering) > 1000 { ONCE.call_once(|| { let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SIZE {}\n", std::mem::size_of_val(&*answering)).as_bytes()); }); } }
     async move {
         let mut response = answering.await;
         if version < Version::HTTP_2 && serving.is_last() {

@@ -28,17 +28,18 @@ const HEADERS: usize = 100;
 /// See the module.
 pub(super) struct Link {
     sender: SendRequest<Outgoing>,
-    connection: Pin<Box<Connection<TokioIo<Line>, Outgoing>>>,
+    connection: Moving,
     state: AnswerState,
-    /// The connection has ended.
-    is_over: bool,
 }
+
+/// Nothing once it has ended: hyper tells whoever waits for an answer that there is none when the connection is dropped.
+type Moving = Option<Pin<Box<Connection<TokioIo<Line>, Outgoing>>>>;
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
             .field("state", &self.state)
-            .field("is_over", &self.is_over)
+            .field("is_over", &self.connection.is_none())
             .finish_non_exhaustive()
     }
 }
@@ -54,9 +55,8 @@ impl Link {
             .await?;
         Ok(Self {
             sender,
-            connection: Box::pin(connection),
+            connection: Some(Box::pin(connection)),
             state,
-            is_over: false,
         })
     }
 
@@ -71,7 +71,7 @@ impl Link {
         let answer = self.sender.send_request(request);
         let mut answer = std::pin::pin!(unconstrained(answer));
         poll_fn(|cx| {
-            drive(&mut self.connection, &mut self.is_over, cx);
+            drive(&mut self.connection, cx);
             // The connection alone can make it ready, and was moved just now: woken by it, this task would only look twice.
             answer.as_mut().poll(&mut asleep())
         })
@@ -81,19 +81,17 @@ impl Link {
     /// Whether it may carry another request. To be asked once an answer has been read to its end.
     fn is_reusable(&mut self) -> bool {
         // Woken for nobody: whoever used it goes on with other things.
-        drive(&mut self.connection, &mut self.is_over, &mut asleep());
-        !self.is_over && !self.state.is_spent() && self.sender.is_ready()
+        drive(&mut self.connection, &mut asleep());
+        self.connection.is_some() && !self.state.is_spent() && self.sender.is_ready()
     }
 }
 
 /// Moves the connection as far as it goes. How it ends, whoever waits for the answer is told through that.
-fn drive(
-    connection: &mut Pin<Box<Connection<TokioIo<Line>, Outgoing>>>,
-    is_over: &mut bool,
-    cx: &mut Context<'_>,
-) {
-    if !*is_over {
-        *is_over = connection.as_mut().poll(cx).is_ready();
+fn drive(connection: &mut Moving, cx: &mut Context<'_>) {
+    if let Some(moving) = connection
+        && moving.as_mut().poll(cx).is_ready()
+    {
+        *connection = None;
     }
 }
 
@@ -139,7 +137,7 @@ impl Body for FromBot {
         // First, because the connection reads on only when somebody wants to have it.
         let mut polled = Pin::new(&mut this.body).poll_frame(&mut asleep());
         if let (Poll::Pending, Some(link)) = (&polled, &mut this.link) {
-            drive(&mut link.connection, &mut link.is_over, cx);
+            drive(&mut link.connection, cx);
             polled = Pin::new(&mut this.body).poll_frame(&mut asleep());
         }
         match &polled {

@@ -96,7 +96,7 @@ impl Upstreams {
     pub async fn forward(
         &self,
         bot: &Bot,
-        admitted: Admitted,
+        admitted: Box<Admitted>,
         headers: HeaderMap,
         query: Option<&str>,
         sent: &Sent,
