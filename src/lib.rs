@@ -48,7 +48,7 @@
 //! | change what `explain` asks | `judge/explain/`; it asks the same rules as the gateway |
 //! | get certificates from elsewhere | `tls/loading.rs`, a variant of `config::TlsSource` |
 //! | change what callers see | `net/reply.rs` |
-//! | change what is logged | `observe/audit.rs`; what a span says, `observe/trace/span.rs` |
+//! | change what is logged | `observe/audit.rs` and `observe/json_line.rs`, which a test holds together; what a span says, `observe/trace/span.rs` |
 //! | add a key of `gateway.toml` | `config/keys.rs`, whoever reads it, a sentence in `config/about.rs`; `gateway.schema.json` follows, tests fail until it does |
 //! | say that a setting needs a restart, or is a secret | `config/written.rs` |
 //! | add an event or a metric | a row in `docs/events.md` or `docs/metrics.md`, or tests fail |

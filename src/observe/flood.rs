@@ -57,13 +57,15 @@ impl Flood {
         now: Instant,
     ) -> (bool, Vec<Suppressed>) {
         let closed = self.tick(now);
-        let is_tracked =
-            self.pairs.len() < MAX_PAIRS || self.pairs.contains_key(&(client_ip, reason));
-        let lines = if is_tracked {
-            self.pairs.entry((client_ip, reason)).or_default()
-        } else {
-            &mut self.other_pairs
+        let pair = (client_ip, reason);
+        let has_room = self.pairs.len() < MAX_PAIRS;
+        // In a flood the pair is nearly always there: one lookup.
+        let tracked = match self.pairs.get_mut(&pair) {
+            None if has_room => Some(self.pairs.entry(pair).or_default()),
+            found => found,
         };
+        let is_tracked = tracked.is_some();
+        let lines = tracked.unwrap_or(&mut self.other_pairs);
         let is_written = lines.written < LINES_PER_PAIR && self.written < LINES_IN_ALL;
         if is_written {
             lines.written = lines.written.saturating_add(1);

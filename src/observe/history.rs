@@ -1,6 +1,7 @@
 //! What came in the last minutes, second by second, for the charts of the status page. Costs a request two additions.
 
 use super::Verdict;
+use super::by_reason::place;
 use crate::judge::Reason;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -86,9 +87,7 @@ impl History {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         if let Some(rejection) = verdict.rejection() {
-            let reason = rejection.reason();
-            let position = Reason::ALL.iter().position(|one| *one == reason);
-            if let Some(counter) = position.and_then(|position| self.now.reasons.get(position)) {
+            if let Some(counter) = self.now.reasons.get(place(rejection.reason())) {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }

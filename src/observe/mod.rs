@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod by_reason;
 mod escape;
 mod flood;
 mod history;

@@ -1,8 +1,9 @@
 //! The metrics of one bot, looked up once: a request then costs a few atomic additions.
 
 use super::describe::Describe;
-use crate::judge::Fault;
+use crate::judge::{Fault, Reason, Rejection};
 use crate::observe::audit::Entry;
+use crate::observe::by_reason::ByReason;
 use crate::observe::{Door, Verdict};
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
@@ -54,6 +55,8 @@ impl Families {
         BotMetrics {
             name: name.to_owned(),
             requests: self.requests.clone(),
+            rejected: ByReason::default(),
+            would_reject: ByReason::default(),
             forwarded: self.requests.with_label_values(&[
                 name,
                 Door::Ingress.word(),
@@ -75,6 +78,9 @@ pub(in crate::observe) struct BotMetrics {
     requests: IntCounterVec,
     /// The one series of `requests` that busy gateways count in.
     forwarded: IntCounter,
+    /// Those that a gateway under attack counts in, and those of a policy in report mode: at the ingress, made with their first request.
+    rejected: ByReason<IntCounter>,
+    would_reject: ByReason<IntCounter>,
     request_duration: Histogram,
     gate_duration: Histogram,
     upstream_duration: Histogram,
@@ -115,18 +121,28 @@ impl BotMetrics {
     }
 
     fn count(&self, entry: &Entry<'_>) {
-        let reason = entry.rejection.map(|rejection| rejection.reason().code());
-        match (entry.verdict, reason, entry.line.door) {
-            (Verdict::Forwarded { .. }, None, Door::Ingress) => self.forwarded.inc(),
-            (verdict, reason, door) => {
-                let labels = [
-                    self.name.as_str(),
-                    door.word(),
-                    verdict.word(),
-                    reason.unwrap_or_default(),
-                ];
-                self.requests.with_label_values(&labels).inc();
+        let reason = entry.rejection.map(Rejection::reason);
+        let series = || {
+            self.requests.with_label_values(&[
+                self.name.as_str(),
+                entry.line.door.word(),
+                entry.verdict.word(),
+                reason.map_or("", Reason::code),
+            ])
+        };
+        let known = match (entry.verdict, reason, entry.line.door) {
+            (Verdict::Forwarded { .. }, None, Door::Ingress) => Some(&self.forwarded),
+            (Verdict::Rejected { .. }, Some(reason), Door::Ingress) => {
+                self.rejected.get(reason, series)
             }
+            (Verdict::WouldReject { .. }, Some(reason), Door::Ingress) => {
+                self.would_reject.get(reason, series)
+            }
+            _ => None,
+        };
+        match known {
+            Some(counter) => counter.inc(),
+            None => series().inc(),
         }
     }
 }

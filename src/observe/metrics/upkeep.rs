@@ -4,6 +4,7 @@ use super::describe::Describe;
 use super::{Metrics, exact};
 use crate::config::Settings;
 use crate::judge::{Reason, UnixSeconds};
+use crate::observe::by_reason::ByReason;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -57,6 +58,8 @@ pub(super) struct Upkeep {
     rate_limit_store_errors: IntCounter,
     /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
     log_suppressed: IntCounterVec,
+    /// Its series: a flood is when they are counted in.
+    suppressed_by_reason: ByReason<IntCounter>,
     /// `botgate_log_lines_lost_total`: log lines dropped because whatever reads the log was too slow, or the file could not be written.
     log_lines_lost: IntCounter,
     /// `botgate_log_file_errors_total`: failed attempts to open, write, rename or delete log files.
@@ -95,6 +98,7 @@ impl Upkeep {
                 &["reason"],
                 "Request lines counted instead of written.",
             )?,
+            suppressed_by_reason: ByReason::default(),
             log_lines_lost: describe.counter(
                 "botgate_log_lines_lost_total",
                 "Log lines lost because the log was read too slowly or its file could not be written.",
@@ -176,10 +180,11 @@ impl Metrics {
 
     /// A request line was counted instead of written.
     pub(in crate::observe) fn log_suppressed(&self, reason: Reason) {
-        self.upkeep
-            .log_suppressed
-            .with_label_values(&[reason.code()])
-            .inc();
+        let counters = &self.upkeep.log_suppressed;
+        let make = || counters.with_label_values(&[reason.code()]);
+        if let Some(counter) = self.upkeep.suppressed_by_reason.get(reason, make) {
+            counter.inc();
+        }
     }
 
     /// So many lines were lost since the start; returns how many of them are new.
