@@ -29,8 +29,12 @@ impl<D> Current<D> {
 }
 
 impl<D: Door> Door for Current<D> {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-        self.load().answer(request, peer).await
+    fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Peer,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        self.load().answer(request, peer)
     }
 
     fn heard(&self, event: Event<'_>) {
