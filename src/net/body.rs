@@ -44,7 +44,16 @@ pub async fn read(
     within: Duration,
     room: impl FnMut(usize) -> Result<(), Rejection>,
 ) -> Result<Bytes, ReadError> {
-    match timeout(within, read_frames(body, max_bytes, room)).await {
+    let mut reading = std::pin::pin!(read_frames(body, max_bytes, room));
+    // Most bodies are there with their head: a timer is for those that are not.
+    let there = std::future::poll_fn(|cx| match reading.as_mut().poll(cx) {
+        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+        Poll::Pending => Poll::Ready(None),
+    });
+    if let Some(outcome) = there.await {
+        return outcome;
+    }
+    match timeout(within, reading).await {
         Ok(outcome) => outcome,
         Err(_) => Err(ReadError::Rejected(
             Rejection::from(Reason::BodyTimedOut).noting(format!("not complete after {within:?}")),

@@ -138,40 +138,48 @@ impl<D: Door> Connection<D> {
     }
 }
 
-/// What a door answers to one request, as it goes to the client.
+/// Answers a request. The door's future is many kilobytes large, and is moved whenever what holds it is: so it is put in its place
+/// at once, and hyper holds a pointer. (It would also keep room for a request on every connection that has none.)
 pub(super) fn answer<D: Door>(
     door: Arc<D>,
     request: Request<Incoming>,
     peer: Peer,
     serving: Serving,
-) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send {
+) -> impl Future<Output = Result<Response<Body>, Infallible>> {
     let peer = Peer {
         refused: serving.refused,
         ..peer
     };
     let version = request.version();
-    // Made in its place once: it is large, and each future around it would move all of it. Also, hyper keeps room for a request on
-    // every connection, also on one that has none.
-    let answering = Box::pin(door.answer(request, peer));
-    { static ONCE: std::sync::Once = std::sync::Once::new(); if std::mem::size_of_val(&*answering) > 1000 { ONCE.call_once(|| { let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SIZE {}\n", std::mem::size_of_val(&*answering)).as_bytes()); }); } }
-    async move {
-        let mut response = answering.await;
-        if version < Version::HTTP_2 && serving.is_last() {
-            // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
-        // Over HTTP/2, h2 bounds by itself what it holds of an answer.
-        let is_metered = version < Version::HTTP_2;
-        Ok(response.map(|body| {
-            let held = Held {
-                body,
-                serving,
-                is_metered,
-            };
-            held.boxed_unsync()
+    let mut answering = Box::pin(door.answer(request, peer));
+    let mut serving = Some(serving);
+    std::future::poll_fn(move |cx| {
+        let response = ready!(answering.as_mut().poll(cx));
+        // It is there until the answer is, and then this is not polled again.
+        Poll::Ready(Ok(match serving.take() {
+            Some(serving) => hold(response, version, serving),
+            None => response,
         }))
+    })
+}
+
+/// The answer, on its way to hyper.
+fn hold(mut response: Response<Body>, version: Version, serving: Serving) -> Response<Body> {
+    if version < Version::HTTP_2 && serving.is_last() {
+        // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
     }
+    // Over HTTP/2, h2 bounds by itself what it holds of an answer.
+    let is_metered = version < Version::HTTP_2;
+    response.map(|body| {
+        let held = Held {
+            body,
+            serving,
+            is_metered,
+        };
+        held.boxed_unsync()
+    })
 }
 
 /// A body that keeps its request counted as being served until it has ended.

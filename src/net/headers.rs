@@ -8,45 +8,59 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
+/// The client's or the gateway's word for one request.
+const X_REQUEST_ID: HeaderName = super::reply::X_REQUEST_ID;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
 /// Headers between two neighbours, not between the ends (RFC 9110 7.6.1, 11.7), and those the gateway writes anew.
-const NOT_FORWARDED: &[&str] = &[
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "content-length",
-    "expect",
-    "host",
-];
+fn is_for_neighbours(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "http2-settings"
+            | "content-length"
+            | "expect"
+            | "host"
+    )
+}
 
 /// What else would tell a backend where a request came from or went to. Said by the gateway alone (the `X-Forwarded-` family and
 /// `Forwarded`), or by nobody.
-const ORIGIN_CLAIMS: &[&str] = &[
-    "forwarded",
-    "x-real-ip",
-    "x-client-ip",
-    "true-client-ip",
-    "x-rewrite-url",
-];
+fn claims_origin(name: &str) -> bool {
+    matches!(
+        name,
+        "forwarded" | "x-real-ip" | "x-client-ip" | "true-client-ip" | "x-rewrite-url"
+    )
+}
 
 /// Families of headers that do not pass: hop-by-hop ones, claims of origin, ours, what makes some servers read another method or
 /// a proxy of the client's choice (CVE-2016-5385), and App Service's word for who is signed in.
-const FAMILIES: &[&str] = &[
-    "proxy",
-    "x-forwarded-",
-    "x-original-",
-    "x-botgate-",
-    "x-http-method",
-    "x-method-override",
-    "x-ms-client-principal",
-];
+fn is_of_a_family(name: &str) -> bool {
+    const AFTER_X: &[&str] = &[
+        "forwarded-",
+        "original-",
+        "botgate-",
+        "http-method",
+        "method-override",
+        "ms-client-principal",
+    ];
+    match name.strip_prefix("x-") {
+        Some(rest) => AFTER_X.iter().any(|family| rest.starts_with(family)),
+        None => name.starts_with("proxy"),
+    }
+}
 
 /// What no `Connection` header can take away: the bot verifies the token again, and reads the body by its type.
 const NOT_STRIPPED: &[HeaderName] = &[header::AUTHORIZATION, header::CONTENT_TYPE];
@@ -70,12 +84,11 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(received.len().saturating_add(4));
     for (name, value) in received {
         // CGI-like servers read `_` as `-`: a name with `_` could pass for any of those below.
-        let dropped = name.as_str().contains('_')
-            || NOT_FORWARDED.contains(&name.as_str())
-            || ORIGIN_CLAIMS.contains(&name.as_str())
-            || FAMILIES
-                .iter()
-                .any(|family| name.as_str().starts_with(family))
+        let text = name.as_str();
+        let dropped = is_for_neighbours(text)
+            || claims_origin(text)
+            || is_of_a_family(text)
+            || text.as_bytes().contains(&b'_')
             || (listed.contains(name) && !NOT_STRIPPED.contains(name));
         if !dropped {
             headers.append(name.clone(), value.clone());
@@ -87,14 +100,12 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
 }
 
 /// What of a bot's answer tells strangers what runs there, or where else it could be reached.
-const NOT_FOR_STRANGERS: &[&str] = &[
-    "server",
-    "via",
-    "x-powered-by",
-    "x-aspnet-version",
-    "x-aspnetmvc-version",
-    "alt-svc",
-];
+fn is_not_for_strangers(name: &str) -> bool {
+    matches!(
+        name,
+        "server" | "via" | "x-powered-by" | "x-aspnet-version" | "x-aspnetmvc-version" | "alt-svc"
+    )
+}
 
 /// HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
@@ -116,9 +127,10 @@ pub fn to_client(received: &HeaderMap) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(received.len());
     for (name, value) in received {
         // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
-        let dropped = NOT_FORWARDED.contains(&name.as_str())
-            || NOT_FOR_STRANGERS.contains(&name.as_str())
-            || name.as_str().starts_with("proxy-")
+        let text = name.as_str();
+        let dropped = is_for_neighbours(text)
+            || is_not_for_strangers(text)
+            || text.starts_with("proxy-")
             || (listed.contains(name) && *name != header::CONTENT_TYPE);
         if !dropped {
             headers.append(name.clone(), value.clone());
@@ -135,7 +147,7 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 
 /// The request id to use: the client's where it is well formed and short, so that it cannot forge a log line.
 pub fn request_id(headers: &HeaderMap) -> Option<&str> {
-    let id = headers.get("x-request-id")?.to_str().ok()?;
+    let id = headers.get(X_REQUEST_ID)?.to_str().ok()?;
     let fits = (1..=128).contains(&id.len())
         && id.bytes().all(|b| {
             b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/' | b'+' | b'=')
@@ -145,7 +157,7 @@ pub fn request_id(headers: &HeaderMap) -> Option<&str> {
 
 /// The trace id of a W3C `traceparent` (Trace Context 3.2.2).
 pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
-    let mut fields = headers.get("traceparent")?.to_str().ok()?.split('-');
+    let mut fields = headers.get(TRACEPARENT)?.to_str().ok()?.split('-');
     let (version, id) = (fields.next()?, fields.next()?);
     let hex = |text: &str, len: usize| {
         text.len() == len && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -164,46 +176,83 @@ fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
 }
 
 fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origin<'_>) {
+    let believed = Some(received).filter(|_| origin.peer_is_trusted);
+    let mut chain = |name: HeaderName, own: &[u8]| {
+        let before = believed
+            .into_iter()
+            .flat_map(|received| received.get_all(&name));
+        let mut entries = before.map(HeaderValue::as_bytes).peekable();
+        let value = if entries.peek().is_none() {
+            HeaderValue::from_bytes(own)
+        } else {
+            let entries: Vec<_> = entries.chain([own]).collect();
+            HeaderValue::from_bytes(&entries.join(&b", "[..]))
+        };
+        if let Ok(value) = value {
+            headers.insert(name, value);
+        }
+    };
+    let mut text = Vec::with_capacity(origin.host.len().saturating_add(96));
     let peer = origin.peer.to_canonical();
-    let node = match peer {
-        IpAddr::V4(v4) => v4.to_string(),
+    write_address(&mut text, peer);
+    chain(X_FORWARDED_FOR, &text);
+    text.clear();
+    text.extend_from_slice(b"for=");
+    match peer {
+        IpAddr::V4(_) => write_address(&mut text, peer),
         // RFC 7239 6: an IPv6 address stands in brackets and quotes.
-        IpAddr::V6(v6) => format!("\"[{v6}]\""),
-    };
-    let mut chain = |name: &'static str, own: String| {
-        let name = HeaderName::from_static(name);
-        let before = received
-            .get_all(&name)
-            .iter()
-            .filter(|_| origin.peer_is_trusted);
-        let entries: Vec<&[u8]> = before
-            .map(HeaderValue::as_bytes)
-            .chain([own.as_bytes()])
-            .collect();
-        if let Ok(value) = HeaderValue::from_bytes(&entries.join(&b", "[..])) {
+        IpAddr::V6(_) => {
+            text.extend_from_slice(b"\"[");
+            write_address(&mut text, peer);
+            text.extend_from_slice(b"]\"");
+        }
+    }
+    for piece in [";host=\"", origin.host, "\";proto=", origin.scheme] {
+        text.extend_from_slice(piece.as_bytes());
+    }
+    chain(header::FORWARDED, &text);
+    let mut once = |name: HeaderName, own: &dyn Fn() -> Option<HeaderValue>| {
+        let named_before = believed.and_then(|received| received.get(&name)).cloned();
+        if let Some(value) = named_before.or_else(own) {
             headers.insert(name, value);
         }
     };
-    chain("x-forwarded-for", peer.to_string());
-    chain(
-        "forwarded",
-        format!(
-            "for={node};host=\"{}\";proto={}",
-            origin.host, origin.scheme
-        ),
-    );
-    let mut once = |name: &'static str, own: &str| {
-        let name = HeaderName::from_static(name);
-        let named_before = received
-            .get(&name)
-            .filter(|_| origin.peer_is_trusted)
-            .cloned();
-        if let Some(value) = named_before.or_else(|| HeaderValue::from_str(own).ok()) {
-            headers.insert(name, value);
+    once(X_FORWARDED_PROTO, &|| {
+        Some(HeaderValue::from_static(origin.scheme))
+    });
+    once(X_FORWARDED_HOST, &|| {
+        HeaderValue::from_str(origin.host).ok()
+    });
+}
+
+/// An address as text. Written for each request, so that those of IPv4 do not go the long way through a formatter.
+fn write_address(text: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(v4) => {
+            for (position, octet) in v4.octets().into_iter().enumerate() {
+                if position > 0 {
+                    text.push(b'.');
+                }
+                write_octet(text, octet);
+            }
         }
-    };
-    once("x-forwarded-proto", origin.scheme);
-    once("x-forwarded-host", origin.host);
+        IpAddr::V6(v6) => text.extend_from_slice(v6.to_string().as_bytes()),
+    }
+}
+
+fn write_octet(text: &mut Vec<u8>, octet: u8) {
+    const DIGITS: &[u8; 10] = b"0123456789";
+    let mut is_begun = false;
+    for unit in [100, 10, 1] {
+        let digit = octet
+            .checked_div(unit)
+            .and_then(|count| count.checked_rem(10));
+        let digit = digit.unwrap_or_default();
+        is_begun |= digit > 0 || unit == 1;
+        if is_begun {
+            text.extend(DIGITS.get(usize::from(digit)));
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
 //! Serves HTTP/1.1 on one connection.
 
-use super::Peer;
 use super::busy::Busy;
 use super::connection::{Connection, answer};
+use super::deadline::{Deadline, HeadTimer, Told};
 use super::listener::{Door, Event};
 use super::paced::Protocol;
 use super::request_stream::RequestStream;
 use super::wire::Limits;
+use super::{Peer, clock};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
@@ -66,10 +69,11 @@ impl<D: Door> Connection<D> {
         let (door, serving) = (Arc::clone(&self.door), busy.clone());
         let service =
             service_fn(move |request| answer(Arc::clone(&door), request, peer, serving.serve()));
+        let backstop = self.caps.header_timeout.max(self.caps.keep_alive_timeout);
         let mut connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
+            .timer(HeadTimer::new(clock::deadline(backstop)))
             // A backstop: Paced is stricter. Without it hyper would not ask for bytes that are held until an answer has ended.
-            .header_read_timeout(self.caps.header_timeout.max(self.caps.keep_alive_timeout))
+            .header_read_timeout(backstop)
             .max_headers(self.caps.headers)
             .max_header_size(self.caps.header_bytes)
             .max_buf_size(self.caps.header_bytes.max(BUFFER_BYTES))
@@ -95,22 +99,35 @@ impl<D: Door> Connection<D> {
 
 /// Waits until nothing has been asked for a while, and everything that was is answered.
 async fn rests(busy: &Busy) {
+    let mut look = Deadline::at(clock::deadline(REST));
     let mut before = None;
-    loop {
-        tokio::time::sleep(REST).await;
-        let now = busy.is_at_rest().then(|| busy.entered());
-        if now.is_some() && now == before {
-            return;
+    poll_fn(|cx| {
+        loop {
+            ready!(look.poll(cx));
+            let now = busy.is_at_rest().then(|| busy.entered());
+            if now.is_some() && now == before {
+                return Poll::Ready(());
+            }
+            before = now;
+            look.set(clock::deadline(REST));
         }
-        before = now;
-    }
+    })
+    .await;
 }
 
 /// Waits for the end of the drain's grace, and then for a head that has begun to arrive: hyper does not see it before it is whole, and would take
 /// the connection for an idle one. `Paced` bounds how long that takes.
 async fn may_close(closing: &CancellationToken, busy: &Busy) {
-    closing.cancelled().await;
-    std::future::poll_fn(|_| {
+    let mut cancelled = pin!(closing.cancelled());
+    let mut told = Told::default();
+    poll_fn(|cx| {
+        if told.knows(cx) && !closing.is_cancelled() {
+            return Poll::Pending;
+        }
+        told.tell(cx, |cx| cancelled.as_mut().poll(cx))
+    })
+    .await;
+    poll_fn(|_| {
         if busy.has_head_begun() {
             // Polled again whenever the connection is: both are of one task.
             return Poll::Pending;

@@ -5,18 +5,18 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use std::fmt::Debug;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 /// A connection to a server of a bot.
 ///
 /// HTTP/1.1 is spoken on it, and nothing else: what a bot may answer is read strictly there, and one answer is on a connection at a
 /// time. It hands out [`AT_ONCE`] bytes at a time, so that an answer which nobody reads costs little memory.
 #[derive(Debug)]
-pub struct Line(AnswerStream<Box<dyn Stream>>);
+pub struct Line(Take<AnswerStream<Box<dyn Stream>>>);
 
 /// Below hyper's first buffer: a read that fills it would make it grow.
-const AT_ONCE: usize = 2 * 1024;
+const AT_ONCE: u64 = 2 * 1024;
 
 /// A socket, or TLS on one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
@@ -25,7 +25,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug> Stream for S {}
 
 impl Line {
     pub(super) fn new(stream: impl Stream + 'static) -> Self {
-        Self(AnswerStream::new(Box::new(stream)))
+        let stream: Box<dyn Stream> = Box::new(stream);
+        Self(AnswerStream::new(stream).take(AT_ONCE))
     }
 }
 
@@ -38,7 +39,7 @@ impl Line {
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.0.state())
+        Connected::new().extra(self.0.get_ref().state())
     }
 }
 
@@ -48,12 +49,9 @@ impl AsyncRead for Line {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = buffer.remaining().min(AT_ONCE);
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        ready!(Pin::new(&mut self.0).poll_read(cx, &mut part))?;
-        let read = part.filled().len();
-        buffer.advance(read);
-        Poll::Ready(Ok(()))
+        // Anew for each read: this bounds how much is read at once, and not the connection.
+        self.0.set_limit(AT_ONCE);
+        Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
 
@@ -63,7 +61,7 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, bytes)
+        Pin::new(self.0.get_mut()).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -71,18 +69,18 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, pieces)
+        Pin::new(self.0.get_mut()).poll_write_vectored(cx, pieces)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.0.get_ref().is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+        Pin::new(self.0.get_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(self.0.get_mut()).poll_shutdown(cx)
     }
 }

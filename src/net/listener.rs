@@ -156,7 +156,8 @@ impl<D: Door> Listener<D> {
             door: Arc::clone(&self.door),
             caps: rules.caps,
             drain: self.drain.clone(),
-            closing: self.closing.clone(),
+            // Its own: it is looked at whenever anything happens here, and looking takes a lock.
+            closing: self.closing.child_token(),
             address,
             crowd: self.gate.crowd.clone(),
         };

@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 mod connection;
 pub mod current;
+mod deadline;
 pub mod dial;
 mod fetcher;
 mod frame_watch;

@@ -10,6 +10,7 @@
 
 use super::busy::Busy;
 use super::clock;
+use super::deadline::Deadline;
 use super::http2_side::Http2Side;
 use super::pressure::{Crowd, Pressure, STALL};
 use std::io;
@@ -17,7 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ pub(super) struct Paced<S> {
     phase: Phase,
     /// How many requests had come into service at the last look.
     entered: usize,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Deadline,
     /// On writes.
     pressure: Pressure,
     /// A write did not end, and since then not everything was written.
@@ -86,7 +87,7 @@ impl<S> Paced<S> {
             busy,
             phase: Phase::Head,
             entered: 0,
-            deadline: Box::pin(tokio::time::sleep_until(first)),
+            deadline: Deadline::at(first),
             pressure: Pressure::new(crowd),
             is_blocked: false,
             http2,
@@ -150,7 +151,7 @@ impl<S> Paced<S> {
             // Only the time to look again: nobody wakes this stream when an answer has ended.
             Phase::Serving => self.patience.keep_alive.min(STALL),
         };
-        self.deadline.as_mut().reset(clock::deadline(wait));
+        self.deadline.set(clock::deadline(wait));
         self.phase = phase;
     }
 }
@@ -191,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         loop {
-            ready!(this.deadline.as_mut().poll(cx));
+            ready!(this.deadline.poll(cx));
             match (this.is_idle(), this.phase) {
                 (true, Phase::Idle | Phase::Head) => {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));

@@ -11,6 +11,7 @@ use http::header::{
     ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderValue, Response, StatusCode, Version};
+use serde::Serialize;
 
 /// The header that names a request in the log, at the client and at the bot.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,6 +28,20 @@ pub enum Audience {
     Proven,
 }
 
+/// What a refused caller reads.
+#[derive(Serialize)]
+struct Refusal<'a> {
+    error: What<'a>,
+    #[serde(rename = "requestId")]
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct What<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
 /// The answer to a refused request.
 pub fn refusal(
     rejection: &Rejection,
@@ -39,8 +54,13 @@ pub fn refusal(
         Audience::Proven => (reason.code(), generic(reason.status()).1),
         Audience::Stranger { .. } => generic(reason.status()),
     };
-    let text = serde_json::json!({ "error": { "code": code, "message": message }, "requestId": request_id });
-    let mut response = Response::new(body::full(text.to_string()));
+    let refusal = Refusal {
+        error: What { code, message },
+        request_id,
+    };
+    // It is made of texts alone, and does not fail.
+    let text = serde_json::to_vec(&refusal).unwrap_or_default();
+    let mut response = Response::new(body::full(text));
     *response.status_mut() =
         StatusCode::from_u16(reason.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

@@ -266,8 +266,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> RequestStream<S> {
         self.held.clear();
         let mut thrown_away = 0_usize;
         let throwing_away = async {
-            let mut piece = vec![0; 16 * 1024];
-            while let Ok(count @ 1..) = self.stream.read(&mut piece).await {
+            let mut piece = Vec::with_capacity(16 * 1024);
+            while let Ok(count @ 1..) = self.stream.read_buf(&mut piece).await {
+                piece.clear();
                 thrown_away = thrown_away.saturating_add(count);
                 if thrown_away > MAX_BYTES {
                     return;

@@ -186,3 +186,117 @@ fn a_trace_id_is_read_from_a_valid_traceparent_only() {
     );
     assert_eq!(id("x"), None);
 }
+
+/// The names that stay here, as lists that are gone through from one end to the other.
+mod lists {
+    pub(super) const NEIGHBOURS: &[&str] = &[
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "http2-settings",
+        "content-length",
+        "expect",
+        "host",
+    ];
+    pub(super) const CLAIMS: &[&str] = &[
+        "forwarded",
+        "x-real-ip",
+        "x-client-ip",
+        "true-client-ip",
+        "x-rewrite-url",
+    ];
+    pub(super) const FAMILIES: &[&str] = &[
+        "proxy",
+        "x-forwarded-",
+        "x-original-",
+        "x-botgate-",
+        "x-http-method",
+        "x-method-override",
+        "x-ms-client-principal",
+    ];
+    pub(super) const NOT_FOR_STRANGERS: &[&str] = &[
+        "server",
+        "via",
+        "x-powered-by",
+        "x-aspnet-version",
+        "x-aspnetmvc-version",
+        "alt-svc",
+    ];
+}
+
+#[test]
+fn the_names_that_stay_here_are_those_of_the_lists() {
+    use lists::{CLAIMS, FAMILIES, NEIGHBOURS, NOT_FOR_STRANGERS};
+    let known = [NEIGHBOURS, CLAIMS, FAMILIES, NOT_FOR_STRANGERS].concat();
+    let more = [
+        "x-",
+        "x",
+        "proxi",
+        "x-request-id",
+        "x-forwarded",
+        "a",
+        "x-x-forwarded-for",
+    ];
+    for word in known.into_iter().chain(more) {
+        let shorter = &word[..word.len() - 1];
+        let names = [
+            word,
+            shorter,
+            &format!("{word}a"),
+            &format!("{word}-a"),
+            &format!("x-{word}"),
+        ]
+        .map(str::to_owned);
+        for name in names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !name.is_empty())
+        {
+            assert_eq!(
+                is_for_neighbours(name),
+                NEIGHBOURS.contains(&name),
+                "{name}"
+            );
+            assert_eq!(claims_origin(name), CLAIMS.contains(&name), "{name}");
+            let of_a_family = FAMILIES.iter().any(|family| name.starts_with(family));
+            assert_eq!(is_of_a_family(name), of_a_family, "{name}");
+            assert_eq!(
+                is_not_for_strangers(name),
+                NOT_FOR_STRANGERS.contains(&name),
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn addresses_are_written_as_everybody_writes_them() {
+    let written = |address: IpAddr| {
+        let mut text = vec![];
+        write_address(&mut text, address);
+        String::from_utf8(text).unwrap()
+    };
+    for octet in 0..=u8::MAX {
+        let address = IpAddr::from([octet, 255 - octet, 0, octet]);
+        assert_eq!(written(address), address.to_string());
+    }
+    let address: IpAddr = "2001:db8::7".parse().unwrap();
+    assert_eq!(written(address), "2001:db8::7");
+    let origin = Origin {
+        peer: address,
+        ..origin(false)
+    };
+    let sent = to_backend(&HeaderMap::new(), origin);
+    assert_eq!(sent["x-forwarded-for"], "2001:db8::7");
+    assert_eq!(
+        sent["forwarded"],
+        "for=\"[2001:db8::7]\";host=\"bot.example\";proto=https"
+    );
+}

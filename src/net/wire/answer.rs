@@ -1,7 +1,7 @@
 //! The answers of a bot on one connection, to requests that are sent one after the other.
 
+use super::bytes;
 use super::chunks::{Chunks, take};
-use super::field;
 use super::head::Head;
 use super::{Flaw, Framing, Limits, Sender, Step, Version};
 
@@ -176,7 +176,7 @@ fn parse_status_line(line: &[u8]) -> Result<StatusLine, Flaw> {
         ))?;
     match reason {
         [] => {}
-        [b' ', reason @ ..] if reason.iter().all(|byte| field::is_value(*byte)) => {}
+        [b' ', reason @ ..] if bytes::value_length(reason) == reason.len() => {}
         _ => return Err(malformed),
     }
     Ok(StatusLine { version, status })

@@ -1,7 +1,7 @@
 //! A chunked body (RFC 9112 7.1), with nothing around its numbers that its grammar does not have.
 
 use super::head::{check_unfinished, without_cr};
-use super::{Flaw, Limits, Sender, Step, field};
+use super::{Flaw, Limits, Sender, Step, bytes, field};
 
 /// Extensions of one chunk, bytes. Nobody uses them; what is long is meant to hurt.
 const EXTENSION_BYTES: usize = 256;
@@ -212,7 +212,7 @@ fn extension(bytes: &[u8]) -> Result<Option<&[u8]>, Flaw> {
 fn token(bytes: &[u8], malformed: Flaw) -> Result<Option<&[u8]>, Flaw> {
     let length = bytes
         .iter()
-        .take_while(|byte| field::is_token(**byte))
+        .take_while(|byte| bytes::is_token(**byte))
         .count();
     match bytes.get(length..) {
         None | Some([]) => Ok(None),
@@ -227,8 +227,8 @@ fn quoted_string(mut bytes: &[u8]) -> Result<Option<&[u8]>, Flaw> {
         match bytes {
             [] | [b'\\'] => return Ok(None),
             [b'"', rest @ ..] => return Ok(Some(rest)),
-            [b'\\', escaped, rest @ ..] if field::is_value(*escaped) => bytes = rest,
-            [plain, rest @ ..] if field::is_value(*plain) && *plain != b'\\' => bytes = rest,
+            [b'\\', escaped, rest @ ..] if bytes::is_value(*escaped) => bytes = rest,
+            [plain, rest @ ..] if bytes::is_value(*plain) && *plain != b'\\' => bytes = rest,
             _ => return Err(Flaw::Malformed("a malformed chunk extension")),
         }
     }

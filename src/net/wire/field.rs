@@ -1,6 +1,22 @@
 //! One field line, and what the fields of a head say about its body.
 
+use super::bytes::{self, is_token, is_value};
 use super::{Flaw, Framing, Sender, Version};
+
+/// As [`split`], of a line in which there is no byte but such as may stand in a value: then only the name is to be looked at.
+pub(super) fn split_clean(line: &[u8], sender: Sender) -> Result<(&[u8], &[u8]), Flaw> {
+    let class = match sender {
+        Sender::Client => bytes::CLIENT_NAME,
+        Sender::Bot => bytes::TOKEN,
+    };
+    let end = line.iter().position(|byte| !bytes::is_of(class, *byte));
+    let parts = end.and_then(|end| line.split_at_checked(end));
+    match parts {
+        Some((name @ [_, ..], [b':', value @ ..])) => Ok((name, trim(value))),
+        // What is wrong, and whether anything is, the careful reader says.
+        Some(_) | None => split(line, sender),
+    }
+}
 
 /// A field line without its CRLF, as name and value (RFC 9112 5).
 pub(super) fn split(line: &[u8], sender: Sender) -> Result<(&[u8], &[u8]), Flaw> {
@@ -35,7 +51,7 @@ pub(super) fn split(line: &[u8], sender: Sender) -> Result<(&[u8], &[u8]), Flaw>
 }
 
 /// Without the optional white space around it (RFC 9112 5: OWS is SP and HTAB, nothing else).
-fn trim(value: &[u8]) -> &[u8] {
+pub(super) fn trim(value: &[u8]) -> &[u8] {
     let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
     let start = value.iter().position(is_text).unwrap_or(value.len());
     let end = value
@@ -43,33 +59,6 @@ fn trim(value: &[u8]) -> &[u8] {
         .rposition(is_text)
         .map_or(start, |last| last.saturating_add(1));
     value.get(start..end).unwrap_or_default()
-}
-
-/// RFC 9110 5.6.2: tchar.
-pub(super) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// What a field value is made of: HTAB, SP, VCHAR, obs-text (RFC 9110 5.5).
-pub(super) const fn is_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
 
 /// What the fields read so far say about the body.

@@ -1,5 +1,6 @@
 //! The lines of a head, one after the other: a first line, fields, an empty line.
 
+use super::bytes::value_length;
 use super::field::{self, Declared};
 use super::{Flaw, Limits, Sender};
 
@@ -44,13 +45,17 @@ impl Head {
         mut first_line: impl FnMut(&[u8]) -> Result<(), Flaw>,
     ) -> Result<Option<usize>, Flaw> {
         let too_large = Flaw::TooLarge("more bytes than a head may have");
-        while let Some(offset) = memchr::memchr(b'\n', bytes.get(self.seen..).unwrap_or_default()) {
-            let feed = self.seen.saturating_add(offset);
-            let end = feed.saturating_add(1);
+        while let Some(line) = self.next_line(bytes) {
+            let end = match line {
+                Line::Clean(_, end) | Line::Unread(_, end) => end,
+            };
             if end > limits.head_bytes {
                 return Err(too_large);
             }
-            let line = without_cr(bytes.get(self.line..feed).unwrap_or_default())?;
+            let (line, is_clean) = match line {
+                Line::Clean(line, _) => (line, true),
+                Line::Unread(line, _) => (without_cr(line)?, false),
+            };
             (self.line, self.seen) = (end, end);
             if !self.has_first_line {
                 first_line(line)?;
@@ -62,7 +67,11 @@ impl Head {
                 if self.fields > limits.fields {
                     return Err(Flaw::TooLarge("more fields than a head may have"));
                 }
-                let (name, value) = field::split(line, self.sender)?;
+                let (name, value) = if is_clean {
+                    field::split_clean(line, self.sender)?
+                } else {
+                    field::split(line, self.sender)?
+                };
                 self.declared.take(name, value)?;
             }
         }
@@ -75,6 +84,30 @@ impl Head {
         }
         Ok(None)
     }
+
+    /// The line that has not ended yet, if its end is there now.
+    fn next_line<'a>(&self, bytes: &'a [u8]) -> Option<Line<'a>> {
+        let news = bytes.get(self.seen..).unwrap_or_default();
+        if self.seen == self.line {
+            // Where a line is there at once and has nothing odd in it, finding its end is all that there is to do.
+            let (line, after) = news.split_at_checked(value_length(news))?;
+            if let [b'\r', b'\n', ..] = after {
+                let end = self.line.saturating_add(line.len()).saturating_add(2);
+                return Some(Line::Clean(line, end));
+            }
+        }
+        let feed = self.seen.saturating_add(memchr::memchr(b'\n', news)?);
+        let line = bytes.get(self.line..feed).unwrap_or_default();
+        Some(Line::Unread(line, feed.saturating_add(1)))
+    }
+}
+
+/// A line, and where the next one begins.
+enum Line<'a> {
+    /// Without its CRLF. No byte in it that may not stand in a value.
+    Clean(&'a [u8], usize),
+    /// Without its LF. Not looked at.
+    Unread(&'a [u8], usize),
 }
 
 /// A line without its CR. RFC 9112 2.2 allows to take a bare LF for a line's end; then a LF within a value divides two fields for
@@ -98,8 +131,11 @@ pub(super) fn check_unfinished(piece: &[u8]) -> Result<(), Flaw> {
     if memchr::memchr(b'\r', complete).is_some() || (last && complete.last() == Some(&b'\r')) {
         return Err(Flaw::Malformed("a CR without LF"));
     }
-    if !complete.iter().all(|byte| field::is_value(*byte)) {
+    if value_length(complete) < complete.len() {
         return Err(Flaw::Malformed("a control character"));
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

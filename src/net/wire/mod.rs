@@ -6,6 +6,7 @@
 //! sees what has one reading. `docs/http.md` lists what is refused.
 
 mod answer;
+mod bytes;
 mod chunks;
 mod field;
 mod head;

@@ -1,7 +1,8 @@
 //! The requests of a connection, one after the other.
 
+use super::bytes::is_token;
 use super::chunks::{Chunks, take};
-use super::field::is_token;
+use super::field::{Declared, trim};
 use super::head::Head;
 use super::{Flaw, Framing, Limits, Sender, Step, Version};
 use crate::judge::check_target;
@@ -172,20 +173,35 @@ pub fn check_request(bytes: &[u8], limits: Limits) -> Result<(), (Flaw, bool)> {
 
 /// The length of a request that this gateway sends, from its head on, bytes; nothing where these do not hold its whole head, or
 /// where its body is chunked.
+///
+/// It was written by hyper from fields that have been judged, so that only what frames it is looked at.
 pub fn request_length(start: &[u8]) -> Option<u64> {
-    const NO_LIMITS: Limits = Limits {
-        head_bytes: usize::MAX,
-        fields: usize::MAX,
-    };
-    // Not held to what clients are held to: an operator may write any path into the configuration.
-    let mut head = Head::new(Sender::Bot);
-    let length = head.read(start, NO_LIMITS, |_| Ok(())).ok()??;
-    let length = u64::try_from(length).ok()?;
-    match head.declared.framing(Version::V1_1).ok()? {
+    let (_, mut rest) = split_line(start)?;
+    let mut declared = Declared::default();
+    loop {
+        let (field, after) = split_line(rest)?;
+        rest = after;
+        match field {
+            [] => break,
+            field @ [b'c' | b'C' | b't' | b'T', ..] => {
+                let (name, value) = field.split_at_checked(memchr::memchr(b':', field)?)?;
+                declared.take(name, trim(value.get(1..)?)).ok()?;
+            }
+            _ => {}
+        }
+    }
+    let length = u64::try_from(start.len().saturating_sub(rest.len())).ok()?;
+    match declared.framing(Version::V1_1).ok()? {
         Framing::Length(body) => length.checked_add(body),
         Framing::Unsaid => Some(length),
         Framing::Chunked => None,
     }
+}
+
+/// The first line without its CRLF, and what follows it.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, after) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)?)?;
+    Some((line.strip_suffix(b"\r")?, after.get(1..)?))
 }
 
 #[cfg(test)]
