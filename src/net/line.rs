@@ -33,7 +33,7 @@ impl Line {
 impl Line {
     /// What is known of this connection, now and later.
     pub fn state(&self) -> AnswerState {
-        self.0.state()
+        self.0.get_ref().state()
     }
 }
 
