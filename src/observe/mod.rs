@@ -293,7 +293,8 @@ pub struct Watch {
     bot: Arc<metrics::BotMetrics>,
     verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
-    span: Option<RequestSpan>,
+    /// Boxed, because it is seldom wanted.
+    span: Option<Box<RequestSpan>>,
     bytes_out: u64,
     started: Instant,
 }
@@ -314,7 +315,7 @@ impl Watch {
         if let Some(tracing) = self.observer.tracing.get() {
             let span = tracing.request(headers);
             self.line.trace_id = Some(span.trace_id());
-            self.span = Some(span);
+            self.span = Some(Box::new(span));
         }
     }
 
@@ -375,7 +376,7 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         let span = self.span.take();
-        self.observer.conclude(self, span);
+        self.observer.conclude(self, span.map(|span| *span));
     }
 }
 

@@ -64,18 +64,20 @@ impl Link {
     ///
     /// # Cancel safety
     /// Dropping it leaves the link in the middle of a request: it is to be dropped, too.
-    pub(super) async fn ask(
+    pub(super) fn ask(
         &mut self,
         request: Request<Outgoing>,
-    ) -> hyper::Result<Response<Incoming>> {
-        let answer = self.sender.send_request(request);
-        let mut answer = std::pin::pin!(unconstrained(answer));
-        poll_fn(|cx| {
-            drive(&mut self.connection, cx);
+    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> {
+        let Self {
+            sender, connection, ..
+        } = self;
+        // Boxed, because it has room for the request, which is on its way already.
+        let mut answer = Box::pin(unconstrained(sender.send_request(request)));
+        poll_fn(move |cx| {
+            drive(connection, cx);
             // The connection alone can make it ready, and was moved just now: woken by it, this task would only look twice.
             answer.as_mut().poll(&mut asleep())
         })
-        .await
     }
 
     /// Whether it may carry another request. To be asked once an answer has been read to its end.

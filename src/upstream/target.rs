@@ -48,9 +48,14 @@ impl Target {
     /// # Errors
     /// What keeps one from being made.
     pub(super) async fn connect(&self) -> Result<Link, Failure> {
-        if let Some(link) = self.pool.take() {
-            return Ok(link);
+        match self.pool.take() {
+            Some(link) => Ok(link),
+            // Boxed, because it is seldom needed, and every request would carry room for it.
+            None => Box::pin(self.dial()).await,
         }
+    }
+
+    async fn dial(&self) -> Result<Link, Failure> {
         let line = self.dialer.clone().call(self.uri.clone()).await;
         let line = line.map_err(|error| Failure::to_connect(&error))?;
         Link::new(line).await.map_err(|error| (&error).into())

@@ -105,11 +105,12 @@ fn is_cut(entry: &Entry<'_>) -> bool {
 
 /// The span of one call of a bot. One that is dropped was cut off.
 #[derive(Debug, Default)]
-pub struct BackendSpan(Option<(Span, SpanCounts)>);
+pub struct BackendSpan(Option<Box<(Span, SpanCounts)>>);
 
 impl BackendSpan {
-    pub(super) const fn of(span: Span, counts: SpanCounts) -> Self {
-        Self(Some((span, counts)))
+    pub(super) fn of(span: Span, counts: SpanCounts) -> Self {
+        // Boxed, because it is seldom wanted, and every request would carry room for it.
+        Self(Some(Box::new((span, counts))))
     }
 
     /// Says how the bot answered, with which of its servers, and ends. The status is the one that the bot gave.
@@ -119,7 +120,7 @@ impl BackendSpan {
         server: Option<&Endpoint>,
         outcome: Result<StatusCode, &Rejection>,
     ) {
-        let Some((span, _)) = &mut self.0 else { return };
+        let Some((span, _)) = self.0.as_deref_mut() else { return };
         let mut set = |key: &'static str, value: Value| {
             span.set_attribute(KeyValue::new(key, value));
         };
@@ -158,7 +159,7 @@ impl BackendSpan {
 
 impl Drop for BackendSpan {
     fn drop(&mut self) {
-        if let Some((span, counts)) = &mut self.0
+        if let Some((span, counts)) = self.0.as_deref_mut()
             && span.is_recording()
         {
             span.end();
