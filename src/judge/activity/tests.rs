@@ -1,3 +1,4 @@
+use super::super::Reason;
 use super::*;
 use serde_json::json;
 

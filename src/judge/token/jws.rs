@@ -95,8 +95,8 @@ fn object<'a>(
     shape: &'static Shape,
     name: &str,
 ) -> Result<Members<'a>, Rejection> {
-    strict_json::read(bytes, shape, TOKEN_LIMITS)
-        .map_err(|_| malformed(format!("{name} is not one strict JSON object")))
+    strict_json::read_or_none(bytes, shape, TOKEN_LIMITS)
+        .ok_or_else(|| malformed(format!("{name} is not one strict JSON object")))
 }
 
 pub(super) fn malformed(what: impl Into<String>) -> Rejection {
