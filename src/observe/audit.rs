@@ -260,11 +260,23 @@ pub(super) fn write_suppressed(suppressed: &Suppressed) {
 
 /// Milliseconds with three digits after the point.
 pub(super) fn milliseconds(duration: Duration) -> f64 {
-    whole_microseconds(duration) / 1000.0
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-pub(super) fn whole_microseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1_000_000.0).round()
+/// A thousand times [`milliseconds`], without the detour where there is no doubt how it rounds.
+pub(super) fn whole_microseconds(duration: Duration) -> u64 {
+    let (seconds, nanoseconds) = (duration.as_secs(), u64::from(duration.subsec_nanos()));
+    if seconds < A_DAY && nanoseconds % 1000 != 500 {
+        let of_seconds = seconds.saturating_mul(1_000_000);
+        return of_seconds.saturating_add(nanoseconds.saturating_add(500) / 1000);
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number, and none below 0"
+    )]
+    let microseconds = (duration.as_secs_f64() * 1_000_000.0).round() as u64;
+    microseconds
 }
 
 pub(super) fn http_version(version: Version) -> Option<&'static str> {
@@ -288,3 +300,5 @@ pub(super) const fn tls_version(version: TlsVersion) -> &'static str {
 
 pub(super) const MAX_CHARS: usize = 256;
 pub(super) const MAX_LONG_CHARS: usize = 512;
+/// Seconds. Up to here, an `f64` of seconds is far more precise than a nanosecond.
+const A_DAY: u64 = 86_400;

@@ -89,18 +89,22 @@ pub(super) fn push_json(text: &str, into: &mut Vec<u8>) {
 /// Whether text is ASCII that nothing needs to be done about, eight bytes at a time.
 fn is_plain(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
-    let are_plain = words
-        .iter()
-        .all(|word| is_plain_word(u64::from_le_bytes(*word)));
-    // The last eight bytes once more are sooner looked at than up to seven one by one.
-    are_plain
-        && match bytes.last_chunk::<8>() {
-            _ if rest.is_empty() => true,
-            Some(last) => is_plain_word(u64::from_le_bytes(*last)),
-            None => rest
-                .iter()
-                .all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')),
+    // The last bytes once more, together with some before them, are sooner looked at than one by one.
+    let last = match (bytes.last_chunk::<8>(), rest) {
+        (Some(last), _) => u64::from_le_bytes(*last),
+        (None, [a, b, c, d, ..]) => {
+            let [.., w, x, y, z] = rest else { return false };
+            u64::from_le_bytes([*a, *b, *c, *d, *w, *x, *y, *z])
         }
+        (None, [a, b, c]) => u64::from_le_bytes([*a, *b, *c, b' ', b' ', b' ', b' ', b' ']),
+        (None, [a, b]) => u64::from_le_bytes([*a, *b, b' ', b' ', b' ', b' ', b' ', b' ']),
+        (None, [a]) => u64::from_le_bytes([*a, b' ', b' ', b' ', b' ', b' ', b' ', b' ']),
+        (None, []) => return true,
+    };
+    is_plain_word(last)
+        && words
+            .iter()
+            .all(|word| is_plain_word(u64::from_le_bytes(*word)))
 }
 
 /// Eight bytes at once: each `has_` sets the high bit of a byte that it is true of (and perhaps of others above that one).

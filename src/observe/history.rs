@@ -86,10 +86,9 @@ impl History {
             Verdict::Abandoned => &self.now.abandoned,
         };
         counter.fetch_add(1, Ordering::Relaxed);
-        if let Some(rejection) = verdict.rejection() {
-            if let Some(counter) = self.now.reasons.get(place(rejection.reason())) {
-                counter.fetch_add(1, Ordering::Relaxed);
-            }
+        let reason = verdict.rejection().map(|one| place(one.reason()));
+        if let Some(counter) = reason.and_then(|place| self.now.reasons.get(place)) {
+            counter.fetch_add(1, Ordering::Relaxed);
         }
     }
 

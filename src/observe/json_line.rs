@@ -36,10 +36,17 @@ pub(super) fn made(write: impl FnOnce(&mut Vec<u8>), send: impl FnOnce(&[u8])) {
     }
 }
 
-/// A name of a field, as it stands in a line.
+/// The name of a field, as it stands in a line before a number.
 macro_rules! name {
     ($name:literal) => {
         concat!(",\"", $name, "\":")
+    };
+}
+
+/// The name of a field, as it stands in a line before a string, with the string's quote.
+macro_rules! quoted {
+    ($name:literal) => {
+        concat!(",\"", $name, "\":\"")
     };
 }
 
@@ -58,39 +65,38 @@ pub(super) fn write(
     into.extend_from_slice(b"\",\"event\":\"request\"");
     let mut fields = Fields(into);
 
-    fields.word(name!("verdict"), Some(entry.verdict.word()));
+    fields.word(quoted!("verdict"), Some(entry.verdict.word()));
     fields.number(name!("status"), entry.verdict.status().map(u64::from));
     let reason = entry.rejection.map(|rejection| rejection.reason().code());
-    fields.word(name!("reason"), reason);
-    fields.long(name!("note"), entry.rejection.and_then(Rejection::note));
-    fields.short(name!("request_id"), Some(&line.request_id));
-    fields.short(name!("trace_id"), line.trace_id.as_deref());
+    fields.word(quoted!("reason"), reason);
+    fields.long(quoted!("note"), entry.rejection.and_then(Rejection::note));
+    fields.short(quoted!("request_id"), Some(&line.request_id));
+    fields.short(quoted!("trace_id"), line.trace_id.as_deref());
     fields.text(
-        name!("bot"),
+        quoted!("bot"),
         Some(entry.bot).filter(|bot| !bot.is_empty()),
         None,
     );
-    fields.word(name!("door"), Some(line.door.word()));
-    fields.address(name!("client_ip"), line.client_ip);
-    fields.short(name!("method"), line.method.as_deref());
-    fields.long(name!("path"), line.path.as_deref());
-    fields.word(name!("token_kind"), line.token_kind.map(TokenKind::word));
-    fields.short(name!("token_issuer"), line.token_issuer.as_deref());
-    fields.short(name!("key_id"), line.key_id.as_deref());
-    fields.short(name!("caller_app_id"), line.caller_app_id.as_deref());
-    fields.short(name!("channel"), line.channel.as_deref());
-    fields.short(name!("activity_type"), line.activity_type.as_deref());
-    fields.short(name!("invoke_name"), line.invoke_name.as_deref());
-    fields.shown(name!("tenant"), line.tenant);
-    fields.short(name!("service_url_host"), line.service_url_host.as_deref());
-    let conversation = identifiers.write(line.conversation.as_deref());
-    fields.text(
-        name!("conversation"),
-        conversation.as_ref().map(Written::as_str),
-        None,
+    fields.word(quoted!("door"), Some(line.door.word()));
+    fields.address(quoted!("client_ip"), line.client_ip);
+    fields.short(quoted!("method"), line.method.as_deref());
+    fields.long(quoted!("path"), line.path.as_deref());
+    fields.word(quoted!("token_kind"), line.token_kind.map(TokenKind::word));
+    fields.short(quoted!("token_issuer"), line.token_issuer.as_deref());
+    fields.short(quoted!("key_id"), line.key_id.as_deref());
+    fields.short(quoted!("caller_app_id"), line.caller_app_id.as_deref());
+    fields.short(quoted!("channel"), line.channel.as_deref());
+    fields.short(quoted!("activity_type"), line.activity_type.as_deref());
+    fields.short(quoted!("invoke_name"), line.invoke_name.as_deref());
+    fields.shown(quoted!("tenant"), line.tenant);
+    fields.short(
+        quoted!("service_url_host"),
+        line.service_url_host.as_deref(),
     );
+    let conversation = identifiers.write(line.conversation.as_deref());
+    fields.identifier(quoted!("conversation"), conversation.as_ref());
     let user = identifiers.write(line.user.as_deref());
-    fields.text(name!("user"), user.as_ref().map(Written::as_str), None);
+    fields.identifier(quoted!("user"), user.as_ref());
     fields.number(name!("bytes_in"), Some(line.bytes_in));
     fields.number(name!("bytes_out"), Some(entry.bytes_out));
     fields.milliseconds(name!("duration_ms"), Some(entry.duration));
@@ -98,13 +104,13 @@ pub(super) fn write(
     if line.acknowledged {
         fields.0.extend_from_slice(b",\"acknowledged\":true");
     }
-    fields.short(name!("repeat_of"), line.repeat_of.as_deref());
+    fields.short(quoted!("repeat_of"), line.repeat_of.as_deref());
     fields.word(
-        name!("http_version"),
+        quoted!("http_version"),
         line.http_version.and_then(http_version),
     );
-    fields.word(name!("tls_version"), line.tls_version.map(tls_version));
-    fields.word(name!("target"), Some(TARGET));
+    fields.word(quoted!("tls_version"), line.tls_version.map(tls_version));
+    fields.word(quoted!("target"), Some(TARGET));
     fields.0.extend_from_slice(b"}\n");
 }
 
@@ -113,31 +119,39 @@ struct Fields<'a>(&'a mut Vec<u8>);
 
 impl Fields<'_> {
     /// A word of our own, in which there is nothing to escape.
+    #[inline(always)]
     fn word(&mut self, name: &str, word: Option<&str>) {
         if let Some(word) = word {
             self.quoted(name, |into| into.extend_from_slice(word.as_bytes()));
         }
     }
 
+    #[inline(always)]
     fn short(&mut self, name: &str, text: Option<&str>) {
         self.text(name, text, Some(MAX_CHARS));
     }
 
+    #[inline(always)]
     fn long(&mut self, name: &str, text: Option<&str>) {
         self.text(name, text, Some(MAX_LONG_CHARS));
     }
 
+    #[inline(always)]
     fn text(&mut self, name: &str, text: Option<&str>, max_chars: Option<usize>) {
-        let Some(text) = text else { return };
-        self.quoted(name, |into| {
-            match max_chars.and_then(|max_chars| cut(text, max_chars)) {
-                None => push_json(text, into),
-                Some(kept) => {
-                    push_json(kept, into);
-                    into.extend_from_slice(MORE.as_bytes());
-                }
+        if let Some(text) = text {
+            self.quoted(name, |into| push_cut(text, max_chars, into));
+        }
+    }
+
+    #[inline(always)]
+    fn identifier(&mut self, name: &str, id: Option<&Written<'_>>) {
+        match id {
+            None => {}
+            Some(Written::Hash(digits)) => {
+                self.quoted(name, |into| into.extend_from_slice(digits));
             }
-        });
+            Some(Written::Plain(text)) => self.text(name, Some(text), None),
+        }
     }
 
     fn address(&mut self, name: &str, address: IpAddr) {
@@ -164,6 +178,7 @@ impl Fields<'_> {
         }
     }
 
+    #[inline(always)]
     fn number(&mut self, name: &str, number: Option<u64>) {
         if let Some(number) = number {
             self.0.extend_from_slice(name.as_bytes());
@@ -172,32 +187,36 @@ impl Fields<'_> {
     }
 
     /// As `serde_json` writes the number of [`milliseconds`]: at most three digits after the point, and at least one.
+    #[inline(always)]
     fn milliseconds(&mut self, name: &str, duration: Option<Duration>) {
-        let Some(duration) = duration else { return };
-        self.0.extend_from_slice(name.as_bytes());
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a whole number, and none below 0"
-        )]
-        let microseconds = whole_microseconds(duration) as u64;
+        if let Some(duration) = duration {
+            self.0.extend_from_slice(name.as_bytes());
+            self.thousandths(duration);
+        }
+    }
+
+    fn thousandths(&mut self, duration: Duration) {
+        let microseconds = whole_microseconds(duration);
+        let (whole, thousandths) = (microseconds / 1000, microseconds % 1000);
         if microseconds >= MANY {
             // Decades. Nobody waits for them, and their digits are not those of a thousandth any more.
             let _ = serde_json::to_writer(&mut *self.0, &milliseconds(duration));
             return;
         }
-        self.digits(microseconds / 1000);
-        self.0.push(b'.');
-        let thousandths = microseconds % 1000;
-        let digits = [thousandths / 100, thousandths / 10 % 10, thousandths % 10];
+        self.digits(whole);
+        let digit = |number: u64| b'0'.wrapping_add(u8::try_from(number % 10).unwrap_or_default());
+        let digits = [
+            b'.',
+            digit(thousandths / 100),
+            digit(thousandths / 10),
+            digit(thousandths),
+        ];
         let used = match digits {
-            [_, 0, 0] => 1,
-            [_, _, 0] => 2,
-            _ => 3,
+            [_, _, b'0', b'0'] => digits.get(..2),
+            [_, _, _, b'0'] => digits.get(..3),
+            _ => None,
         };
-        let digits = digits.into_iter().take(used);
-        let text = digits.map(|digit| b'0'.wrapping_add(u8::try_from(digit).unwrap_or_default()));
-        self.0.extend(text);
+        self.0.extend_from_slice(used.unwrap_or(&digits));
     }
 
     fn digits(&mut self, number: u64) {
@@ -205,11 +224,22 @@ impl Fields<'_> {
         self.0.extend_from_slice(digits.format(number).as_bytes());
     }
 
+    /// In place, where the name is known: then writing it is a few stores.
+    #[inline(always)]
     fn quoted(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
         self.0.extend_from_slice(name.as_bytes());
-        self.0.push(b'"');
         value(self.0);
         self.0.push(b'"');
+    }
+}
+
+fn push_cut(text: &str, max_chars: Option<usize>, into: &mut Vec<u8>) {
+    match max_chars.and_then(|max_chars| cut(text, max_chars)) {
+        None => push_json(text, into),
+        Some(kept) => {
+            push_json(kept, into);
+            into.extend_from_slice(MORE.as_bytes());
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use arc_swap::ArcSwap;
 use describe::Describe;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{Encoder, Registry, TextEncoder};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// All metrics of one gateway, in a registry of its own.
@@ -37,8 +37,8 @@ use std::sync::Arc;
 pub struct Metrics {
     registry: Registry,
     per_bot: bot::Families,
-    /// By name. A bot that left the settings stays: what it counted is true, and its last requests still count.
-    bots: ArcSwap<HashMap<String, Arc<BotMetrics>>>,
+    /// By name: there are few, and a request asks twice, so no name is hashed. A bot that left the settings stays: what it counted is true, and its last requests still count.
+    bots: ArcSwap<BTreeMap<String, Arc<BotMetrics>>>,
     no_bot: Arc<BotMetrics>,
     certificates: certificates::Certificates,
     slow: slow::Slow,
@@ -92,7 +92,7 @@ impl Metrics {
     /// Makes room for the bots and issuers of these settings, before requests are judged by them. What only the settings before
     /// named is no longer told of where it says how something is (a gauge); counters stay as they are.
     pub fn follow(&self, settings: &Settings) {
-        let mut bots = HashMap::clone(&self.bots.load());
+        let mut bots = BTreeMap::clone(&self.bots.load());
         for bot in &settings.bots {
             bots.entry(bot.name.clone())
                 .or_insert_with(|| Arc::new(self.per_bot.of(&bot.name)));

@@ -363,7 +363,7 @@ fn any_line() -> impl Strategy<Value = RequestLine> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn any_line_is_byte_for_byte_what_tracing_writes(
         line in any_line(),
