@@ -51,6 +51,8 @@ pub(crate) enum Load {
 pub(crate) struct Outcome {
     /// Requests answered as expected, while it was measured.
     pub(crate) answered: u64,
+    /// Requests that became due meanwhile, at a fixed rate.
+    pub(crate) due: u64,
     /// How long it was measured.
     pub(crate) seconds: f64,
     /// CPU time meanwhile, seconds.

@@ -20,13 +20,17 @@ mod bare;
 mod job;
 mod load;
 mod material;
+mod numbers;
 mod options;
 mod proc;
 mod process;
 mod proxies;
 mod rounds;
+mod runs;
 mod scenario;
 mod table;
+mod targets;
+mod verify;
 
 use botgate::cli::demo::channel::Channel;
 use botgate::cli::demo::signing::SigningKey;
@@ -37,6 +41,7 @@ use process::{Cores, Process, role};
 use proxies::Stage;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +53,7 @@ fn main() -> ExitCode {
             let backend = backend.parse().expect("an address");
             bare::run(Path::new(certificate), Path::new(key), backend);
         }
+        ["role=verify", material] => verify::run(Path::new(material)),
         // Cargo runs this for `cargo test --all-targets`, too, and then without this argument.
         words if !words.contains(&"--bench") => {}
         _ => return orchestrate(arguments),
@@ -74,9 +80,18 @@ fn orchestrate(arguments: Vec<String>) -> ExitCode {
         tokio::select! {
             code = compare(&options) => code,
             // Everything that was started is stopped on the way out.
-            _ = tokio::signal::ctrl_c() => ExitCode::FAILURE,
+            () = asked_to_stop() => ExitCode::FAILURE,
         }
     })
+}
+
+async fn asked_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("a signal");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a signal");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 async fn compare(options: &Options) -> ExitCode {
@@ -98,6 +113,9 @@ async fn compare(options: &Options) -> ExitCode {
     let results = rounds::run(options, &stage, backend.id()).await;
     backend.stop().await;
     table::print(options, &results);
+    let numbers = target().join("peers.json");
+    numbers::write(&numbers, options, &results).expect("a file");
+    println!("\nAll numbers: {}", numbers.display());
     for what in &results.wrong {
         println!("\nWRONG: {what}");
     }

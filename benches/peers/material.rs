@@ -11,6 +11,7 @@ use botgate::cli::demo::channel::{ENDORSED, ISSUER, now};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub(crate) const APP_ID: &str = "5d0c7e1a-9f2b-4c3d-8e4f-0a1b2c3d4e5f";
 pub(crate) const TENANT: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
@@ -26,9 +27,10 @@ const DAY: u64 = 24 * 60 * 60;
 /// A token that is kept must be good for so long.
 const RUN: u64 = 3 * 60 * 60;
 
+#[derive(Clone)]
 pub(crate) struct Material {
     pub(crate) folder: PathBuf,
-    key: KeyPair,
+    key: Arc<KeyPair>,
 }
 
 impl Material {
@@ -48,7 +50,7 @@ impl Material {
         };
         let material = Self {
             folder: folder.to_owned(),
-            key,
+            key: Arc::new(key),
         };
         material.prepare_certificate();
         material.prepare_tokens();

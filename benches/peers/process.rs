@@ -47,7 +47,11 @@ pub(crate) fn on(cores: Cores, program: impl AsRef<OsStr>) -> Command {
 
 /// This program in another role.
 pub(crate) fn role(cores: Cores, name: &str) -> Command {
-    let mut command = on(cores, std::env::current_exe().expect("a path"));
+    role_of(cores, std::env::current_exe().expect("a path"), name)
+}
+
+pub(crate) fn role_of(cores: Cores, program: impl AsRef<OsStr>, name: &str) -> Command {
+    let mut command = on(cores, program);
     command.arg(format!("role={name}"));
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     command

@@ -1,58 +1,63 @@
-//! Runs everything, round after round, and keeps what was measured.
+//! Runs everything, round after round, each proxy beside the others, and keeps what was measured.
 
-use super::job::{Job, Outcome};
+use super::job::Outcome;
 use super::options::Options;
 use super::process::{Cores, ask, role};
-use super::proxies::{Kind, Proxy, Setup, Stage};
+use super::proxies::{Kind, Stage};
+use super::runs::{Run, Runner};
 use super::scenario::Scenario;
+use super::table::median;
 use std::time::Duration;
 
-/// As many connections as one busy channel keeps open.
-const CONNECTIONS: usize = 32;
-const WARM_UP_SECONDS: f64 = 0.7;
-/// Beyond warm-up and measurement: to make connections and to end them.
-const MORE: Duration = Duration::from_secs(60);
+/// A rate that was kept up is at least that part of what was due.
+const KEPT_UP: f64 = 0.95;
+/// Of handshakes that could resume a session, at least so many do.
+const RESUMED: f64 = 0.9;
 
 pub(crate) struct Measured {
     pub(crate) scenario: Scenario,
     pub(crate) proxy: Kind,
     pub(crate) round: usize,
-    pub(crate) outcome: Outcome,
+    pub(crate) run: Run,
 }
 
 #[derive(Default)]
 pub(crate) struct Results {
     pub(crate) measured: Vec<Measured>,
+    /// Microseconds that one signature takes to verify, once a round.
+    pub(crate) verify: Vec<f64>,
     /// What did not go as it must.
     pub(crate) wrong: Vec<String>,
 }
 
 pub(crate) async fn run(options: &Options, stage: &Stage, backend: u32) -> Results {
     let mut results = Results::default();
+    let runner = Runner {
+        stage,
+        backend,
+        seconds: options.seconds,
+    };
     for round in 0..options.rounds {
+        match verify_micros(stage).await {
+            Ok(micros) => results.verify.push(micros),
+            Err(error) => results.wrong.push(format!("verifying signatures: {error}")),
+        }
         for &scenario in &options.scenarios {
             let mut order = options.proxies.clone();
-            let shift = round % order.len();
+            order.retain(|proxy| scenario.concerns(*proxy));
+            let shift = round % order.len().max(1);
             order.rotate_left(shift);
             for proxy in order {
-                let place = format!("{}, {}, round {}", scenario.name(), proxy.name(), round + 1);
-                match measure(options, stage, backend, scenario, proxy).await {
-                    Ok(outcome) => {
-                        eprintln!(
-                            "{place}: {:.1} µs, {:.0}/s, {:.0} % of its core, {:.1} µs of load and backend, {} reconnects, {} resumed",
-                            outcome.cpu_micros(),
-                            outcome.rate(),
-                            outcome.busy() * 100.0,
-                            outcome.overhead_micros(),
-                            outcome.reconnects,
-                            outcome.resumed,
-                        );
-                        results.wrong.extend(complaint(&place, &outcome));
+                let place = format!("round {}, {}, {}", round + 1, scenario.name(), proxy.name());
+                let capacity = results.rate(Scenario::Repeats, proxy);
+                match runner.run(scenario, proxy, capacity).await {
+                    Ok(run) => {
+                        results.tell(&place, scenario, &run);
                         results.measured.push(Measured {
                             scenario,
                             proxy,
                             round,
-                            outcome,
+                            run,
                         });
                     }
                     Err(error) => {
@@ -66,50 +71,92 @@ pub(crate) async fn run(options: &Options, stage: &Stage, backend: u32) -> Resul
     results
 }
 
-fn complaint(place: &str, outcome: &Outcome) -> Option<String> {
+async fn verify_micros(stage: &Stage) -> Result<f64, String> {
+    let mut command = role(Cores::First, "verify");
+    command.arg(&stage.material.folder);
+    let answer = ask(command, "", Duration::from_secs(30)).await?;
+    answer.trim().parse().map_err(|_| answer)
+}
+
+impl Results {
+    /// Says at once what was measured, and notes what was wrong with it.
+    fn tell(&mut self, place: &str, scenario: Scenario, run: &Run) {
+        for (place, outcome) in [
+            (place.to_owned(), Some(&run.outcome)),
+            (format!("{place}, beside"), run.beside.as_ref()),
+        ] {
+            let Some(outcome) = outcome else {
+                continue;
+            };
+            eprintln!(
+                "{place}: {:.1} µs, {:.0}/s, {:.0} % of a core, load and backend {:.1} µs, {} reconnects, {} resumed{}",
+                outcome.cpu_micros(),
+                outcome.rate(),
+                outcome.busy() * 100.0,
+                outcome.overhead_micros(),
+                outcome.reconnects,
+                outcome.resumed,
+                more(outcome),
+            );
+            let complaint = complaint(scenario, outcome);
+            self.wrong
+                .extend(complaint.map(|what| format!("{place}: {what}")));
+        }
+    }
+
+    /// The median over the rounds.
+    pub(crate) fn of(
+        &self,
+        scenario: Scenario,
+        proxy: Kind,
+        value: impl Fn(&Run) -> Option<f64>,
+    ) -> Option<f64> {
+        let of = |measured: &&Measured| measured.scenario == scenario && measured.proxy == proxy;
+        let values = self.measured.iter().filter(of);
+        median(values.filter_map(|measured| value(&measured.run)).collect())
+    }
+
+    pub(crate) fn micros(&self, scenario: Scenario, proxy: Kind) -> Option<f64> {
+        self.of(scenario, proxy, |run| Some(run.outcome.cpu_micros()))
+    }
+
+    pub(crate) fn rate(&self, scenario: Scenario, proxy: Kind) -> Option<f64> {
+        self.of(scenario, proxy, |run| Some(run.outcome.rate()))
+    }
+}
+
+fn more(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    if let Some([middle, late, latest]) = outcome.latency {
+        text += &format!(", p50 {middle:.0} µs, p99 {late:.0}, p99.9 {latest:.0}");
+    }
+    for (connections, bytes) in &outcome.memory {
+        text += &format!(
+            ", {connections} idle: {:.1} MiB",
+            *bytes as f64 / f64::from(1 << 20)
+        );
+    }
+    text
+}
+
+fn complaint(scenario: Scenario, outcome: &Outcome) -> Option<String> {
     if outcome.failures > 0 {
         let (failures, notes) = (outcome.failures, outcome.notes.join("; "));
-        return Some(format!(
-            "{place}: {failures} requests not as expected: {notes}"
-        ));
+        return Some(format!("{failures} requests not as expected: {notes}"));
     }
-    (outcome.answered == 0).then(|| format!("{place}: nothing was answered"))
-}
-
-/// Each on a proxy of its own: what an earlier scenario left in its memory is gone.
-async fn measure(
-    options: &Options,
-    stage: &Stage,
-    backend: u32,
-    scenario: Scenario,
-    kind: Kind,
-) -> Result<Outcome, String> {
-    let setup = Setup {
-        cores: Cores::First,
-        many_addresses: scenario == Scenario::Forged,
-    };
-    let proxy = Proxy::start(kind, setup, stage).await?;
-    let job = Job {
-        target: proxy.address,
-        certificate: Some(stage.material.certificate()),
-        material: stage.material.folder.clone(),
-        token: scenario.token(),
-        load: scenario.load(),
-        connections: CONNECTIONS,
-        expected: scenario.expected(kind),
-        proxy: proxy.processes(),
-        backend,
-        warm_up_seconds: WARM_UP_SECONDS,
-        seconds: options.seconds,
-    };
-    let outcome = load(&job, Cores::Second).await;
-    proxy.stop().await;
-    outcome
-}
-
-async fn load(job: &Job, cores: Cores) -> Result<Outcome, String> {
-    let text = serde_json::to_string(job).map_err(|error| error.to_string())?;
-    let within = MORE + Duration::from_secs_f64(job.warm_up_seconds + job.seconds);
-    let answer = ask(role(cores, "load"), &text, within).await?;
-    serde_json::from_str(&answer).map_err(|error| format!("the load generator: {error}"))
+    if outcome.answered == 0 {
+        return Some("nothing was answered".to_owned());
+    }
+    if outcome.due > 0 && (outcome.answered as f64) < outcome.due as f64 * KEPT_UP {
+        let (answered, due) = (outcome.answered, outcome.due);
+        return Some(format!("{answered} answered of {due} due"));
+    }
+    let resumed = outcome.resumed as f64 / outcome.answered as f64;
+    match scenario {
+        Scenario::Resumed if resumed < RESUMED => {
+            Some(format!("{:.0} % resumed only", resumed * 100.0))
+        }
+        Scenario::Connections if outcome.resumed > 0 => Some("sessions were resumed".to_owned()),
+        _ => None,
+    }
 }

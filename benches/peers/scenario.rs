@@ -11,10 +11,26 @@ pub(crate) enum Scenario {
     Resumed,
     Forged,
     Garbage,
+    Latency,
+    Memory,
+    Cores,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Repeats,
+        Self::New,
+        Self::Connections,
+        Self::Resumed,
+        Self::Forged,
+        Self::Garbage,
+        Self::Latency,
+        Self::Memory,
+        Self::Cores,
+    ];
+
+    /// Those whose figure is CPU time per request, in the order of the table.
+    pub(crate) const COSTS: [Self; 6] = [
         Self::Repeats,
         Self::New,
         Self::Connections,
@@ -32,43 +48,68 @@ impl Scenario {
             Self::Resumed => "resumed",
             Self::Forged => "forged",
             Self::Garbage => "garbage",
+            Self::Latency => "latency",
+            Self::Memory => "memory",
+            Self::Cores => "cores",
         }
     }
 
+    /// The head of its column.
     pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Repeats => "token repeats",
-            Self::New => "every token new",
-            Self::Connections => "new connection each, full handshake",
-            Self::Resumed => "new connection each, resumed",
+            Self::New => "token is new",
+            Self::Connections => "connection is new",
+            Self::Resumed => "the same, resumed",
             Self::Forged => "forged signature",
             Self::Garbage => "no token",
+            Self::Latency => "latency",
+            Self::Memory => "memory",
+            Self::Cores => "two cores",
         }
     }
 
     pub(crate) const fn token(self) -> Token {
         match self {
-            Self::Repeats | Self::Connections | Self::Resumed => Token::Repeated,
             Self::New => Token::New,
             Self::Forged => Token::Forged,
             Self::Garbage => Token::None,
+            Self::Repeats
+            | Self::Connections
+            | Self::Resumed
+            | Self::Latency
+            | Self::Memory
+            | Self::Cores => Token::Repeated,
         }
     }
 
+    /// How it is sent, where no other figure decides.
     pub(crate) const fn load(self) -> Load {
         match self {
-            Self::Repeats | Self::New | Self::Forged | Self::Garbage => Load::KeepAlive,
             Self::Connections => Load::Connections { resume: false },
             Self::Resumed => Load::Connections { resume: true },
+            Self::Repeats
+            | Self::New
+            | Self::Forged
+            | Self::Garbage
+            | Self::Latency
+            | Self::Memory
+            | Self::Cores => Load::KeepAlive,
         }
     }
 
     /// The status of every answer: whoever checks tokens refuses, everyone else forwards what comes.
-    pub(crate) const fn expected(self, proxy: Kind) -> u16 {
-        match (self, proxy.checks_tokens()) {
-            (Self::Forged | Self::Garbage, true) => 401,
-            (Self::Forged | Self::Garbage, false)
-            | (Self::Repeats | Self::New | Self::Connections | Self::Resumed, _) => 200,
+    pub(crate) fn expected(self, proxy: Kind) -> u16 {
+        let is_bad = matches!(self, Self::Forged | Self::Garbage);
+        if is_bad && proxy.checks_tokens() {
+            401
+        } else {
+            200
         }
+    }
+
+    /// Whether it is measured with this proxy: what two cores bring is a question about our own.
+    pub(crate) fn concerns(self, proxy: Kind) -> bool {
+        self != Self::Cores || matches!(proxy, Kind::Botgate | Kind::Bare)
     }
 }

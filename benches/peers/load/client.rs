@@ -15,6 +15,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, HandshakeKind, Signatur
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -22,6 +23,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 const ROOM: usize = 16 * 1024;
+/// No wait at all: what has come is there.
+const A_MOMENT: Duration = Duration::ZERO;
 
 /// Makes connections.
 pub(crate) struct Client {
@@ -175,6 +178,15 @@ impl Connection {
                 stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
             }
         }
+    }
+
+    /// Whether the other side ended it without being asked anything. What it says after a handshake is no end.
+    pub(crate) async fn was_closed(&mut self) -> bool {
+        let read = match &mut self.stream {
+            Stream::Plain(stream) => timeout(A_MOMENT, stream.read(&mut self.room)).await,
+            Stream::Tls(stream) => timeout(A_MOMENT, stream.read(&mut self.room)).await,
+        };
+        matches!(read, Ok(Ok(0) | Err(_)))
     }
 
     /// Says goodbye.

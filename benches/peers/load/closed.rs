@@ -25,7 +25,7 @@ pub(crate) async fn keep_alive(shared: Rc<Shared>) {
 }
 
 /// Sends a request, again if the connection turns out to have ended, and gives back the connection if it goes on.
-async fn ask(
+pub(crate) async fn ask(
     shared: &Shared,
     mut connection: Option<Connection>,
     request: &[u8],
@@ -92,7 +92,7 @@ pub(crate) async fn connections(shared: Rc<Shared>, resume: bool) {
         let Some(mut connection) = connect(&shared, client).await else {
             continue;
         };
-        if connection.has_resumed() {
+        if connection.has_resumed() && shared.requests.is_warm() {
             shared.outcome.borrow_mut().resumed += 1;
         }
         match connection.ask(&request).await {

@@ -2,11 +2,14 @@
 
 mod client;
 mod closed;
+mod idle;
+mod rate;
 mod requests;
 
 use super::job::{Job, Load, Outcome, Token};
 use super::proc;
 use client::Client;
+use rate::Due;
 use requests::Requests;
 use std::cell::{Cell, RefCell};
 use std::io::{self, BufRead as _};
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) outcome: RefCell<Outcome>,
     answered: Cell<u64>,
     pub(crate) stop: Cell<bool>,
+    pub(crate) due: Due,
     /// Tokens have run out, or too much went wrong.
     pub(crate) over: Notify,
 }
@@ -78,17 +82,28 @@ async fn work(job: Job) -> Outcome {
         outcome: RefCell::default(),
         answered: Cell::default(),
         stop: Cell::default(),
+        due: Due::new(),
         over: Notify::new(),
         job,
     });
     match shared.job.load.clone() {
-        Load::KeepAlive => measure(&shared, |shared| closed::keep_alive(shared)).await,
+        Load::KeepAlive => measure(&shared, closed::keep_alive).await,
         Load::Connections { resume } => {
             measure(&shared, move |shared| closed::connections(shared, resume)).await;
         }
-        Load::Rate(_) | Load::Idle(_) => unimplemented!(),
+        Load::Rate(rate) => {
+            let clock = tokio::task::spawn_local(rate::clock(Rc::clone(&shared), rate));
+            measure(&shared, rate::sender).await;
+            clock.await.expect("no panic");
+            shared.outcome.borrow_mut().latency = shared.due.percentiles();
+        }
+        Load::Idle(steps) => idle::fill(&shared, &steps).await,
     }
-    shared.outcome.take()
+    let mut outcome = shared.outcome.take();
+    if let Load::Idle(_) = shared.job.load {
+        outcome.answered = shared.answered.get();
+    }
+    outcome
 }
 
 /// Runs a task for each connection and looks at the clocks twice.
@@ -110,6 +125,7 @@ where
     {
         let mut outcome = shared.outcome.borrow_mut();
         outcome.answered = after.answered - before.answered;
+        outcome.due = after.due - before.due;
         outcome.seconds = (after.at - before.at).as_secs_f64();
         outcome.proxy_cpu = after.proxy - before.proxy;
         outcome.load_cpu = after.load - before.load;
@@ -128,6 +144,7 @@ where
 struct Sample {
     at: Instant,
     answered: u64,
+    due: u64,
     proxy: f64,
     load: f64,
     backend: f64,
@@ -137,6 +154,7 @@ impl Sample {
     fn take(shared: &Shared) -> Self {
         Self {
             answered: shared.answered.get(),
+            due: shared.due.so_far.get(),
             proxy: proc::cpu_seconds_of_all(&shared.job.proxy),
             load: proc::cpu_seconds(std::process::id()),
             backend: proc::cpu_seconds(shared.job.backend),

@@ -49,6 +49,10 @@ impl Requests {
         self.next.set(0);
     }
 
+    pub(crate) const fn is_warm(&self) -> bool {
+        self.warm.get()
+    }
+
     /// Writes the next request, or says that there is none.
     pub(crate) fn write_next(&self, into: &mut Vec<u8>) -> bool {
         let number = self.next.get();

@@ -75,6 +75,7 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
     } else {
         ""
     };
+    let patience = if setup.patient { "5m" } else { "10s" };
     let plenty = "{ rate = \"1000000/s\", burst = 1000000 }";
     format!(
         r#"
@@ -89,6 +90,7 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         requests_per_ip = {plenty}
         connections = 20000
         connections_per_ip = 20000
+        header_timeout = "{patience}"
         [admin]
         listen = "127.0.0.1:0"
         [keys]
