@@ -50,14 +50,15 @@ frontend channels
     http-request deny deny_status 429 if {{ sc_http_req_rate(0) gt 1000000 }}
     http-request deny deny_status 401 unless {{ http_auth_bearer -m found }}
     http-request set-var(txn.alg) http_auth_bearer,jwt_header_query('$.alg')
-    http-request set-var(txn.now) date()
+    http-request set-var(txn.late) date(-300)
+    http-request set-var(txn.early) date(300)
     http-request set-var(txn.until) http_auth_bearer,jwt_payload_query('$.exp','int')
     http-request set-var(txn.from) http_auth_bearer,jwt_payload_query('$.nbf','int')
     http-request deny deny_status 401 unless {{ var(txn.alg) -m str RS256 }}
     http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_payload_query('$.iss') -m str {ISSUER} }}
     http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_payload_query('$.aud') -m str {APP_ID} }}
-    http-request deny deny_status 401 unless {{ var(txn.until),sub(txn.now) -m int gt -300 }}
-    http-request deny deny_status 401 unless {{ var(txn.from),sub(txn.now) -m int lt 300 }}
+    http-request deny deny_status 401 unless {{ var(txn.until),sub(txn.late) -m int gt 0 }}
+    http-request deny deny_status 401 unless {{ var(txn.early),sub(txn.from) -m int gt 0 }}
     http-request deny deny_status 401 unless {{ http_auth_bearer,jwt_verify(txn.alg,"{key}") -m int 1 }}
     default_backend bot
 
