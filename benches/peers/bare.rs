@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 type Upstream = Client<HttpConnector, Incoming>;
 
 /// Says where it listens, and serves until its standard input ends, with the orchestrator.
-pub(crate) fn run(certificate: &Path, key: &Path, backend: Authority) {
+pub(crate) fn run(certificate: &Path, key: &Path, backend: &Authority) {
     end_with_standard_input();
     let acceptor = TlsAcceptor::from(Arc::new(tls(certificate, key)));
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -59,6 +59,8 @@ pub(crate) struct Outcome {
     pub(crate) proxy_cpu: f64,
     pub(crate) load_cpu: f64,
     pub(crate) backend_cpu: f64,
+    /// Of everything else on this machine.
+    pub(crate) others_cpu: f64,
     /// Times a connection was made anew because the other side had closed it.
     pub(crate) reconnects: u64,
     /// Handshakes that resumed a session.
@@ -86,6 +88,11 @@ impl Outcome {
 
     pub(crate) fn rate(&self) -> f64 {
         self.answered as f64 / self.seconds
+    }
+
+    /// How much of one core everything else used.
+    pub(crate) fn others(&self) -> f64 {
+        self.others_cpu / self.seconds
     }
 
     /// How much of one core the proxy used.

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         ["role=backend"] => backend::run(),
         ["role=bare", certificate, key, backend] => {
             let backend = backend.parse().expect("an address");
-            bare::run(Path::new(certificate), Path::new(key), backend);
+            bare::run(Path::new(certificate), Path::new(key), &backend);
         }
         ["role=verify", material] => verify::run(Path::new(material)),
         // Cargo runs this for `cargo test --all-targets`, too, and then without this argument.
@@ -69,9 +69,7 @@ fn orchestrate(arguments: Vec<String>) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Inherited by all that is started here.
-    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a limit");
+    allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -83,6 +81,16 @@ fn orchestrate(arguments: Vec<String>) -> ExitCode {
             () = asked_to_stop() => ExitCode::FAILURE,
         }
     })
+}
+
+/// For many idle connections, and inherited by all that is started here.
+fn allow_descriptors() {
+    const ENOUGH: u64 = 25_000;
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    // Only the superuser may, and not everywhere.
+    if hard >= ENOUGH || setrlimit(Resource::RLIMIT_NOFILE, ENOUGH, ENOUGH).is_err() {
+        setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("a limit");
+    }
 }
 
 async fn asked_to_stop() {

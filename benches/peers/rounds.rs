@@ -89,11 +89,12 @@ impl Results {
                 continue;
             };
             eprintln!(
-                "{place}: {:.1} µs, {:.0}/s, {:.0} % of a core, load and backend {:.1} µs, {} reconnects, {} resumed{}",
+                "{place}: {:.1} µs, {:.0}/s, {:.0} % of a core, load and backend {:.1} µs, others {:.0} %, {} reconnects, {} resumed{}",
                 outcome.cpu_micros(),
                 outcome.rate(),
                 outcome.busy() * 100.0,
                 outcome.overhead_micros(),
+                outcome.others() * 100.0,
                 outcome.reconnects,
                 outcome.resumed,
                 more(outcome),

@@ -1,11 +1,15 @@
 //! The figures that are computed from what was measured, and the tables.
 
+use super::job::Outcome;
 use super::options::Options;
 use super::proxies::Kind;
 use super::rounds::Results;
 use super::runs::{IDLE, Run};
 use super::scenario::Scenario;
 use super::targets;
+
+/// More than so many hundredths of a core, used by others, spoil the figures.
+const QUIET: f64 = 10.0;
 
 /// The middle one.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
@@ -62,6 +66,27 @@ pub(crate) fn print(options: &Options, results: &Results) {
         print_cores(options, results);
     }
     print_targets(results);
+    print_quality(results);
+}
+
+/// How quiet it was, which decides what the figures are worth.
+fn print_quality(results: &Results) {
+    let all = |value: fn(&Outcome) -> f64| {
+        let outcomes = results
+            .measured
+            .iter()
+            .map(|measured| value(&measured.run.outcome));
+        median(outcomes.collect()).unwrap_or_default() * 100.0
+    };
+    let others = all(Outcome::others);
+    println!(
+        "\nMeanwhile everything else on this machine used {others:.0} % of one core (the median)."
+    );
+    if others > QUIET {
+        println!(
+            "**Too much**: a process that is interrupted finds its caches cold, so that all of this is dearer than it would be."
+        );
+    }
 }
 
 /// One row for each proxy; `-` where nothing was measured.

@@ -130,6 +130,8 @@ where
         outcome.proxy_cpu = after.proxy - before.proxy;
         outcome.load_cpu = after.load - before.load;
         outcome.backend_cpu = after.backend - before.backend;
+        let ours = outcome.proxy_cpu + outcome.load_cpu + outcome.backend_cpu;
+        outcome.others_cpu = (after.machine - before.machine - ours).max(0.0);
     }
     let ended = async {
         for task in tasks {
@@ -148,6 +150,7 @@ struct Sample {
     proxy: f64,
     load: f64,
     backend: f64,
+    machine: f64,
 }
 
 impl Sample {
@@ -158,6 +161,7 @@ impl Sample {
             proxy: proc::cpu_seconds_of_all(&shared.job.proxy),
             load: proc::cpu_seconds(std::process::id()),
             backend: proc::cpu_seconds(shared.job.backend),
+            machine: proc::cpu_seconds_of_machine(),
             at: Instant::now(),
         }
     }
