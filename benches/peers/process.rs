@@ -47,7 +47,12 @@ pub(crate) fn on(cores: Cores, program: impl AsRef<OsStr>) -> Command {
 
 /// This program in another role.
 pub(crate) fn role(cores: Cores, name: &str) -> Command {
-    role_of(cores, std::env::current_exe().expect("a path"), name)
+    role_of(cores, own_program(), name)
+}
+
+/// This very program, also when cargo has put a newer one in its place meanwhile.
+pub(crate) fn own_program() -> PathBuf {
+    PathBuf::from(format!("/proc/{}/exe", std::process::id()))
 }
 
 pub(crate) fn role_of(cores: Cores, program: impl AsRef<OsStr>, name: &str) -> Command {

@@ -88,17 +88,7 @@ impl Results {
             let Some(outcome) = outcome else {
                 continue;
             };
-            eprintln!(
-                "{place}: {:.1} µs, {:.0}/s, {:.0} % of a core, load and backend {:.1} µs, others {:.0} %, {} reconnects, {} resumed{}",
-                outcome.cpu_micros(),
-                outcome.rate(),
-                outcome.busy() * 100.0,
-                outcome.overhead_micros(),
-                outcome.others() * 100.0,
-                outcome.reconnects,
-                outcome.resumed,
-                more(outcome),
-            );
+            eprintln!("{place}: {}", summary(outcome));
             let complaint = complaint(scenario, outcome);
             self.wrong
                 .extend(complaint.map(|what| format!("{place}: {what}")));
@@ -126,18 +116,34 @@ impl Results {
     }
 }
 
-fn more(outcome: &Outcome) -> String {
-    let mut text = String::new();
+fn summary(outcome: &Outcome) -> String {
+    let mut parts = vec![];
+    if outcome.seconds > 0.0 {
+        parts.push(format!(
+            "{:.1} µs, {:.0}/s, {:.0} % of a core, load and backend {:.1} µs, others {:.0} %",
+            outcome.cpu_micros(),
+            outcome.rate(),
+            outcome.busy() * 100.0,
+            outcome.overhead_micros(),
+            outcome.others() * 100.0,
+        ));
+    }
+    let counts = [
+        (outcome.reconnects, "reconnects"),
+        (outcome.resumed, "resumed"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    parts.extend(counts.map(|(count, what)| format!("{count} {what}")));
     if let Some([middle, late, latest]) = outcome.latency {
-        text += &format!(", p50 {middle:.0} µs, p99 {late:.0}, p99.9 {latest:.0}");
+        parts.push(format!(
+            "p50 {middle:.0} µs, p99 {late:.0}, p99.9 {latest:.0}"
+        ));
     }
     for (connections, bytes) in &outcome.memory {
-        text += &format!(
-            ", {connections} idle: {:.1} MiB",
-            *bytes as f64 / f64::from(1 << 20)
-        );
+        let mebibytes = *bytes as f64 / f64::from(1 << 20);
+        parts.push(format!("{connections} idle: {mebibytes:.1} MiB"));
     }
-    text
+    parts.join(", ")
 }
 
 fn complaint(scenario: Scenario, outcome: &Outcome) -> Option<String> {

@@ -198,12 +198,14 @@ fn print_cores(options: &Options, results: &Results) {
 }
 
 fn print_targets(results: &Results) {
+    let targets = targets::all(results);
+    let targets: Vec<_> = targets.iter().filter_map(|t| Some((t, t.is?))).collect();
+    if targets.is_empty() {
+        return;
+    }
     println!("\n| target of botgate | is | must be | |");
     println!("| --- | ---: | ---: | --- |");
-    for target in targets::all(results) {
-        let Some(is) = target.is else {
-            continue;
-        };
+    for (target, is) in targets {
         let unit = target.unit;
         let digits = if unit == "ms" { 3 } else { 2 };
         let limit = match target.limit {

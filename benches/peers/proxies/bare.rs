@@ -1,6 +1,6 @@
 //! Our own bare proxy: see `bare.rs` of the bench.
 
-use super::super::process::{Process, role_of};
+use super::super::process::{Process, own_program, role_of};
 use super::{Setup, Stage};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,8 +12,7 @@ pub(super) async fn start(
 ) -> Result<(Process, SocketAddr), String> {
     // A copy: pages of a program that load generator and backend run, too, would count for a third only.
     let program = folder.join("bare");
-    let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    std::fs::copy(own, &program).map_err(|error| error.to_string())?;
+    std::fs::copy(own_program(), &program).map_err(|error| error.to_string())?;
     let mut command = role_of(setup.cores, program, "bare");
     command
         .arg(stage.material.certificate())
