@@ -16,6 +16,8 @@ pub(crate) struct Job {
     pub(crate) connections: usize,
     /// The status of every answer.
     pub(crate) expected: u16,
+    /// Whether the proxy may also close a connection without an answer to its first request; then the request is sent again.
+    pub(crate) may_close: bool,
     /// The processes of the proxy.
     pub(crate) proxy: Vec<u32>,
     pub(crate) backend: u32,

@@ -136,6 +136,7 @@ impl Runner<'_> {
             load: scenario.load(),
             connections: CONNECTIONS,
             expected: scenario.expected(kind),
+            may_close: scenario.may_close(kind),
             proxy: vec![],
             backend: self.backend,
             warm_up_seconds: WARM_UP_SECONDS,

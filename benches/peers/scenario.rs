@@ -108,6 +108,12 @@ impl Scenario {
         }
     }
 
+    /// Whether a connection may end without an answer. A signature that does not verify leaves an error behind in HAProxy 2.6, for
+    /// which it then ends whatever connection it reads from next, whoever's that is (haproxy/haproxy issue 2643).
+    pub(crate) fn may_close(self, proxy: Kind) -> bool {
+        self == Self::Forged && proxy == Kind::Haproxy
+    }
+
     /// Whether it is measured with this proxy: what two cores bring is a question about our own.
     pub(crate) fn concerns(self, proxy: Kind) -> bool {
         self != Self::Cores || matches!(proxy, Kind::Botgate | Kind::Bare)

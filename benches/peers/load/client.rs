@@ -227,7 +227,8 @@ async fn exchange(
     }
 }
 
-fn is_close(error: &io::Error) -> bool {
+/// Whether the other side ended the connection.
+pub(crate) fn is_close(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof

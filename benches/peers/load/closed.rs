@@ -1,6 +1,6 @@
 //! Load that sends the next request when the one before is answered.
 
-use super::client::{Client, Connection, NoAnswer};
+use super::client::{Client, Connection, NoAnswer, is_close};
 use super::{Shared, wrong_status};
 use std::rc::Rc;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(crate) async fn ask(
     mut connection: Option<Connection>,
     request: &[u8],
 ) -> Option<Connection> {
-    loop {
+    while !shared.stop.get() {
         let is_used = connection.is_some();
         let mut open = match connection.take() {
             Some(open) => open,
@@ -46,7 +46,9 @@ pub(crate) async fn ask(
                 }
                 return Some(open);
             }
-            Err(NoAnswer::Closed) if is_used => shared.outcome.borrow_mut().reconnects += 1,
+            Err(NoAnswer::Closed) if is_used || shared.job.may_close => {
+                shared.outcome.borrow_mut().reconnects += 1
+            }
             Err(NoAnswer::Closed) => {
                 shared.failed("a new connection was closed without an answer");
                 sleep(PAUSE).await;
@@ -59,6 +61,7 @@ pub(crate) async fn ask(
             }
         }
     }
+    None
 }
 
 fn judge(shared: &Shared, status: u16) {
@@ -72,6 +75,10 @@ fn judge(shared: &Shared, status: u16) {
 async fn connect(shared: &Shared, client: &Client) -> Option<Connection> {
     match client.connect().await {
         Ok(connection) => Some(connection),
+        Err(error) if shared.job.may_close && is_close(&error) => {
+            shared.outcome.borrow_mut().reconnects += 1;
+            None
+        }
         Err(error) => {
             shared.failed(&format!("no connection: {error}"));
             sleep(PAUSE).await;
