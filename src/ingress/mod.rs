@@ -241,10 +241,14 @@ impl Ingress {
         let activity = Activity::parse(bytes, self.settings.server.limits.json)?;
         note_activity(watch.line_mut(), caller.claims(), &activity);
         let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
-        let admitted = bot.policy.admit(caller, activity).inspect_err(|rejection| {
-            self.note_refusal(rejection, watch.line());
-            progress.swallow = swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
-        })?;
+        let admitted = bot
+            .policy
+            .admit(caller, activity)
+            .inspect_err(|rejection| {
+                self.note_refusal(rejection, watch.line());
+                progress.swallow =
+                    swallow.filter(|_| bot.policy.tenants.swallows(rejection.reason()));
+            })?;
         // Boxed, because it is handed from one to the next, and each would keep room for all of it.
         Ok(Box::new(admitted))
     }

@@ -33,8 +33,9 @@ pub use strict_json::{MAX_DEPTH, StrictLimits};
 pub use target::check_target;
 pub use tenant_id::TenantId;
 pub use token::{
-    AgentRoot, Bearer, Caller, ChannelRoot, Claimed, Claims, EmulatorRoot, EntraIssuer, EntraRoots, Expect,
-    Jws, Key, KeySet, KeySourceId, Presented, Proof, Screened, Tag, TagKey, Token, TokenKind, UnixSeconds,
+    AgentRoot, Bearer, Caller, ChannelRoot, Claimed, Claims, EmulatorRoot, EntraIssuer, EntraRoots,
+    Expect, Jws, Key, KeySet, KeySourceId, Presented, Proof, Screened, Tag, TagKey, Token,
+    TokenKind, UnixSeconds,
 };
 
 /// A request that passed every check.

@@ -4,7 +4,9 @@
 //! tokens come in, so strangers cannot fill it. Time, audience and the key's presence are judged anew for every request: a
 //! remembered token neither outlives its `exp` nor its key.
 
-use crate::judge::{Caller, Key, KeySet, Presented, Proof, Rejection, Screened, Tag, TagKey, Token};
+use crate::judge::{
+    Caller, Key, KeySet, Presented, Proof, Rejection, Screened, Tag, TagKey, Token,
+};
 use aws_lc_rs::error::Unspecified;
 use quick_cache::sync::Cache;
 use std::collections::HashSet;

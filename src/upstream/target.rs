@@ -29,8 +29,15 @@ pub(super) struct Target {
 impl Target {
     pub(super) fn new(endpoint: &Endpoint, dialer: &Dialer) -> Result<Self, ClientProblem> {
         let problem = |what: &str| ClientProblem(format!("backend {}: {what}", endpoint.name));
-        let uri: Uri = endpoint.url.as_str().parse().map_err(|e: http::uri::InvalidUri| problem(&e.to_string()))?;
-        let host = uri.authority().and_then(host_of).ok_or_else(|| problem("has no host"))?;
+        let uri: Uri = endpoint
+            .url
+            .as_str()
+            .parse()
+            .map_err(|e: http::uri::InvalidUri| problem(&e.to_string()))?;
+        let host = uri
+            .authority()
+            .and_then(host_of)
+            .ok_or_else(|| problem("has no host"))?;
         let own_target = uri.path_and_query().cloned();
         let own_target = own_target.unwrap_or_else(|| PathAndQuery::from_static("/"));
         Ok(Self {

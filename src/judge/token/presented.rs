@@ -105,7 +105,11 @@ mod tests {
 
     #[test]
     fn neither_a_token_nor_a_key_is_printed() {
-        let printed = format!("{:?} {:?}", Presented("a.b.c"), TagKey::new(b"0123456789abcdef"));
+        let printed = format!(
+            "{:?} {:?}",
+            Presented("a.b.c"),
+            TagKey::new(b"0123456789abcdef")
+        );
         assert_eq!(printed, "Presented(5 bytes) TagKey(..)");
     }
 }

@@ -120,7 +120,9 @@ impl BackendSpan {
         server: Option<&Endpoint>,
         outcome: Result<StatusCode, &Rejection>,
     ) {
-        let Some((span, _)) = self.0.as_deref_mut() else { return };
+        let Some((span, _)) = self.0.as_deref_mut() else {
+            return;
+        };
         let mut set = |key: &'static str, value: Value| {
             span.set_attribute(KeyValue::new(key, value));
         };
