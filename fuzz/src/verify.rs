@@ -4,11 +4,11 @@
 //! The first line says what to do: letters for how to sign (`g` with the published key, `o` with another, `n` not at all), then
 //! `POSITION:XOR` for each byte of the finished token to change. Header and payload follow, a line each.
 
-use super::token::{ALL_KINDS, NOW, halves};
+use super::token::{ALL_KINDS, NOW, TAG_KEY, halves, read};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use botgate::cli::demo::signing::{Algorithm, SigningKey};
-use botgate::judge::{Bearer, KeySet};
+use botgate::judge::{KeySet, Proof, Token};
 use serde_json::json;
 use std::sync::LazyLock;
 
@@ -56,44 +56,44 @@ pub fn check(input: &[u8]) -> bool {
     };
     // Signing is dear: nothing that is refused unsigned is signed.
     let unsigned = format!("{message}.AAAA");
-    let Ok(bearer) = Bearer::parse(&unsigned) else {
+    let Some(claimed) = read(&unsigned).and_then(|token| ALL_KINDS.screen(token, NOW).ok()) else {
         return false;
     };
-    let Ok(claimed) = ALL_KINDS.screen(bearer, NOW) else {
-        return false;
-    };
-    let kind = claimed.kind();
+    let (kind, names_the_key) = (claimed.kind(), claimed.key_id() == KID);
     let signature = signer.map(|key| {
         let signature = Algorithm::Rs256.sign(key, message.as_bytes());
         signature.expect("an RSA key signs")
     });
     let token = match &signature {
         Some(signature) => format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature)),
-        None => unsigned,
+        None => unsigned.clone(),
     };
     let Some(changed) = changed(&token, orders) else {
         return false;
     };
     let is_proven = |keys: &KeySet| {
-        let screened = ALL_KINDS.screen(Bearer::parse(&changed).ok()?, NOW).ok()?;
+        let screened = ALL_KINDS.screen(read(&changed)?, NOW).ok()?;
         let key = keys.get(screened.key_id())?;
         let (caller, proof) = screened.verify(&key).ok()?;
+        let proof = proof.expect("it was not recalled");
         assert_eq!(caller.kind(), kind);
         assert_eq!(caller.endorsements(), ENDORSED);
         assert_eq!(proof.key(), key.fingerprint());
         // What was proven once is known again by the same token, and by no other.
-        let again = |token: &str| ALL_KINDS.screen(Bearer::parse(token).ok()?, NOW).ok();
-        let same = again(&changed).expect("it was screened before");
-        let recognised = same.recognise(&key, &proof).expect("it is the same token");
-        assert_eq!(recognised.claims(), caller.claims());
-        let unsigned = again(&format!("{message}.AAAA")).expect("it was screened before");
-        assert!(unsigned.recognise(&key, &proof).is_err());
+        let same = again(&changed, &proof);
+        let screened = ALL_KINDS.screen(same, NOW).expect("it was before");
+        assert!(screened.is_recalled());
+        let (recalled, news) = screened.verify(&key).expect("it is the same token");
+        assert_eq!((recalled.claims(), news), (caller.claims(), None));
+        let screened = ALL_KINDS.screen(again(&unsigned, &proof), NOW);
+        let screened = screened.expect("it was before");
+        assert!(!screened.is_recalled() && screened.verify(&key).is_err());
+        // Nor does it prove anything by another key.
         let other = keys_of_another(keys).get(KID).expect("a key");
-        let same = again(&changed).expect("it was screened before");
-        assert!(same.recognise(&other, &proof).is_err());
+        let screened = ALL_KINDS.screen(again(&changed, &proof), NOW);
+        assert!(screened.expect("it was before").verify(&other).is_err());
         Some(())
     };
-    let names_the_key = claimed.key_id() == KID;
     let is_untouched = changed == token && names_the_key;
     let signed_with =
         |key: &SigningKey| is_untouched && signer.is_some_and(|signer| signer.jwk() == key.jwk());
@@ -102,6 +102,12 @@ pub fn check(input: &[u8]) -> bool {
     assert_eq!(by_published, signed_with(&keys.good));
     assert_eq!(by_other, signed_with(&keys.other));
     by_published
+}
+
+/// A token, by somebody who holds this proof.
+fn again<'t>(token: &'t str, proof: &Proof) -> Token<'t> {
+    let token = Token::read(token.into(), &TAG_KEY, |_| Some(proof.clone()));
+    token.expect("it was read before")
 }
 
 fn keys_of_another(keys: &KeySet) -> &'static KeySet {
