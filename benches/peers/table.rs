@@ -133,8 +133,11 @@ fn print_costs(options: &Options, results: &Results, costs: &[Scenario]) {
         costs.iter().map(cell).collect()
     });
     println!(
-        "\nWhere a connection is new this is handshakes, where it is forged or has no token, rejects of those who check. It is less \
-         than a core can do where load generator and backend need more than the proxy; CPU time is not."
+        "\nThe second table is less than a core can do where load generator and backend need more than the proxy; CPU time is not. \
+         Handshakes per second are under \"{}\", rejects of those who check under \"{}\" and \"{}\".",
+        Scenario::Connections.title(),
+        Scenario::Forged.title(),
+        Scenario::Garbage.title(),
     );
 }
 
