@@ -96,22 +96,60 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         [keys]
         cache_dir = ""
         {cloud}
+        {bots}
+        "#,
+        cert = stage.material.certificate(),
+        key = stage.material.certificate_key(),
+        cloud = stage.channel.cloud_toml("stand-in"),
+        bots = bots(setup, stage, plenty),
+    )
+}
+
+/// All bots. The one that is asked is in the middle of the others.
+fn bots(setup: Setup, stage: &Stage, plenty: &str) -> String {
+    let asked = setup.bots / 2;
+    let tenants = tenants(setup.tenants);
+    let bots = (0..setup.bots).map(|number| {
+        let (name, app_id, path) = if number == asked {
+            let path = "/api/messages".to_owned();
+            ("helpdesk".to_owned(), APP_ID.to_owned(), path)
+        } else {
+            let path = format!("/bots/{number}/messages");
+            (format!("bot-{number}"), unlike(APP_ID, number), path)
+        };
+        format!(
+            r#"
         [[bots]]
-        name = "helpdesk"
-        app_id = "{APP_ID}"
+        name = "{name}"
+        app_id = "{app_id}"
+        path = "{path}"
         backend = "http://{backend}/api/messages"
         cloud = "stand-in"
         [bots.tenants]
-        allow = ["{TENANT}"]
+        allow = [{tenants}]
         [bots.rate_limits]
         per_bot = {plenty}
         per_tenant = {plenty}
         per_conversation = {plenty}
         per_user = {plenty}
         "#,
-        cert = stage.material.certificate(),
-        key = stage.material.certificate_key(),
-        cloud = stage.channel.cloud_toml("stand-in"),
-        backend = stage.backend,
-    )
+            backend = stage.backend,
+        )
+    });
+    bots.collect()
+}
+
+/// A list of them with the one that asks in its middle.
+fn tenants(count: usize) -> String {
+    let asks = count / 2;
+    let tenants = (0..count).map(|number| match number {
+        number if number == asks => format!("{TENANT:?}"),
+        number => format!("{:?}", unlike(TENANT, number)),
+    });
+    tenants.collect::<Vec<_>>().join(", ")
+}
+
+/// Another id of this kind, of which only the first digits differ.
+fn unlike(id: &str, number: usize) -> String {
+    format!("{number:08x}{}", &id[8..])
 }
