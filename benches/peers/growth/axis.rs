@@ -57,7 +57,11 @@ impl Axis {
     pub(crate) fn setup(self, step: usize) -> Setup {
         let usual = Setup::on(Cores::First);
         match self {
-            Self::Body | Self::Keys => usual,
+            Self::Body => usual,
+            Self::Keys => Setup {
+                lasting: true,
+                ..usual
+            },
             Self::Tenants => Setup {
                 tenants: step,
                 ..usual

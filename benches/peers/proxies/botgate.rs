@@ -13,6 +13,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+/// No limit is reached.
+const PLENTY: &str = r#"{ rate = "1000000/s", burst = 1000000 }"#;
+/// Nor is this one, and what it counts stays for an hour.
+const LASTING: &str = r#"{ rate = "1/h", burst = 1000000 }"#;
+
 pub(super) async fn start(
     setup: Setup,
     stage: &Stage,
@@ -76,7 +81,6 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         ""
     };
     let patience = if setup.patient { "5m" } else { "10s" };
-    let plenty = "{ rate = \"1000000/s\", burst = 1000000 }";
     format!(
         r#"
         [server]
@@ -87,7 +91,7 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         cert = {cert:?}
         key = {key:?}
         [server.limits]
-        requests_per_ip = {plenty}
+        requests_per_ip = {PLENTY}
         connections = 20000
         connections_per_ip = 20000
         header_timeout = "{patience}"
@@ -101,12 +105,13 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         cert = stage.material.certificate(),
         key = stage.material.certificate_key(),
         cloud = stage.channel.cloud_toml("stand-in"),
-        bots = bots(setup, stage, plenty),
+        bots = bots(setup, stage),
     )
 }
 
 /// All bots. The one that is asked is in the middle of the others.
-fn bots(setup: Setup, stage: &Stage, plenty: &str) -> String {
+fn bots(setup: Setup, stage: &Stage) -> String {
+    let own = if setup.lasting { LASTING } else { PLENTY };
     let asked = setup.bots / 2;
     let tenants = tenants(setup.tenants);
     let bots = (0..setup.bots).map(|number| {
@@ -128,10 +133,10 @@ fn bots(setup: Setup, stage: &Stage, plenty: &str) -> String {
         [bots.tenants]
         allow = [{tenants}]
         [bots.rate_limits]
-        per_bot = {plenty}
-        per_tenant = {plenty}
-        per_conversation = {plenty}
-        per_user = {plenty}
+        per_bot = {PLENTY}
+        per_tenant = {PLENTY}
+        per_conversation = {own}
+        per_user = {own}
         "#,
             backend = stage.backend,
         )

@@ -107,6 +107,8 @@ pub(crate) struct Setup {
     pub(crate) tenants: usize,
     /// Bots of botgate's.
     pub(crate) bots: usize,
+    /// Users' and conversations' budgets take an hour per request to be whole again, so that each counter stays.
+    pub(crate) lasting: bool,
 }
 
 impl Setup {
@@ -117,6 +119,7 @@ impl Setup {
             patient: false,
             tenants: 1,
             bots: 1,
+            lasting: false,
         }
     }
 }
