@@ -6,8 +6,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 15\r\n\r\n{\"id\":\"1:made\"}";
-/// A request is some 2 KiB.
+/// A request is some 2 KiB, unless bodies are to be large.
 const ROOM: usize = 64 * 1024;
+const MOST_ROOM: usize = 2 * 1024 * 1024;
 
 /// Says where it listens, and serves until its standard input ends, with the orchestrator.
 pub(crate) fn run() {
@@ -60,7 +61,10 @@ async fn serve(mut stream: TcpStream) {
             filled -= length;
         }
         if filled == room.len() {
-            return;
+            if filled >= MOST_ROOM {
+                return;
+            }
+            room.resize(filled * 2, 0);
         }
     }
 }

@@ -23,6 +23,22 @@ pub(crate) struct Job {
     pub(crate) backend: u32,
     pub(crate) warm_up_seconds: f64,
     pub(crate) seconds: f64,
+    pub(crate) growth: Growth,
+}
+
+/// What `--growth` makes larger. As it is by default, nothing is.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Growth {
+    /// Bytes of a body; 0: as the Connector's usually is.
+    pub(crate) body_bytes: usize,
+    /// Connections that say nothing, beside those that work.
+    pub(crate) idle: usize,
+    /// Each request is another user's, in another conversation.
+    pub(crate) strangers: bool,
+    /// So many requests come before anything is measured,
+    pub(crate) before: u64,
+    /// if they do not take longer than this.
+    pub(crate) before_seconds: f64,
 }
 
 /// Whose token a request carries.
@@ -75,6 +91,10 @@ pub(crate) struct Outcome {
     pub(crate) latency: Option<[f64; 3]>,
     /// Memory of the proxy with so many idle connections, bytes.
     pub(crate) memory: Vec<(usize, u64)>,
+    /// Memory of the proxy at the end of what was measured, bytes.
+    pub(crate) memory_after: u64,
+    /// Users that were seen by then, each in a conversation of its own.
+    pub(crate) users: u64,
 }
 
 impl Outcome {

@@ -17,6 +17,7 @@
 
 mod backend;
 mod bare;
+mod growth;
 mod job;
 mod load;
 mod material;
@@ -56,19 +57,29 @@ fn main() -> ExitCode {
         ["role=verify", material] => verify::run(Path::new(material)),
         // Cargo runs this for `cargo test --all-targets`, too, and then without this argument.
         words if !words.contains(&"--bench") => {}
-        _ => return orchestrate(arguments),
+        words if words.contains(&"--growth") => {
+            let arguments = arguments.into_iter().filter(|word| word != "--growth");
+            return match growth::Options::parse(arguments) {
+                Ok(options) => orchestrate(growth::measure(&options)),
+                Err(problem) => misused(&problem, growth::USAGE),
+            };
+        }
+        _ => {
+            return match Options::parse(arguments.into_iter()) {
+                Ok(options) => orchestrate(compare(&options)),
+                Err(problem) => misused(&problem, options::USAGE),
+            };
+        }
     }
     ExitCode::SUCCESS
 }
 
-fn orchestrate(arguments: Vec<String>) -> ExitCode {
-    let options = match Options::parse(arguments.into_iter()) {
-        Ok(options) => options,
-        Err(problem) => {
-            eprintln!("{problem}\n{}", options::USAGE);
-            return ExitCode::from(2);
-        }
-    };
+fn misused(problem: &str, usage: &str) -> ExitCode {
+    eprintln!("{problem}\n{usage}");
+    ExitCode::from(2)
+}
+
+fn orchestrate(what: impl Future<Output = ExitCode>) -> ExitCode {
     allow_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -76,7 +87,7 @@ fn orchestrate(arguments: Vec<String>) -> ExitCode {
         .expect("a runtime");
     runtime.block_on(async {
         tokio::select! {
-            code = compare(&options) => code,
+            code = what => code,
             // Everything that was started is stopped on the way out.
             () = asked_to_stop() => ExitCode::FAILURE,
         }
@@ -102,7 +113,8 @@ async fn asked_to_stop() {
     }
 }
 
-async fn compare(options: &Options) -> ExitCode {
+/// What every proxy is given, and the backend.
+async fn prepare() -> (Stage, Process) {
     let folder = target().join("peers");
     let material = Material::prepare(&folder.join("material"));
     // Its own key is of no use: the tokens are signed with one that is kept.
@@ -118,16 +130,25 @@ async fn compare(options: &Options) -> ExitCode {
         backend: address,
         folder,
     };
+    (stage, backend)
+}
+
+async fn compare(options: &Options) -> ExitCode {
+    let (stage, backend) = prepare().await;
     let results = rounds::run(options, &stage, backend.id()).await;
     backend.stop().await;
     table::print(options, &results);
     let numbers = target().join("peers.json");
     numbers::write(&numbers, options, &results).expect("a file");
     println!("\nAll numbers: {}", numbers.display());
-    for what in &results.wrong {
+    verdict(&results.wrong)
+}
+
+fn verdict(wrong: &[String]) -> ExitCode {
+    for what in wrong {
         println!("\nWRONG: {what}");
     }
-    if results.wrong.is_empty() {
+    if wrong.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

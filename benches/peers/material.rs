@@ -17,6 +17,8 @@ pub(crate) const APP_ID: &str = "5d0c7e1a-9f2b-4c3d-8e4f-0a1b2c3d4e5f";
 pub(crate) const TENANT: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
 pub(crate) const SERVICE_URL: &str =
     "https://smba.trafficmanager.net/emea/3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11/";
+pub(crate) const USER: &str = "29:1dX9aVq3mH0cJtJk7-oWn2uYb5sRz8pLQe4fKg6iMhTvB0xA";
+pub(crate) const CONVERSATION: &str = "a:1pL7mN3bV5cX9zQ2wE4rT6yU8iO0aS1dF3gH5jK7lZ9xC2vB4nM6";
 pub(crate) const KEY_ID: &str = "kF9x3bq0mV2yT7hLrW1cZ8uNsPk";
 
 /// Tokens that come again and again: what one conversation each brings.
@@ -158,6 +160,28 @@ impl Material {
     }
 }
 
+/// A sentence of a long text, as JSON has it: with a line's end, quotes and a letter beyond ASCII.
+const SENTENCE: &str = r#"It says \"no network path\", as it did last week in Zürich; the others here see the drive.\n"#;
+
+/// The same as `activity` with a text so long that the whole has this length.
+pub(crate) fn activity_of(bytes: usize) -> String {
+    const MARK: &str = r#""text":""#;
+    let mut activity: Value = serde_json::from_str(&activity()).expect("JSON");
+    activity["text"] = json!("");
+    // A thousand bytes are less than it has with all of this.
+    let object = activity.as_object_mut().expect("an object");
+    object.remove("attachments");
+    object.remove("entities");
+    let rest = activity.to_string();
+    let at = rest.find(MARK).expect("a text") + MARK.len();
+    let room = bytes
+        .checked_sub(rest.len())
+        .expect("a body that is long enough");
+    let mut text = SENTENCE.repeat(room / SENTENCE.len());
+    text.push_str(&".".repeat(room - text.len()));
+    format!("{}{text}{}", &rest[..at], &rest[at..])
+}
+
 /// What a user of Teams said, in the shape and about the size that the Connector sends it.
 pub(crate) fn activity() -> String {
     json!({
@@ -171,14 +195,14 @@ pub(crate) fn activity() -> String {
         "channelId": "msteams",
         "serviceUrl": SERVICE_URL,
         "from": {
-            "id": "29:1dX9aVq3mH0cJtJk7-oWn2uYb5sRz8pLQe4fKg6iMhTvB0xA",
+            "id": USER,
             "name": "Ada Example",
             "aadObjectId": "7d2c6a31-9b53-4a0f-b8a3-21f9e6c5d004",
         },
         "conversation": {
             "conversationType": "personal",
             "tenantId": TENANT,
-            "id": "a:1pL7mN3bV5cX9zQ2wE4rT6yU8iO0aS1dF3gH5jK7lZ9xC2vB4nM6",
+            "id": CONVERSATION,
         },
         "recipient": { "id": format!("28:{APP_ID}"), "name": "Helpdesk" },
         "entities": [{ "locale": "en-GB", "country": "GB", "platform": "Web", "timezone": "Europe/London", "type": "clientInfo" }],

@@ -31,14 +31,8 @@ impl Options {
             match name.as_str() {
                 "--only" => options.proxies = list(&value, &Kind::ALL, Kind::name)?,
                 "--scenarios" => options.scenarios = list(&value, &Scenario::ALL, Scenario::name)?,
-                "--rounds" => match value.parse() {
-                    Ok(rounds @ 1..=100) => options.rounds = rounds,
-                    Ok(_) | Err(_) => return Err("--rounds is 1 to 100".to_owned()),
-                },
-                "--seconds" => match value.parse() {
-                    Ok(seconds) if (0.5..=60.0).contains(&seconds) => options.seconds = seconds,
-                    Ok(_) | Err(_) => return Err("--seconds is 0.5 to 60".to_owned()),
-                },
+                "--rounds" => options.rounds = rounds(&value)?,
+                "--seconds" => options.seconds = seconds(&value)?,
                 _ => return Err(format!("{name} is unknown")),
             }
         }
@@ -46,7 +40,25 @@ impl Options {
     }
 }
 
-fn list<T: Copy>(text: &str, all: &[T], name: fn(T) -> &'static str) -> Result<Vec<T>, String> {
+pub(crate) fn rounds(value: &str) -> Result<usize, String> {
+    match value.parse() {
+        Ok(rounds @ 1..=100) => Ok(rounds),
+        Ok(_) | Err(_) => Err("--rounds is 1 to 100".to_owned()),
+    }
+}
+
+pub(crate) fn seconds(value: &str) -> Result<f64, String> {
+    match value.parse() {
+        Ok(seconds) if (0.5..=60.0).contains(&seconds) => Ok(seconds),
+        Ok(_) | Err(_) => Err("--seconds is 0.5 to 60".to_owned()),
+    }
+}
+
+pub(crate) fn list<T: Copy>(
+    text: &str,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<Vec<T>, String> {
     let find = |wanted: &str| {
         all.iter()
             .copied()

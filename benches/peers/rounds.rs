@@ -116,7 +116,7 @@ impl Results {
     }
 }
 
-fn summary(outcome: &Outcome) -> String {
+pub(crate) fn summary(outcome: &Outcome) -> String {
     let mut parts = vec![];
     if outcome.seconds > 0.0 {
         parts.push(format!(
@@ -146,7 +146,7 @@ fn summary(outcome: &Outcome) -> String {
     parts.join(", ")
 }
 
-fn complaint(scenario: Scenario, outcome: &Outcome) -> Option<String> {
+pub(crate) fn complaint(scenario: Scenario, outcome: &Outcome) -> Option<String> {
     if outcome.failures > 0 {
         let (failures, notes) = (outcome.failures, outcome.notes.join("; "));
         return Some(format!("{failures} requests not as expected: {notes}"));

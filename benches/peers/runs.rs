@@ -1,13 +1,13 @@
 //! How each scenario is measured with one proxy, which is started for it: what an earlier one left in its memory is gone.
 
-use super::job::{Job, Load, Outcome};
+use super::job::{Growth, Job, Load, Outcome};
 use super::process::{Cores, Process, ask, role};
 use super::proxies::{Kind, Proxy, Setup, Stage};
 use super::scenario::Scenario;
 use std::time::Duration;
 
 /// As many connections as one busy channel keeps open.
-const CONNECTIONS: usize = 32;
+pub(crate) const CONNECTIONS: usize = 32;
 const WARM_UP_SECONDS: f64 = 0.7;
 /// Beyond warm-up and measurement: to make connections and to end them.
 const MORE: Duration = Duration::from_secs(120);
@@ -127,6 +127,20 @@ impl Runner<'_> {
         outcome
     }
 
+    /// Tokens that repeat, with something grown.
+    pub(crate) async fn grown(&self, setup: Setup, growth: Growth) -> Result<Outcome, String> {
+        let proxy = Proxy::start(Kind::Botgate, setup, self.stage).await?;
+        let job = Job {
+            target: proxy.address,
+            proxy: proxy.processes(),
+            growth,
+            ..self.job(Scenario::Repeats, Kind::Botgate)
+        };
+        let outcome = send(&job, Cores::Second).await;
+        proxy.stop().await;
+        outcome
+    }
+
     fn job(&self, scenario: Scenario, kind: Kind) -> Job {
         Job {
             target: self.stage.backend,
@@ -141,13 +155,15 @@ impl Runner<'_> {
             backend: self.backend,
             warm_up_seconds: WARM_UP_SECONDS,
             seconds: self.seconds,
+            growth: Growth::default(),
         }
     }
 }
 
 async fn send(job: &Job, cores: Cores) -> Result<Outcome, String> {
     let text = serde_json::to_string(job).map_err(|error| error.to_string())?;
-    let within = MORE + Duration::from_secs_f64(job.warm_up_seconds + job.seconds);
+    let seconds = job.growth.before_seconds + job.warm_up_seconds + job.seconds;
+    let within = MORE + Duration::from_secs_f64(seconds);
     let answer = ask(role(cores, "load"), &text, within).await?;
     serde_json::from_str(&answer).map_err(|error| format!("the load generator: {error}"))
 }

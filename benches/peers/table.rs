@@ -9,7 +9,7 @@ use super::scenario::Scenario;
 use super::targets;
 
 /// More than so many hundredths of a core, used by others, spoil the figures.
-const QUIET: f64 = 10.0;
+pub(crate) const QUIET: f64 = 10.0;
 
 /// The middle one.
 pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {

@@ -21,6 +21,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// How long an answer may take, and how long connections may take to end once all is measured.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is looked whether enough was answered.
+const A_LITTLE: Duration = Duration::from_millis(20);
 /// Failures beyond these are counted only.
 const NOTES: usize = 5;
 /// After so many failures nothing is measured any more.
@@ -86,6 +88,7 @@ async fn work(job: Job) -> Outcome {
         over: Notify::new(),
         job,
     });
+    let idle = idle::hold(&shared, shared.job.growth.idle).await;
     match shared.job.load.clone() {
         Load::KeepAlive => measure(&shared, closed::keep_alive).await,
         Load::Connections { resume } => {
@@ -99,6 +102,7 @@ async fn work(job: Job) -> Outcome {
         }
         Load::Idle(steps) => idle::fill(&shared, &steps).await,
     }
+    idle::still_open(&shared, idle).await;
     let mut outcome = shared.outcome.take();
     if let Load::Idle(_) = shared.job.load {
         outcome.answered = shared.answered.get();
@@ -114,6 +118,7 @@ where
     let tasks: Vec<_> = (0..shared.job.connections)
         .map(|_| tokio::task::spawn_local(task(Rc::clone(shared))))
         .collect();
+    come_before(shared).await;
     sleep(Duration::from_secs_f64(shared.job.warm_up_seconds)).await;
     shared.requests.become_warm();
     let before = Sample::take(shared);
@@ -132,6 +137,8 @@ where
         outcome.backend_cpu = after.backend - before.backend;
         let ours = outcome.proxy_cpu + outcome.load_cpu + outcome.backend_cpu;
         outcome.others_cpu = (after.machine - before.machine - ours).max(0.0);
+        outcome.memory_after = proc::memory_bytes(&shared.job.proxy);
+        outcome.users = shared.requests.users();
     }
     let ended = async {
         for task in tasks {
@@ -140,6 +147,15 @@ where
     };
     if timeout(PATIENCE, ended).await.is_err() {
         shared.failed("connections still wait for an answer");
+    }
+}
+
+/// Waits until as many were answered as must be before anything is measured, or there is no more time for them.
+async fn come_before(shared: &Shared) {
+    let growth = shared.job.growth;
+    let until = Instant::now() + Duration::from_secs_f64(growth.before_seconds);
+    while shared.answered.get() < growth.before && Instant::now() < until && !shared.stop.get() {
+        sleep(A_LITTLE).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! The bytes of requests.
 
 use super::super::job::{Job, Token};
-use super::super::material::activity;
+use super::super::material::{CONVERSATION, USER, activity, activity_of};
 use botgate::cli::demo::client::SERVER_NAME;
 use std::cell::Cell;
 use std::fs::read_to_string;
@@ -16,20 +16,33 @@ pub(crate) struct Requests {
     warm: Cell<bool>,
     before: Vec<u8>,
     after: Vec<u8>,
+    /// Where in `after` the user and the conversation are named, if each request is to be another one's.
+    names: Option<[usize; 2]>,
+    users: Cell<u64>,
 }
 
 impl Requests {
     pub(crate) fn prepare(job: &Job) -> Self {
-        let body = activity();
+        let body = match job.growth.body_bytes {
+            0 => activity(),
+            bytes => activity_of(bytes),
+        };
         let before = format!("POST /api/messages HTTP/1.1\r\nHost: {SERVER_NAME}\r\n");
         let after = format!(
             "User-Agent: Microsoft-SkypeBotApi (Microsoft-BotFramework/3.0)\r\n\
-             x-ms-conversation-id: a:1pL7mN3bV5cX9zQ2wE4rT6yU8iO0aS1dF3gH5jK7lZ9xC2vB4nM6\r\n\
+             x-ms-conversation-id: {CONVERSATION}\r\n\
              MS-CV: 9p0tqJYx2k6jYz3o.1.1.1.2893417845.1.4\r\nx-ms-tenant-id: 3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11\r\n\
              Content-Type: application/json; charset=utf-8\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
+        let head = after.len() - body.len();
+        let end_of = |name: &str| head + body.rfind(name).expect("a name") + name.len();
         Self {
+            names: job
+                .growth
+                .strangers
+                .then(|| [USER, CONVERSATION].map(end_of)),
+            users: Cell::new(u64::from(!job.growth.strangers)),
             token: job.token,
             repeated: tokens(&job.material, "repeated.txt"),
             new: match job.token {
@@ -53,6 +66,11 @@ impl Requests {
         self.warm.get()
     }
 
+    /// How many users have sent anything.
+    pub(crate) const fn users(&self) -> u64 {
+        self.users.get()
+    }
+
     /// Writes the next request, or says that there is none.
     pub(crate) fn write_next(&self, into: &mut Vec<u8>) -> bool {
         let number = self.next.get();
@@ -69,7 +87,16 @@ impl Requests {
             (Token::Repeated, _) | (Token::New, false) => bearer(repeated, into),
             (Token::None, _) => {}
         }
+        let start = into.len();
         into.extend_from_slice(&self.after);
+        if let Some(names) = self.names {
+            let user = self.users.get();
+            self.users.set(user + 1);
+            for end in names.map(|end| start + end) {
+                let mut digits = &mut into[end - 10..end];
+                write!(digits, "{user:010}").expect("room");
+            }
+        }
         true
     }
 }

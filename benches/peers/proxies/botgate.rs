@@ -13,6 +13,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
+/// No limit is reached.
+const PLENTY: &str = r#"{ rate = "1000000/s", burst = 1000000 }"#;
+/// Nor is this one, and what it counts stays for an hour.
+const LASTING: &str = r#"{ rate = "1/h", burst = 1000000 }"#;
+
 pub(super) async fn start(
     setup: Setup,
     stage: &Stage,
@@ -76,7 +81,6 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         ""
     };
     let patience = if setup.patient { "5m" } else { "10s" };
-    let plenty = "{ rate = \"1000000/s\", burst = 1000000 }";
     format!(
         r#"
         [server]
@@ -87,7 +91,7 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         cert = {cert:?}
         key = {key:?}
         [server.limits]
-        requests_per_ip = {plenty}
+        requests_per_ip = {PLENTY}
         connections = 20000
         connections_per_ip = 20000
         header_timeout = "{patience}"
@@ -96,22 +100,61 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         [keys]
         cache_dir = ""
         {cloud}
-        [[bots]]
-        name = "helpdesk"
-        app_id = "{APP_ID}"
-        backend = "http://{backend}/api/messages"
-        cloud = "stand-in"
-        [bots.tenants]
-        allow = ["{TENANT}"]
-        [bots.rate_limits]
-        per_bot = {plenty}
-        per_tenant = {plenty}
-        per_conversation = {plenty}
-        per_user = {plenty}
+        {bots}
         "#,
         cert = stage.material.certificate(),
         key = stage.material.certificate_key(),
         cloud = stage.channel.cloud_toml("stand-in"),
-        backend = stage.backend,
+        bots = bots(setup, stage),
     )
+}
+
+/// All bots. The one that is asked is in the middle of the others.
+fn bots(setup: Setup, stage: &Stage) -> String {
+    let own = if setup.lasting { LASTING } else { PLENTY };
+    let asked = setup.bots / 2;
+    let tenants = tenants(setup.tenants);
+    let bots = (0..setup.bots).map(|number| {
+        let (name, app_id, path) = if number == asked {
+            let path = "/api/messages".to_owned();
+            ("helpdesk".to_owned(), APP_ID.to_owned(), path)
+        } else {
+            let path = format!("/bots/{number}/messages");
+            (format!("bot-{number}"), unlike(APP_ID, number), path)
+        };
+        format!(
+            r#"
+        [[bots]]
+        name = "{name}"
+        app_id = "{app_id}"
+        path = "{path}"
+        backend = "http://{backend}/api/messages"
+        cloud = "stand-in"
+        [bots.tenants]
+        allow = [{tenants}]
+        [bots.rate_limits]
+        per_bot = {PLENTY}
+        per_tenant = {PLENTY}
+        per_conversation = {own}
+        per_user = {own}
+        "#,
+            backend = stage.backend,
+        )
+    });
+    bots.collect()
+}
+
+/// A list of them with the one that asks in its middle.
+fn tenants(count: usize) -> String {
+    let asks = count / 2;
+    let tenants = (0..count).map(|number| match number {
+        number if number == asks => format!("{TENANT:?}"),
+        number => format!("{:?}", unlike(TENANT, number)),
+    });
+    tenants.collect::<Vec<_>>().join(", ")
+}
+
+/// Another id of this kind, of which only the first digits differ.
+fn unlike(id: &str, number: usize) -> String {
+    format!("{number:08x}{}", &id[8..])
 }

@@ -103,6 +103,12 @@ pub(crate) struct Setup {
     pub(crate) many_addresses: bool,
     /// Leave connections alone that say nothing for a minute.
     pub(crate) patient: bool,
+    /// Tenants on the list of each bot of botgate's.
+    pub(crate) tenants: usize,
+    /// Bots of botgate's.
+    pub(crate) bots: usize,
+    /// Users' and conversations' budgets take an hour per request to be whole again, so that each counter stays.
+    pub(crate) lasting: bool,
 }
 
 impl Setup {
@@ -111,6 +117,9 @@ impl Setup {
             cores,
             many_addresses: false,
             patient: false,
+            tenants: 1,
+            bots: 1,
+            lasting: false,
         }
     }
 }
