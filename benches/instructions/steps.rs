@@ -27,11 +27,11 @@ pub(crate) const STEPS: &[Step] = &[
         },
     },
     Step {
-        name: "proof_recognised",
+        name: "token_recalled",
         rounds: |rounds| {
             let world = World::new(1, 1);
-            let screened = || world.parse_and_screen();
-            repeat(rounds, screened, |screened| world.recognise(screened));
+            let recalled = |()| world.verify(world.recall_and_screen());
+            repeat(rounds, || (), recalled);
         },
     },
     Step {

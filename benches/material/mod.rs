@@ -7,8 +7,8 @@ pub(crate) mod bodies;
 
 use botgate::config::{self, Bot, Limits, Settings, StartFlags};
 use botgate::judge::{
-    Activity, Admitted, Bearer, Caller, Key, KeySet, Proof, Routes, Screened, UnixSeconds,
-    check_fields, check_head, check_http2, check_size, host_of,
+    Activity, Admitted, Caller, Key, KeySet, Presented, Proof, Routes, Screened, TagKey, Token,
+    UnixSeconds, check_fields, check_head, check_http2, check_size, host_of,
 };
 use bytes::Bytes;
 use http::request::Parts;
@@ -32,9 +32,13 @@ pub(crate) struct World {
     routes: Routes,
     keys: KeySet,
     key: Arc<Key>,
+    tag_key: TagKey,
     proof: Proof,
     head: Parts,
 }
+
+/// What is known of a token when it comes.
+type Known = fn(&World) -> Option<Proof>;
 
 impl World {
     /// A gateway with so many bots, each with so many tenants on its list and the default rules besides.
@@ -43,12 +47,17 @@ impl World {
         let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
         let keys = KeySet::parse(KEYS).expect("a key set");
         let head = head();
-        let bearer = Bearer::from_headers(&head.headers).expect("a token");
-        let key = keys.get(bearer.key_id()).expect("the key of the token");
+        let tag_key = TagKey::new(&[7; 16]);
+        let text = Presented::in_headers(&head.headers).expect("a token");
+        let token = Token::read(text, &tag_key, |_| None).expect("a token");
+        let key = keys.get(&token.claimed().key_id);
+        let key = key.expect("the key of the token");
         let expect = &settings.bots[0].expect;
-        let screened = expect.screen(bearer, NOW).expect("a token for this bot");
+        let screened = expect.screen(token, NOW).expect("a token for this bot");
         let (_, proof) = screened.verify(&key).expect("a token signed by this key");
+        let proof = proof.expect("one that is new");
         Self {
+            tag_key,
             settings,
             routes,
             keys,
@@ -95,27 +104,30 @@ impl World {
         check_http2(head).expect("a head without contradictions");
     }
 
-    /// From the head to a token whose claims are those of a request for this bot.
+    /// From the head to a token whose claims are those of a request for this bot: one that was not seen before.
     pub(crate) fn parse_and_screen(&self) -> Screened<'_> {
-        let bearer = Bearer::from_headers(&self.head.headers).expect("a token");
-        self.screen(bearer)
+        self.screen(self.read(|_| None))
     }
 
-    pub(crate) fn screen(&self, bearer: Bearer) -> Screened<'_> {
+    /// The same of one that was verified before.
+    pub(crate) fn recall_and_screen(&self) -> Screened<'_> {
+        self.screen(self.read(|world| Some(world.proof.clone())))
+    }
+
+    fn read(&self, known: Known) -> Token<'_> {
+        let text = Presented::in_headers(&self.head.headers).expect("a token");
+        Token::read(text, &self.tag_key, |_| known(self)).expect("a token")
+    }
+
+    fn screen<'w>(&'w self, token: Token<'w>) -> Screened<'w> {
         let expect = &self.settings.bots[0].expect;
-        expect.screen(bearer, NOW).expect("a token for this bot")
+        expect.screen(token, NOW).expect("a token for this bot")
     }
 
-    /// A token that was not seen before.
+    /// Its caller. Of one that was verified before this asks only whether the key is the same.
     pub(crate) fn verify(&self, screened: Screened<'_>) -> Caller {
         let (caller, _) = screened.verify(&self.key).expect("a good signature");
         caller
-    }
-
-    /// A token that was verified before.
-    pub(crate) fn recognise(&self, screened: Screened<'_>) -> Caller {
-        let caller = screened.recognise(&self.key, &self.proof);
-        caller.expect("the token of the proof")
     }
 
     /// One strict reading of a body.
@@ -126,7 +138,7 @@ impl World {
 
     /// What the rules are asked about.
     pub(crate) fn proven(&self, body: Bytes) -> (Caller, Activity) {
-        let caller = self.recognise(self.parse_and_screen());
+        let caller = self.verify(self.recall_and_screen());
         (caller, self.activity(body))
     }
 
@@ -138,20 +150,20 @@ impl World {
 
     /// All of it, for a token that was verified before. Finding the proof is the keyring's part, and left out.
     pub(crate) fn judge(&self, body: Bytes) -> Admitted {
-        self.judge_by(Self::recognise, body)
+        self.judge_by(|world| Some(world.proof.clone()), body)
     }
 
     /// All of it, for a token that was not seen before.
     pub(crate) fn judge_new_token(&self, body: Bytes) -> Admitted {
-        self.judge_by(Self::verify, body)
+        self.judge_by(|_| None, body)
     }
 
-    fn judge_by<'w>(&'w self, prove: fn(&Self, Screened<'w>) -> Caller, body: Bytes) -> Admitted {
+    fn judge_by(&self, known: Known, body: Bytes) -> Admitted {
         let bot = self.head_and_route();
-        let bearer = Bearer::from_headers(&self.head.headers).expect("a token");
-        let screened = bot.expect.screen(bearer, NOW).expect("a token for it");
+        let token = self.read(known);
+        let screened = bot.expect.screen(token, NOW).expect("a token for it");
         self.keys.get(screened.key_id()).expect("a key");
-        let caller = prove(self, screened);
+        let caller = self.verify(screened);
         let admitted = bot.policy.admit(caller, self.activity(body));
         admitted.expect("what is allowed")
     }

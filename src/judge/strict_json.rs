@@ -61,6 +61,10 @@ pub(super) enum Keep {
 
 /// How the names of one object are compared with the guarded ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each shape, and all are static"
+)]
 pub(super) enum Names {
     /// Byte for byte; other names are nobody's business.
     Exact,

@@ -57,7 +57,7 @@ pub(in crate::judge) fn text<'v>(
 fn has_control_character(text: &str) -> bool {
     // Without a way out of the loop the compiler looks at many bytes at once.
     let is_visible_ascii = text.bytes().fold(true, |visible, byte| {
-        visible & (byte >= b' ') & (byte <= b'~')
+        visible & (b' '..=b'~').contains(&byte)
     });
     !is_visible_ascii && text.chars().any(char::is_control)
 }

@@ -5,7 +5,8 @@ use crate::observe::LogGuard;
 use crate::observe::log_buffer::{LogBuffer, MOST, Output};
 use crate::observe::whole_lines::WholeLines;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 impl Output for Written {
     fn put(&mut self, lines: &[u8]) -> u64 {
