@@ -182,7 +182,7 @@ fn the_end_does_not_wait_for_a_reader_who_is_gone() {
     asks.recv().unwrap();
     let began = Instant::now();
     drop(writing);
-    assert!(began.elapsed() < Duration::from_secs(4));
+    assert!(began.elapsed() < Duration::from_secs(9));
     drop(lets_go);
 }
 
