@@ -19,10 +19,10 @@
 //!
 //! `net::listener` accepts and handshakes, `net::wire` reads a head that has one reading (over HTTP/2 `h2`, within the budgets of
 //! `net::frame_watch`) → [`ingress`] asks, in this order: `judge::head` (sizes and fields, for what neither could refuse), `limit`
-//! (the address's budget), `judge::route` (which bot), `limit` (a place at it), `judge::head` (POST of plain JSON), `judge::token::bearer` (one
-//! well-formed RS256 token), `judge::token` (issuer, kind, time, audience, claims), `limit` (whether its address has to wait),
-//! `keyring` (the key it names), `judge::token` again (the signature, or the proof of it that `keyring` remembers: from here on
-//! the caller is *proven*), `net::body`, `judge::activity` (one strict reading; for a skill's callback `judge::callback`),
+//! (the address's budget), `judge::route` (which bot), `limit` (a place at it), `judge::head` (POST of plain JSON), `keyring` (one
+//! well-formed RS256 token, recalled where it was proven before, else read), `judge::token` (issuer, kind, time, audience, claims), `limit`
+//! (whether its address has to wait), `keyring` (the key it names), `judge::token` again (the signature, or the proof that was
+//! recalled: from here on the caller is *proven*), `net::body`, `judge::activity` (one strict reading; for a skill's callback `judge::callback`),
 //! `judge::policy` (the rules), `ingress::redelivery` (a repeat is answered as the first one was), `limit` (the place at the bot, the proven caller's budgets),
 //! `upstream` (the very bytes that were judged; `net::wire` reads the answer) → back through `ingress`, and through `net::reply` only if refused → `observe`,
 //! which writes exactly one line.
