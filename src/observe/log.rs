@@ -151,7 +151,7 @@ impl<'a> MakeWriter<'a> for ToBuffer {
 }
 
 impl Write for &ToBuffer {
-    /// Takes a whole line at a time, as [`Escaping`] writes it.
+    /// Takes a whole line at a time, as `Escaping` writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.push(line);
         Ok(line.len())
