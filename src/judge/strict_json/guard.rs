@@ -124,7 +124,7 @@ pub(super) fn word_of(name: &str) -> Word {
 /// What a word and a length say about a name.
 pub(super) enum Glance {
     /// It is this one.
-    Known((&'static str, Keep)),
+    Known(usize, Keep),
     /// It is none, and nobody could take it for one.
     Other,
     /// Not enough.
@@ -147,18 +147,21 @@ impl Shape {
         };
         // The same word is the same name, unless one has zeros or more letters behind it.
         match self.keep.get(number) {
-            Some(found) if likely == word && found.0.len() == length => Glance::Known(*found),
+            Some((known, keep)) if likely == word && known.len() == length => {
+                Glance::Known(number, *keep)
+            }
             _ => Glance::Unclear,
         }
     }
 
     /// What is kept of a member, if anything; nothing at all where some reader could take its name for a guarded one.
     #[inline(never)]
-    pub(super) fn look(&self, name: &str) -> Option<Option<(&'static str, Keep)>> {
-        let found = self.keep.iter().find(|(known, _)| *known == name);
+    pub(super) fn look(&self, name: &str) -> Option<Option<(usize, Keep)>> {
+        let mut keep = self.keep.iter().enumerate();
+        let found = keep.find(|(_, (known, _))| *known == name);
         let is_harmless =
             found.is_some() || self.names == Names::Exact || misreading(name, self).is_none();
-        is_harmless.then_some(found.copied())
+        is_harmless.then_some(found.map(|(number, (_, keep))| (number, *keep)))
     }
 }
 
