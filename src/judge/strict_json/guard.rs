@@ -69,13 +69,12 @@ impl Guard {
         }
     }
 
-    /// The number and the word of the only name that this one could be a spelling of, apart from `_` and `-`.
+    /// The number and the word of the only name that this one could be a spelling of, apart from `_` and `-`; it may be none of it.
     #[inline]
-    fn likely(&self, word: Word) -> Option<(usize, Word)> {
+    fn candidate(&self, word: Word) -> Option<(usize, Word)> {
         let place = place_of(word | FOLD, self.multiplier);
         let number = usize::from(*self.places.get(place)?).checked_sub(1)?;
-        let likely = *self.names.get(number)?;
-        (likely | FOLD == word | FOLD).then_some((number, likely))
+        Some((number, *self.names.get(number)?))
     }
 }
 
@@ -138,19 +137,22 @@ impl Shape {
         let Names::Guarded(guard) = &self.names else {
             return Glance::Unclear;
         };
-        let Some((number, likely)) = guard.likely(word) else {
-            return if length <= WORD_BYTES && is_plain(word) {
-                Glance::Other
-            } else {
-                Glance::Unclear
-            };
-        };
-        // The same word is the same name, unless one has zeros or more letters behind it.
-        match self.keep.get(number) {
-            Some((known, keep)) if likely == word && known.len() == length => {
-                Glance::Known(number, *keep)
+        if let Some((number, candidate)) = guard.candidate(word) {
+            // The same word is the same name, unless one has zeros or more letters behind it.
+            if candidate == word
+                && let Some((known, keep)) = self.keep.get(number)
+                && known.len() == length
+            {
+                return Glance::Known(number, *keep);
             }
-            _ => Glance::Unclear,
+            if candidate | FOLD == word | FOLD {
+                return Glance::Unclear;
+            }
+        }
+        if length <= WORD_BYTES && is_plain(word) {
+            Glance::Other
+        } else {
+            Glance::Unclear
         }
     }
 

@@ -472,3 +472,14 @@ fn readers_agree_on(text: &str, shape: &'static Shape) -> bool {
     readers_agree(text.as_bytes());
     read(text.as_bytes(), shape, LIMITS).is_ok()
 }
+
+#[test]
+fn the_documents_are_neither_all_refused_nor_all_accepted() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let strategy = document();
+    let accepted = (0..500)
+        .filter(|_| readers_agree(strategy.new_tree(&mut runner).unwrap().current().as_bytes()))
+        .count();
+    assert!((50..450).contains(&accepted), "{accepted} of 500");
+}
