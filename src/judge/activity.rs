@@ -5,13 +5,14 @@ mod shape;
 mod texts;
 
 pub(super) use fields::{member, object, refused, text};
-pub(super) use shape::ENVELOPE;
+pub(super) use shape::{ENVELOPE, RELATES_TO_SERVICE_URL, root};
 
 use super::plain_url::{Plain, PlainUrl};
 use super::strict_json::{self, StrictLimits};
-use super::{Rejection, TenantId};
+use super::{Rejection, TenantId, policy};
 use bytes::Bytes;
 use fields::{invalid, required};
+use shape::{conversation, party};
 use std::borrow::Cow;
 use texts::{Span, Texts};
 use url::Url;
@@ -39,6 +40,8 @@ pub struct Activity {
     tenant_of_sender: Option<KeptTenant>,
     tenant_of_recipient: Option<KeptTenant>,
     is_invoke: bool,
+    is_of_the_platform: bool,
+    tenant_in_body: Option<Option<TenantId>>,
     raw: Bytes,
 }
 
@@ -60,7 +63,7 @@ impl<'a> NamedTenant<'a> {
 
     /// The last path segment of a service URL, where it is a tenant id (AUTHENTICATION 4.5).
     pub(super) fn in_service_url(url: &Plain<'a>) -> Option<Self> {
-        url.last_segment()
+        url.last_segment(TenantId::LENGTH)
             .map(Self::read)
             .filter(|named| named.id.is_some())
     }
@@ -94,11 +97,13 @@ impl Activity {
     /// [`Reason::ActivityTooComplex`](super::Reason::ActivityTooComplex),
     /// [`Reason::ActivityFieldInvalid`](super::Reason::ActivityFieldInvalid).
     pub fn parse(raw: Bytes, limits: StrictLimits) -> Result<Self, Rejection> {
-        let root = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
-        let kind = required("type", text("type", root.get("type"))?, MAX_TYPE_BYTES)?;
+        let read = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
+        let root = read.root();
+        let inside = Some(root);
+        let kind = required("type", text("type", root.get(root::TYPE))?, MAX_TYPE_BYTES)?;
         let channel = required(
             "channelId",
-            text("channelId", root.get("channelId"))?,
+            text("channelId", root.get(root::CHANNEL_ID))?,
             MAX_CHANNEL_BYTES,
         )?;
         let base_channel = channel.split(':').next().unwrap_or_default();
@@ -107,20 +112,20 @@ impl Activity {
         }
         let service_url = required(
             "serviceUrl",
-            text("serviceUrl", root.get("serviceUrl"))?,
+            text("serviceUrl", root.get(root::SERVICE_URL))?,
             MAX_URL_BYTES,
         )?;
         let plain_service_url = PlainUrl::read(service_url);
         let service_url_host = host_of(service_url, plain_service_url)?;
-        let conversation = object("conversation", root.get("conversation"))?;
-        let from = object("from", root.get("from"))?;
-        let recipient = object("recipient", root.get("recipient"))?;
-        let channel_data = object("channelData", root.get("channelData"))?;
-        let data_tenant = object("channelData.tenant", member(channel_data, "tenant"))?;
-        let name = text("name", root.get("name"))?;
-        text("from.role", member(from, "role"))?;
-        let id = text("id", root.get("id"))?.filter(|id| !id.is_empty());
-        let user = text("from.id", member(from, "id"))?;
+        let conversation = object("conversation", inside, root::CONVERSATION)?;
+        let from = object("from", inside, root::FROM)?;
+        let recipient = object("recipient", inside, root::RECIPIENT)?;
+        let channel_data = object("channelData", inside, root::CHANNEL_DATA)?;
+        let data_tenant = object("channelData.tenant", channel_data, shape::DATA_TENANT)?;
+        let name = text("name", root.get(root::NAME))?;
+        text("from.role", member(from, party::ROLE))?;
+        let id = text("id", root.get(root::ID))?.filter(|id| !id.is_empty());
+        let user = text("from.id", member(from, party::ID))?;
         if matches!(kind, "message" | "invoke") && user.is_none_or(str::is_empty) {
             return Err(invalid("from.id is missing"));
         }
@@ -128,19 +133,37 @@ impl Activity {
         if is_invoke && name.is_none_or(str::is_empty) {
             return Err(invalid("name of an invoke is missing"));
         }
-        let relates_to = object("relatesTo", root.get("relatesTo"))?;
-        let relates_to_service_url =
-            text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
-        let conversation_id = text("conversation.id", member(conversation, "id"))?;
+        let relates_to = object("relatesTo", inside, root::RELATES_TO)?;
+        let relates_to_service_url = text(
+            "relatesTo.serviceUrl",
+            member(relates_to, RELATES_TO_SERVICE_URL),
+        )?;
+        let conversation_id = text("conversation.id", member(conversation, conversation::ID))?;
         let conversation_id = required("conversation.id", conversation_id, usize::MAX)?;
-        let in_channel_data = text("channelData.tenant.id", member(data_tenant, "id"))?;
-        let of_conversation = text("conversation.tenantId", member(conversation, "tenantId"))?;
-        let of_sender = text("from.tenantId", member(from, "tenantId"))?;
-        let of_recipient = text("recipient.tenantId", member(recipient, "tenantId"))?;
-        let recipient_role = text("recipient.role", member(recipient, "role"))?;
-        let delivery_mode = text("deliveryMode", root.get("deliveryMode"))?;
+        let in_channel_data = text(
+            "channelData.tenant.id",
+            member(data_tenant, shape::DATA_TENANT_ID),
+        )?;
+        let of_conversation = text(
+            "conversation.tenantId",
+            member(conversation, conversation::TENANT_ID),
+        )?;
+        let of_sender = text("from.tenantId", member(from, party::TENANT_ID))?;
+        let of_recipient = text("recipient.tenantId", member(recipient, party::TENANT_ID))?;
+        let recipient_role = text("recipient.role", member(recipient, party::ROLE))?;
+        let delivery_mode = text("deliveryMode", root.get(root::DELIVERY_MODE))?;
         let in_service_url =
             plain_service_url.and_then(|plain| NamedTenant::in_service_url(&plain.of(service_url)));
+        let is_of_the_platform = policy::is_platform(base_channel);
+        let [in_channel_data, of_conversation, of_sender, of_recipient] =
+            [in_channel_data, of_conversation, of_sender, of_recipient]
+                .map(|text| text.map(NamedTenant::read));
+        let tenant_in_body = first_of([
+            in_channel_data.filter(|_| is_of_the_platform),
+            of_conversation,
+            of_sender,
+            of_recipient,
+        ]);
 
         let mut texts = Texts::with_room_for(raw.len());
         Ok(Self {
@@ -158,11 +181,13 @@ impl Activity {
             user: texts.keep_some(user),
             recipient_role: texts.keep_some(recipient_role),
             tenant_in_service_url: texts.keep_tenant(in_service_url),
-            tenant_in_channel_data: texts.keep_tenant(in_channel_data.map(NamedTenant::read)),
-            tenant_of_conversation: texts.keep_tenant(of_conversation.map(NamedTenant::read)),
-            tenant_of_sender: texts.keep_tenant(of_sender.map(NamedTenant::read)),
-            tenant_of_recipient: texts.keep_tenant(of_recipient.map(NamedTenant::read)),
+            tenant_in_channel_data: texts.keep_tenant(in_channel_data),
+            tenant_of_conversation: texts.keep_tenant(of_conversation),
+            tenant_of_sender: texts.keep_tenant(of_sender),
+            tenant_of_recipient: texts.keep_tenant(of_recipient),
             is_invoke,
+            is_of_the_platform,
+            tenant_in_body,
             texts,
             raw,
         })
@@ -248,6 +273,17 @@ impl Activity {
         self.tenant(self.tenant_in_service_url)
     }
 
+    /// Whether the channel is one of the platform's own, which writes `channelData.tenant` itself.
+    pub(super) const fn is_of_the_platform(&self) -> bool {
+        self.is_of_the_platform
+    }
+
+    /// The first tenant that the body names at a place that counts, if any; nothing at all where one of them is no tenant id.
+    #[expect(clippy::option_option, reason = "malformed, none, or one")]
+    pub(super) const fn tenant_in_body(&self) -> Option<Option<TenantId>> {
+        self.tenant_in_body
+    }
+
     fn tenant(&self, kept: Option<KeptTenant>) -> Option<NamedTenant<'_>> {
         kept.map(|(text, id)| NamedTenant {
             text: self.texts.at(text),
@@ -298,9 +334,17 @@ fn is_invoke_like(kind: &str) -> bool {
     word.eq_ignore_ascii_case("invoke") && (rest.is_empty() || rest.starts_with('/'))
 }
 
+/// The first of several tenants, where all that are named are tenant ids.
+#[expect(clippy::option_option, reason = "malformed, none, or one")]
+fn first_of(named: [Option<NamedTenant<'_>>; 4]) -> Option<Option<TenantId>> {
+    let ids = || named.iter().flatten().map(|named| named.id);
+    let are_ids = ids().all(|id| id.is_some());
+    are_ids.then(|| ids().next().flatten())
+}
+
 /// The host of an absolute URL. The `url` crate is asked where it could differ from what we read.
 fn host_of(url: &str, plain: Option<PlainUrl>) -> Result<Option<Cow<'_, str>>, Rejection> {
-    if let Some(host) = plain.and_then(|plain| plain.host_in_every_spelling(url)) {
+    if let Some(host) = plain.and_then(|plain| plain.usual_host(url)) {
         return Ok(Some(Cow::Borrowed(host)));
     }
     let parsed = Url::parse(url).map_err(|_| invalid("serviceUrl is not an absolute URL"))?;

@@ -4,7 +4,7 @@
 //! (`ChannelServiceController` and `SkillHandler` of the SDKs). What the bodies mean is the bot's business; that all readers
 //! read them alike is ours.
 
-use super::activity::{ENVELOPE, member, object, refused, text};
+use super::activity::{ENVELOPE, RELATES_TO_SERVICE_URL, member, object, refused, root, text};
 use super::strict_json::{self, StrictLimits};
 use super::{Reason, Rejection, TokenKind};
 use bytes::Bytes;
@@ -88,11 +88,15 @@ impl Callback {
         }
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let raw = callback.raw.clone();
-        let root = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
-        callback.kind = owned(text("type", root.get("type"))?);
-        callback.channel = owned(text("channelId", root.get("channelId"))?);
-        let relates_to = object("relatesTo", root.get("relatesTo"))?;
-        let url = text("relatesTo.serviceUrl", member(relates_to, "serviceUrl"))?;
+        let read = strict_json::read(&raw, &ENVELOPE, limits).map_err(refused)?;
+        let inside = Some(read.root());
+        callback.kind = owned(text("type", member(inside, root::TYPE))?);
+        callback.channel = owned(text("channelId", member(inside, root::CHANNEL_ID))?);
+        let relates_to = object("relatesTo", inside, root::RELATES_TO)?;
+        let url = text(
+            "relatesTo.serviceUrl",
+            member(relates_to, RELATES_TO_SERVICE_URL),
+        )?;
         callback.relates_to_service_url = owned(url);
         Ok(callback)
     }

@@ -100,7 +100,9 @@ pub fn check_http2(head: &Parts) -> Result<(), Rejection> {
 /// ignored, RFC 9110 7.8.)
 fn is_upgrade(head: &Parts) -> bool {
     let mut upgrades = head.headers.get_all(UPGRADE).iter().peekable();
-    let asks = upgrades.peek().is_some();
+    if upgrades.peek().is_none() {
+        return false;
+    }
     let for_websocket = upgrades.any(|value| {
         value
             .as_bytes()
@@ -108,7 +110,7 @@ fn is_upgrade(head: &Parts) -> bool {
             .windows(9)
             .any(|w| w == b"websocket")
     });
-    for_websocket || (asks && head.method == Method::GET)
+    for_websocket || head.method == Method::GET
 }
 
 /// No field that the next reader could take for another, or whose value it could cut.
@@ -123,7 +125,7 @@ pub fn check_fields(headers: &HeaderMap) -> Result<(), Rejection> {
     let no = |why: &str| Err(Rejection::from(Reason::RequestMalformed).noting(why));
     for (name, value) in headers {
         // Servers with CGI in their ancestry read `_` as `-`: Transfer_Encoding is Transfer-Encoding to them.
-        if name.as_str().contains('_') {
+        if name.as_str().bytes().any(|byte| byte == b'_') {
             return no("a field name with _, which some servers read as -");
         }
         let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
@@ -156,6 +158,13 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
     };
     if values.next().is_some() {
         return no("more than one Content-Type");
+    }
+    // As channels write it.
+    if matches!(
+        value.as_bytes(),
+        b"application/json; charset=utf-8" | b"application/json"
+    ) {
+        return Ok(());
     }
     let Some(text) = value.to_str().ok() else {
         return no("Content-Type is not ASCII");

@@ -11,6 +11,8 @@ pub(super) struct PlainUrl {
     secure: bool,
     is_loopback: bool,
     has_capitals: bool,
+    /// Whether every parser that there is writes the host in these very letters.
+    host_is_usual: bool,
     port: u16,
     host_at: u16,
     host_end: u16,
@@ -34,48 +36,44 @@ impl PlainUrl {
         if url.len() > MAX_URL_BYTES || !is_plain_text(url) {
             return None;
         }
-        let (scheme, rest) = url.split_once("://")?;
-        let (secure, default_port) = if scheme.eq_ignore_ascii_case("https") {
-            (true, 443)
-        } else if scheme.eq_ignore_ascii_case("http") {
-            (false, 80)
+        let begins_with = |scheme: &str| {
+            url.get(..scheme.len())
+                .is_some_and(|begin| begin.eq_ignore_ascii_case(scheme))
+        };
+        let (secure, host_at, default_port) = if begins_with("https://") {
+            (true, "https://".len(), 443)
+        } else if begins_with("http://") {
+            (false, "http://".len(), 80)
         } else {
             return None;
         };
-        let host_at = url.len().checked_sub(rest.len())?;
-        let (authority, path) = match rest.bytes().position(|byte| byte == b'/') {
-            Some(at) => rest.split_at_checked(at)?,
-            None => (rest, ""),
-        };
-        let (host, port) = if authority.ends_with(']') {
-            (authority, default_port)
-        } else {
-            match authority.rsplit_once(':') {
-                Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
-                    (host, port.parse().ok()?)
-                }
-                Some(_) => return None,
-                None => (authority, default_port),
-            }
-        };
-        let has_capitals = host.bytes().any(|byte| byte.is_ascii_uppercase());
-        let lower = if has_capitals {
-            Cow::Owned(host.to_ascii_lowercase())
-        } else {
-            Cow::Borrowed(host)
-        };
-        let is_loopback = is_loopback(&lower);
-        if !(is_loopback || is_name(&lower)) || is_odd(path) {
+        let rest = url.get(host_at..)?;
+        let authority_length = rest.bytes().position(|byte| byte == b'/');
+        let (authority, path) = rest.split_at_checked(authority_length.unwrap_or(rest.len()))?;
+        if is_odd(path) {
             return None;
         }
+        let host_is_usual = is_usual_name(authority);
+        let (host, port, is_loopback, has_capitals) = if host_is_usual {
+            (authority, default_port, false, false)
+        } else {
+            let (host, port) = host_and_port(authority, default_port)?;
+            let lower = host.to_ascii_lowercase();
+            let is_loopback = is_loopback(&lower);
+            if !is_loopback && !is_name(&lower) {
+                return None;
+            }
+            (host, port, is_loopback, lower != host)
+        };
         Some(Self {
             secure,
             is_loopback,
             has_capitals,
+            host_is_usual,
             port,
             host_at: u16::try_from(host_at).ok()?,
             host_end: u16::try_from(host_at.checked_add(host.len())?).ok()?,
-            path_at: u16::try_from(url.len().checked_sub(path.len())?).ok()?,
+            path_at: u16::try_from(host_at.checked_add(authority.len())?).ok()?,
         })
     }
 
@@ -96,12 +94,11 @@ impl PlainUrl {
         }
     }
 
-    /// Where the host stands, where the `url` crate would read the very same text as host: it writes addresses its own way, lowers
-    /// capitals, and refuses some names with `--` (punycode that means nothing).
-    pub(super) fn host_in_every_spelling(self, url: &str) -> Option<&str> {
+    /// The host, where the `url` crate would read the very same text: it writes addresses its own way, lowers capitals, and refuses
+    /// some names with `--` (punycode that means nothing).
+    pub(super) fn usual_host(self, url: &str) -> Option<&str> {
         let host = url.get(usize::from(self.host_at)..usize::from(self.host_end))?;
-        let is_same = !self.has_capitals && !self.is_loopback && !host.contains("--");
-        is_same.then_some(host)
+        self.host_is_usual.then_some(host)
     }
 }
 
@@ -120,11 +117,52 @@ impl<'a> Plain<'a> {
             && path(self.path) == path(other.path)
     }
 
-    /// The last path segment that is not empty.
-    pub(super) fn last_segment(&self) -> Option<&'a str> {
-        let mut segments = self.path.rsplit('/');
-        segments.find(|segment| !segment.is_empty())
+    /// The last path segment that is not empty, where it has so many bytes.
+    pub(super) fn last_segment(&self, length: usize) -> Option<&'a str> {
+        let path = self.path.strip_suffix('/').unwrap_or(self.path);
+        let at = path.len().checked_sub(length)?;
+        let (before, segment) = path.split_at_checked(at)?;
+        (before.ends_with('/') && !segment.contains('/')).then_some(segment)
     }
+}
+
+/// Host and port of an authority.
+fn host_and_port(authority: &str, default_port: u16) -> Option<(&str, u16)> {
+    if authority.ends_with(']') {
+        return Some((authority, default_port));
+    }
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            Some((host, port.parse().ok()?))
+        }
+        Some(_) => None,
+        None => Some((authority, default_port)),
+    }
+}
+
+/// Whether this is a name as names mostly are, seen in one pass: lower case, no `--`, and neither this machine nor an address.
+/// What it says no to may still be one.
+fn is_usual_name(host: &str) -> bool {
+    let bytes = host.as_bytes();
+    let is_label = |begin: usize, end: usize| {
+        let length = end.wrapping_sub(begin);
+        (1..=63).contains(&length) && bytes.get(end.wrapping_sub(1)) != Some(&b'-')
+    };
+    let mut label = 0_usize;
+    for (at, byte) in host.bytes().enumerate() {
+        let is_fine = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => true,
+            b'-' => at > label && bytes.get(at.wrapping_sub(1)) != Some(&b'-'),
+            b'.' => is_label(std::mem::replace(&mut label, at.wrapping_add(1)), at),
+            _ => false,
+        };
+        if !is_fine {
+            return false;
+        }
+    }
+    // An address ends in a number, and so its last label begins with a digit.
+    let is_no_address = bytes.get(label).is_some_and(u8::is_ascii_lowercase);
+    is_no_address && is_label(label, host.len()) && host.len() <= 253 && host != "localhost"
 }
 
 /// Whether every character is visible ASCII and none of those that parsers part at or repair.

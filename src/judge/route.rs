@@ -3,6 +3,7 @@
 use super::{Place, Reason, Rejection, callback, check_target};
 use http::request::Parts;
 use http::uri::Authority;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
@@ -100,7 +101,7 @@ impl Routes {
 /// [`Reason::RequestMalformed`] when there is none, more than one, user information, or when `Host` and `:authority` differ
 /// (RFC 9112 3.2, RFC 9113 8.3.1); also for an absolute-form target in HTTP/1, which only a forward proxy is sent, and for a target
 /// that is none (see [`check_target`]).
-pub fn host_of(head: &Parts) -> Result<String, Rejection> {
+pub fn host_of(head: &Parts) -> Result<Cow<'_, str>, Rejection> {
     let malformed = |what: &str| Rejection::from(Reason::RequestMalformed).noting(what);
     if let Some(target) = head.uri.path_and_query() {
         check_target(target.as_str().as_bytes()).map_err(malformed)?;
@@ -123,6 +124,9 @@ pub fn host_of(head: &Parts) -> Result<String, Rejection> {
         (Some(target), Some(field)) if target.eq_ignore_ascii_case(field) => target,
         (Some(_), Some(_)) => return Err(malformed("Host and :authority differ")),
     };
+    if let Some(host) = usual_host(named) {
+        return Ok(host);
+    }
     if named.contains('@') {
         return Err(malformed("user information in Host"));
     }
@@ -147,7 +151,21 @@ pub fn host_of(head: &Parts) -> Result<String, Rejection> {
     if !host_is_plain || !port_is_plain {
         return Err(bad());
     }
-    Ok(host.to_ascii_lowercase())
+    Ok(Cow::Owned(host.to_ascii_lowercase()))
+}
+
+/// The host of what is a lower-case name and perhaps a port, seen in one pass. What it says nothing about may still be one.
+fn usual_host(named: &str) -> Option<Cow<'_, str>> {
+    const MAX_NAME_BYTES: usize = 253;
+    let is_usual = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_');
+    let length = named.bytes().take_while(|byte| is_usual(*byte)).count();
+    let (host, rest) = named.split_at_checked(length)?;
+    let port_is_plain = rest.is_empty()
+        || rest.strip_prefix(':').is_some_and(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        });
+    let is_usual = port_is_plain && (1..=MAX_NAME_BYTES).contains(&length);
+    is_usual.then_some(Cow::Borrowed(host))
 }
 
 #[cfg(test)]
@@ -251,7 +269,57 @@ mod tests {
         for field in fields {
             request = request.header("host", *field);
         }
-        host_of(&request.body(()).unwrap().into_parts().0).map_err(|r| r.reason())
+        let head = request.body(()).unwrap().into_parts().0;
+        host_of(&head).map(Cow::into_owned).map_err(|r| r.reason())
+    }
+
+    #[test]
+    fn a_usual_host_is_what_an_authority_has() {
+        for named in [
+            "a",
+            "bot.example",
+            "bot.example:8443",
+            "a:0",
+            "a:65535",
+            "a:65536",
+            "a:",
+            "a:1:2",
+            ":80",
+            "",
+            ".",
+            "-",
+            "_",
+            "a..b",
+            "a-",
+            "1.2.3.4:5",
+            "A",
+            "a@b",
+            "[::1]",
+            "[::1]:80",
+            "a%41",
+            "a:+1",
+            "a/b",
+            "a b",
+            "\u{e9}",
+            &"a".repeat(253),
+            &"a".repeat(254),
+        ] {
+            let Some(host) = usual_host(named) else {
+                continue;
+            };
+            let authority: Authority = named.parse().unwrap();
+            assert_eq!(host, authority.host());
+            assert_eq!(host, host.to_ascii_lowercase());
+        }
+        assert_eq!(
+            usual_host("bot.example:8443").as_deref(),
+            Some("bot.example")
+        );
+        for unusual in [
+            "a:65536", "a:", "a:1:2", ":80", "", "A", "a@b", "[::1]", "a:+1",
+        ] {
+            assert_eq!(usual_host(unusual), None, "{unusual}");
+        }
     }
 
     #[test]

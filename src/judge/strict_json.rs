@@ -60,6 +60,10 @@ pub(super) enum Keep {
 }
 
 /// How the names of one object are compared with the guarded ones.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each shape, and shapes are static"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
@@ -87,20 +91,114 @@ pub(super) enum Value<'a> {
     /// At most the first two elements: enough to tell one from many.
     List(Vec<Value<'a>>),
     /// An object.
-    Object(Members<'a>),
+    Object(Object),
 }
 
-/// The kept members of an object.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Members<'a>(Vec<(&'static str, Value<'a>)>);
+/// The members of a document that are kept, those of all its objects in one piece of memory.
+#[derive(Clone, Debug)]
+pub(super) struct Members<'a> {
+    shape: &'static Shape,
+    /// For each object that was asked to look inside, a place for each member of its shape. The root comes first.
+    values: Vec<Option<Value<'a>>>,
+}
+
+/// Where the members of an object are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Object(usize);
+
+impl Object {
+    const ROOT: Self = Self(0);
+    /// One of which nothing is kept.
+    const UNKEPT: Self = Self(usize::MAX);
+}
 
 impl<'a> Members<'a> {
-    /// The value of a guarded member, if present.
+    fn of(shape: &'static Shape) -> Self {
+        const USUAL_PLACES: usize = 32;
+        Self {
+            shape,
+            values: Vec::with_capacity(USUAL_PLACES),
+        }
+    }
+
+    /// Places for the members of one more object.
+    #[inline]
+    fn open(&mut self, shape: &Shape) -> Object {
+        let object = Object(self.values.len());
+        self.values.extend(shape.keep.iter().map(|_| None));
+        object
+    }
+
+    #[inline]
+    fn keep(&mut self, object: Object, number: usize, value: Value<'a>) {
+        if let Some(place) = self.values.get_mut(object.0.saturating_add(number)) {
+            *place = Some(value);
+        }
+    }
+
+    /// The value of a member of the root, if present.
     pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == name)
-            .map(|(_, value)| value)
+        let mut known = self.shape.keep.iter();
+        let number = known.position(|(known, _)| *known == name)?;
+        self.root().get(number)
+    }
+
+    /// The root.
+    pub(super) const fn root(&self) -> Inside<'_, 'a> {
+        self.inside(Object::ROOT)
+    }
+
+    /// An object of this document.
+    pub(super) const fn inside(&self, object: Object) -> Inside<'_, 'a> {
+        Inside {
+            members: self,
+            object,
+        }
+    }
+}
+
+/// Two documents of one shape are the same where the same is kept of them.
+impl PartialEq for Members<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+}
+
+/// The kept members of one object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inside<'m, 'a> {
+    pub(super) members: &'m Members<'a>,
+    object: Object,
+}
+
+impl<'m, 'a> Inside<'m, 'a> {
+    /// The value of a member by its [`number`], if present.
+    #[inline]
+    pub(super) fn get(self, number: usize) -> Option<&'m Value<'a>> {
+        let place = self.object.0.checked_add(number)?;
+        self.members.values.get(place)?.as_ref()
+    }
+}
+
+/// The number of a member. For the compiler, which refuses a name that is none of them.
+#[expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "the compiler runs this, and would refuse a wrong index"
+)]
+pub(super) const fn number(keep: &[(&str, Keep)], name: &str) -> usize {
+    let mut number = 0;
+    loop {
+        assert!(number < keep.len(), "no such member");
+        let (known, name) = (keep[number].0.as_bytes(), name.as_bytes());
+        let mut at = 0;
+        while at < name.len() && at < known.len() && known[at] == name[at] {
+            at += 1;
+        }
+        if at == name.len() && at == known.len() {
+            return number;
+        }
+        number += 1;
     }
 }
 

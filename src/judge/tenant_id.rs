@@ -3,13 +3,23 @@
 use uuid::Uuid;
 
 /// A GUID in canonical 8-4-4-4-12 form; two ids that differ only in case are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TenantId(Uuid);
 
+/// As one number: bytes would be written with their count.
+impl std::hash::Hash for TenantId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u128(self.0.as_u128());
+    }
+}
+
 impl TenantId {
+    /// Bytes of the canonical form.
+    pub const LENGTH: usize = 36;
+
     /// Reads the canonical form only: no braces, no `urn:uuid:`, no bare 32 digits.
     pub fn parse(text: &str) -> Option<Self> {
-        if text.len() != 36 {
+        if text.len() != Self::LENGTH {
             return None;
         }
         Uuid::try_parse(text).ok().map(Self)

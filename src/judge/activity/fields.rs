@@ -1,6 +1,6 @@
 //! What a member must be for decisions to be made by it.
 
-use crate::judge::strict_json::{Members, Refusal, Value};
+use crate::judge::strict_json::{Inside, Refusal, Value};
 use crate::judge::{Reason, Rejection};
 
 /// How a body that cannot be read is refused.
@@ -16,22 +16,23 @@ pub(super) fn invalid(what: impl Into<String>) -> Rejection {
     Rejection::from(Reason::ActivityFieldInvalid).noting(what)
 }
 
-pub(in crate::judge) fn member<'v, 'a>(
-    object: Option<&'v Members<'a>>,
-    name: &str,
-) -> Option<&'v Value<'a>> {
-    object.and_then(|members| members.get(name))
+pub(in crate::judge) fn member<'m, 'a>(
+    object: Option<Inside<'m, 'a>>,
+    number: usize,
+) -> Option<&'m Value<'a>> {
+    object.and_then(|object| object.get(number))
 }
 
-/// An object, or nothing where the member is absent or null.
-pub(in crate::judge) fn object<'v, 'a>(
+/// An object inside another, or nothing where the member is absent or null.
+pub(in crate::judge) fn object<'m, 'a>(
     place: &str,
-    value: Option<&'v Value<'a>>,
-) -> Result<Option<&'v Members<'a>>, Rejection> {
-    match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(members)) => Ok(Some(members)),
-        Some(Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_)) => {
+    outer: Option<Inside<'m, 'a>>,
+    number: usize,
+) -> Result<Option<Inside<'m, 'a>>, Rejection> {
+    match (outer, member(outer, number)) {
+        (Some(outer), Some(Value::Object(object))) => Ok(Some(outer.members.inside(*object))),
+        (_, None | Some(Value::Null | Value::Object(_))) => Ok(None),
+        (_, Some(Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_))) => {
             Err(invalid(format!("{place} is not an object")))
         }
     }

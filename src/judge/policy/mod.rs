@@ -16,7 +16,7 @@ mod tests;
 pub use caller::AllowedCallers;
 pub use facts::Facts;
 pub use service_url::HostList;
-pub(crate) use tenant::effective as effective_tenant;
+pub(crate) use tenant::{effective as effective_tenant, is_platform};
 
 use super::{Activity, Admitted, Caller, Claims, Content, Reason, Rejection, TokenKind};
 use std::collections::HashSet;

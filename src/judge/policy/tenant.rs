@@ -58,12 +58,19 @@ pub(super) fn must_name_one(policy: &Policy, evidence: Evidence<'_>) -> bool {
     rule.required || list_needs_one
 }
 
-/// The tenant to write down and to count by: what is signed wins over what is written in the body.
+/// Whether the platform writes `channelData.tenant` there.
+pub(crate) fn is_platform(base_channel: &str) -> bool {
+    PLATFORM_CHANNELS.contains(&base_channel)
+}
+
+/// The tenant to write down and to count by: what is signed wins over what is written in the body. None where any is malformed.
 pub(crate) fn effective(claims: &Claims, activity: &Activity) -> Option<TenantId> {
-    let named = written(claims, activity);
-    let mut tenants = named.iter().flatten().map(|written| written.id);
-    let first = tenants.next()??;
-    tenants.all(|tenant| tenant.is_some()).then_some(first)
+    let in_body = activity.tenant_in_body()?;
+    if let Some(proven) = claims.tenant.as_deref() {
+        return TenantId::parse(proven);
+    }
+    let signed = in_signed_url(claims, activity).and_then(|named| named.id);
+    signed.or(in_body)
 }
 
 /// What stands at one place.
@@ -92,29 +99,34 @@ impl Written<'_> {
 /// What stands at every place that counts, the most trustworthy first.
 pub(super) fn written<'a>(claims: &'a Claims, activity: &'a Activity) -> [Option<Written<'a>>; 6] {
     let tenants = activity.tenants();
-    let platform = PLATFORM_CHANNELS.contains(&activity.base_channel());
     let at = |place, named: Option<NamedTenant<'a>>| {
         named.map(|NamedTenant { text, id }| Written { place, text, id })
     };
     let proven = claims.tenant.as_deref().map(NamedTenant::read);
-    let signed = claims.service_url.as_deref().filter(|_| platform);
-    let in_data = tenants.channel_data.filter(|_| platform);
-    let in_url = |url: &'a str| {
-        // Mostly the activity says the same, and that was read already.
-        if url == activity.service_url() {
-            activity.tenant_in_service_url()
-        } else {
-            NamedTenant::in_service_url(&Plain::read(url)?)
-        }
-    };
+    let in_data = tenants
+        .channel_data
+        .filter(|_| activity.is_of_the_platform());
     [
         at(TOKEN, proven),
-        at("the signed serviceurl", signed.and_then(in_url)),
+        at("the signed serviceurl", in_signed_url(claims, activity)),
         at("channelData.tenant.id", in_data),
         at("conversation.tenantId", tenants.conversation),
         at("from.tenantId", tenants.from),
         at("recipient.tenantId", tenants.recipient),
     ]
+}
+
+/// The tenant that the signed service URL names, on a channel of the platform (AUTHENTICATION 4.5).
+fn in_signed_url<'a>(claims: &'a Claims, activity: &'a Activity) -> Option<NamedTenant<'a>> {
+    let url = claims.service_url.as_deref()?;
+    if !activity.is_of_the_platform() {
+        return None;
+    }
+    // Mostly the activity says the same, and that was read already.
+    if url == activity.service_url() {
+        return activity.tenant_in_service_url();
+    }
+    NamedTenant::in_service_url(&Plain::read(url)?)
 }
 
 fn shortened(text: &str) -> String {

@@ -69,13 +69,12 @@ impl Guard {
         }
     }
 
-    /// The number and the word of the only name that this one could be a spelling of, apart from `_` and `-`.
+    /// The number and the word of the only name that this one could be a spelling of, apart from `_` and `-`; it may be none of it.
     #[inline]
-    fn likely(&self, word: Word) -> Option<(usize, Word)> {
+    fn candidate(&self, word: Word) -> Option<(usize, Word)> {
         let place = place_of(word | FOLD, self.multiplier);
         let number = usize::from(*self.places.get(place)?).checked_sub(1)?;
-        let likely = *self.names.get(number)?;
-        (likely | FOLD == word | FOLD).then_some((number, likely))
+        Some((number, *self.names.get(number)?))
     }
 }
 
@@ -124,7 +123,7 @@ pub(super) fn word_of(name: &str) -> Word {
 /// What a word and a length say about a name.
 pub(super) enum Glance {
     /// It is this one.
-    Known((&'static str, Keep)),
+    Known(usize, Keep),
     /// It is none, and nobody could take it for one.
     Other,
     /// Not enough.
@@ -138,27 +137,33 @@ impl Shape {
         let Names::Guarded(guard) = &self.names else {
             return Glance::Unclear;
         };
-        let Some((number, likely)) = guard.likely(word) else {
-            return if length <= WORD_BYTES && is_plain(word) {
-                Glance::Other
-            } else {
-                Glance::Unclear
-            };
-        };
-        // The same word is the same name, unless one has zeros or more letters behind it.
-        match self.keep.get(number) {
-            Some(found) if likely == word && found.0.len() == length => Glance::Known(*found),
-            _ => Glance::Unclear,
+        if let Some((number, candidate)) = guard.candidate(word) {
+            // The same word is the same name, unless one has zeros or more letters behind it.
+            if candidate == word
+                && let Some((known, keep)) = self.keep.get(number)
+                && known.len() == length
+            {
+                return Glance::Known(number, *keep);
+            }
+            if candidate | FOLD == word | FOLD {
+                return Glance::Unclear;
+            }
+        }
+        if length <= WORD_BYTES && is_plain(word) {
+            Glance::Other
+        } else {
+            Glance::Unclear
         }
     }
 
     /// What is kept of a member, if anything; nothing at all where some reader could take its name for a guarded one.
     #[inline(never)]
-    pub(super) fn look(&self, name: &str) -> Option<Option<(&'static str, Keep)>> {
-        let found = self.keep.iter().find(|(known, _)| *known == name);
+    pub(super) fn look(&self, name: &str) -> Option<Option<(usize, Keep)>> {
+        let mut keep = self.keep.iter().enumerate();
+        let found = keep.find(|(_, (known, _))| *known == name);
         let is_harmless =
             found.is_some() || self.names == Names::Exact || misreading(name, self).is_none();
-        is_harmless.then_some(found.copied())
+        is_harmless.then_some(found.map(|(number, (_, keep))| (number, *keep)))
     }
 }
 

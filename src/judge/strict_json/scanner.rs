@@ -5,7 +5,7 @@
 use super::guard::{Glance, bit_of};
 use super::text::Name;
 use super::why::repeated;
-use super::{Keep, MAX_NAME_BYTES, Members, Shape, StrictLimits, Value};
+use super::{Keep, Members, Object, Shape, StrictLimits, Value};
 use std::borrow::Cow;
 
 /// Reads one strict JSON object, or nothing.
@@ -23,13 +23,14 @@ pub(super) fn scan<'a>(
         members_left: limits.members,
         names: Vec::with_capacity(USUAL_NAMES),
         unescaped: Vec::new(),
+        kept: Members::of(shape),
     };
     if scanner.next_token() != b'{' {
         return None;
     }
-    let members = scanner.object(shape)?;
+    scanner.object(shape)?;
     scanner.next_token();
-    scanner.rest().is_empty().then_some(members)
+    scanner.rest().is_empty().then_some(scanner.kept)
 }
 
 /// `serde_json` refuses what is deeper.
@@ -55,6 +56,7 @@ pub(super) struct Scanner<'a> {
     names: Vec<Name>,
     /// Names that were escaped, which is rare.
     pub(super) unescaped: Vec<String>,
+    kept: Members<'a>,
 }
 
 /// The names of one object, as far as they are known.
@@ -103,19 +105,19 @@ impl<'a> Scanner<'a> {
     }
 
     fn token_behind_space(&mut self) -> u8 {
-        while matches!(self.byte_after(0), b' ' | b'\n' | b'\r' | b'\t') {
+        loop {
+            let byte = self.byte_after(0);
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return byte;
+            }
             self.pass(1);
-            // Lines are often indented by many.
-            while let Some(eight) = self.rest().first_chunk() {
+            // Mostly spaces follow, since lines are indented: up to seven of them in one look.
+            if let Some(eight) = self.rest().first_chunk() {
                 let others = u64::from_le_bytes(*eight) ^ u64::from_le_bytes([b' '; 8]);
-                if others & 0xff != 0 {
-                    break;
-                }
-                let spaces = others.trailing_zeros() >> 3;
+                let spaces = (others | 1 << 56).trailing_zeros() >> 3;
                 self.pass(usize::try_from(spaces).unwrap_or_default());
             }
         }
-        self.byte_after(0)
     }
 
     /// A value that is kept.
@@ -129,7 +131,7 @@ impl<'a> Scanner<'a> {
                 Keep::Inside(shape) => self.object(shape).map(Value::Object),
                 Keep::Leaf | Keep::Name => {
                     self.check_object()?;
-                    Some(Value::Object(Members::default()))
+                    Some(Value::Object(Object::UNKEPT))
                 }
             },
             b'[' => self.list().map(Value::List),
@@ -220,21 +222,39 @@ impl<'a> Scanner<'a> {
     }
 
     /// An object of whose members some are kept.
-    fn object(&mut self, shape: &'static Shape) -> Option<Members<'a>> {
-        let mut kept = Vec::new();
+    fn object(&mut self, shape: &'static Shape) -> Option<Object> {
+        let object = self.kept.open(shape);
         if !self.enter(b'}')? {
             let mut seen = self.nothing_seen();
-            kept.reserve_exact(shape.keep.len());
+            let mut known = 0_u64;
             loop {
-                let name = self.member(&mut seen)?;
-                let known = match shape.glance(name.word, name.length) {
-                    Glance::Known(found) => Some(found),
-                    Glance::Other => None,
-                    Glance::Unclear => shape.look(self.text_of(name))?,
+                let name = self.name()?;
+                let found = match shape.glance(name.word, name.length) {
+                    // Each of these names has a bit of its own.
+                    Glance::Known(number, keep) => {
+                        let bit = 1_u64.wrapping_shl(u32::try_from(number).ok()?);
+                        if known & bit != 0 {
+                            return None;
+                        }
+                        known |= bit;
+                        Some((number, keep))
+                    }
+                    Glance::Other => {
+                        self.remember(name, &mut seen)?;
+                        None
+                    }
+                    Glance::Unclear => {
+                        self.remember(name, &mut seen)?;
+                        shape.look(self.text_of(name))?
+                    }
                 };
-                match known {
+                self.colon()?;
+                match found {
                     None | Some((_, Keep::Name)) => self.check()?,
-                    Some((known, keep)) => kept.push((known, self.value(keep)?)),
+                    Some((number, keep)) => {
+                        let value = self.value(keep)?;
+                        self.kept.keep(object, number, value);
+                    }
                 }
                 if !self.goes_on(b'}')? {
                     break;
@@ -243,14 +263,16 @@ impl<'a> Scanner<'a> {
             self.close(&seen)?;
         }
         self.leave();
-        Some(Members(kept))
+        Some(object)
     }
 
     fn check_object(&mut self) -> Option<()> {
         if !self.enter(b'}')? {
             let mut seen = self.nothing_seen();
             loop {
-                self.member(&mut seen)?;
+                let name = self.name()?;
+                self.remember(name, &mut seen)?;
+                self.colon()?;
                 self.check()?;
                 if !self.goes_on(b'}')? {
                     break;
@@ -269,33 +291,40 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The name of a member, and the colon behind it.
-    #[inline]
-    fn member(&mut self, seen: &mut Seen) -> Option<Name> {
+    /// The name of the next member.
+    #[inline(always)]
+    fn name(&mut self) -> Option<Name> {
         if self.next_token() != b'"' {
             return None;
         }
         self.pass(1);
-        let name = self.name()?;
         self.members_left = self.members_left.checked_sub(1)?;
-        if name.length > MAX_NAME_BYTES {
+        self.rest_of_name()
+    }
+
+    #[inline(always)]
+    fn colon(&mut self) -> Option<()> {
+        if self.next_token() != b':' {
             return None;
         }
+        self.pass(1);
+        // Mostly there is one space or none.
+        if self.byte_after(0) == b' ' {
+            self.pass(1);
+        }
+        Some(())
+    }
+
+    /// Notes a name, unless it stood there before.
+    #[inline(always)]
+    fn remember(&mut self, name: Name, seen: &mut Seen) -> Option<()> {
         let bit = bit_of(name.word);
         if seen.bits & bit != 0 && self.is_repeated(seen, name) {
             return None;
         }
         seen.bits |= bit;
         self.names.push(name);
-        if self.next_token() != b':' {
-            return None;
-        }
-        self.pass(1);
-        // Mostly there is one or none.
-        if self.byte_after(0) == b' ' {
-            self.pass(1);
-        }
-        Some(name)
+        Some(())
     }
 
     /// Whether a name stood among the few before; of many, [`close`](Self::close) finds out.

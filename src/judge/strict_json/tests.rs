@@ -38,7 +38,11 @@ fn kept_members_are_unescaped_and_others_dropped() {
     let Some(Value::Object(from)) = read.get("from") else {
         panic!("from is an object")
     };
-    assert_eq!(from.get("id"), Some(&Value::Text("a".into())));
+    let from = read.inside(*from);
+    assert_eq!(
+        from.get(number(INNER.keep, "id")),
+        Some(&Value::Text("a".into()))
+    );
     assert_eq!(
         read.get("aud"),
         Some(&Value::List(vec![
@@ -254,7 +258,7 @@ const PIECES: &[&str] = &[
 /// The readers agree on whether, on why not, and on what is kept; more limits than one are tried.
 fn readers_agree(bytes: &[u8]) -> bool {
     let mut accepted = false;
-    for (depth, members) in [(4, 10), (1, 1), (120, 20_000), (usize::MAX, usize::MAX)] {
+    for (depth, members) in [(4, 10), (1, 1), (120, 20_000)] {
         let limits = StrictLimits { depth, members };
         for shape in [&OUTER, &EXACT] {
             let read = read(bytes, shape, limits);
@@ -332,8 +336,11 @@ fn document() -> impl Strategy<Value = String> {
     })
 }
 
+/// Without optimisation a few will do; with it there are many.
+const CASES: u32 = if cfg!(debug_assertions) { 512 } else { 8192 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 8192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn both_readers_find_the_same_in_documents(text in document()) {
@@ -397,7 +404,21 @@ fn both_readers_find_the_same_in_many_members_and_deep_ones() {
     }
     for depth in 118..132 {
         let text = format!("{{\"x\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(readers_agree(text.as_bytes()), depth < 127, "{depth}");
+        assert_eq!(readers_agree(text.as_bytes()), depth < 120, "{depth}");
+        // Even without a limit of ours.
+        let limits = StrictLimits {
+            depth: usize::MAX,
+            members: usize::MAX,
+        };
+        assert_eq!(
+            read(text.as_bytes(), &OUTER, limits),
+            why::read(text.as_bytes(), &OUTER, limits)
+        );
+        assert_eq!(
+            read(text.as_bytes(), &OUTER, limits).is_ok(),
+            depth < 127,
+            "{depth}"
+        );
     }
     for length in [1022, 1023, 1024, 1025] {
         let text = format!("{{\"{}\\u0061\":0}}", "n".repeat(length));
@@ -450,4 +471,15 @@ fn a_guarded_name_is_known_by_its_first_bytes_only_where_it_is_all_of_it() {
 fn readers_agree_on(text: &str, shape: &'static Shape) -> bool {
     readers_agree(text.as_bytes());
     read(text.as_bytes(), shape, LIMITS).is_ok()
+}
+
+#[test]
+fn the_documents_are_neither_all_refused_nor_all_accepted() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let strategy = document();
+    let accepted = (0..500)
+        .filter(|_| readers_agree(strategy.new_tree(&mut runner).unwrap().current().as_bytes()))
+        .count();
+    assert!((50..450).contains(&accepted), "{accepted} of 500");
 }

@@ -1,5 +1,6 @@
 //! Strings: where they end, and what their escapes stand for (RFC 8259 7).
 
+use super::MAX_NAME_BYTES;
 use super::guard::{Word, halves, word_of};
 use super::scanner::Scanner;
 use std::borrow::Cow;
@@ -45,8 +46,8 @@ pub(super) struct Name {
 
 impl<'a> Scanner<'a> {
     /// A name, from behind its opening quote to behind its closing one.
-    #[inline]
-    pub(super) fn name(&mut self) -> Option<Name> {
+    #[inline(always)]
+    pub(super) fn rest_of_name(&mut self) -> Option<Name> {
         // Nearly every name ends within one look, and most within its first half.
         let start = self.at;
         if let Some(chunk) = self.rest().first_chunk() {
@@ -71,10 +72,14 @@ impl<'a> Scanner<'a> {
         self.long_name()
     }
 
+    #[inline(never)]
     fn long_name(&mut self) -> Option<Name> {
         let start = self.at;
         let name = self.string()?;
         let (word, length) = (word_of(&name), name.len());
+        if length > MAX_NAME_BYTES {
+            return None;
+        }
         let start = match name {
             Cow::Borrowed(_) => start,
             Cow::Owned(name) => {
@@ -133,14 +138,18 @@ impl<'a> Scanner<'a> {
     fn plain_bytes(&self) -> Option<usize> {
         let mut ahead = self.rest();
         let mut length = 0_usize;
-        while let Some((eight, behind)) = ahead.split_first_chunk() {
-            let found = special(u64::from_le_bytes(*eight));
-            if found != 0 {
-                let last = bytes_before(found);
+        while let Some((chunk, behind)) = ahead.split_first_chunk() {
+            let [low, high] = halves(Word::from_le_bytes(*chunk)).map(special);
+            if low | high != 0 {
+                let last = if low == 0 {
+                    bytes_before(high).wrapping_add(8)
+                } else {
+                    bytes_before(low)
+                };
                 length = length.wrapping_add(last);
-                return matches!(eight.get(last), Some(b'"' | b'\\')).then_some(length);
+                return matches!(chunk.get(last), Some(b'"' | b'\\')).then_some(length);
             }
-            length = length.wrapping_add(eight.len());
+            length = length.wrapping_add(chunk.len());
             ahead = behind;
         }
         let special = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');

@@ -5,7 +5,7 @@
 //! that each reader is held to the other.
 
 use super::guard::misreading;
-use super::{Keep, MAX_NAME_BYTES, Members, Names, Refusal, Shape, StrictLimits, Value};
+use super::{Keep, MAX_NAME_BYTES, Members, Names, Object, Refusal, Shape, StrictLimits, Value};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;
@@ -36,6 +36,7 @@ pub(super) fn read<'a>(
         limits,
         depth: 0,
         members: 0,
+        kept: Members::of(shape),
         refusal: None,
     };
     let mut deserializer = serde_json::Deserializer::from_str(text);
@@ -47,7 +48,7 @@ pub(super) fn read<'a>(
     .and_then(|value| deserializer.end().map(|()| value));
     match (read, walk.refusal) {
         (_, Some(refusal)) => Err(refusal),
-        (Ok(Value::Object(members)), None) => Ok(members),
+        (Ok(Value::Object(_)), None) => Ok(walk.kept),
         (Ok(_), None) => Err(Refusal::Malformed("the root is not an object".to_owned())),
         // The message of serde_json names a place and a kind of mistake, never the document's text.
         (Err(error), None) if error.is_data() => Err(Refusal::Malformed(format!(
@@ -58,14 +59,15 @@ pub(super) fn read<'a>(
     }
 }
 
-struct Walk {
+struct Walk<'de> {
     limits: StrictLimits,
     depth: usize,
     members: usize,
+    kept: Members<'de>,
     refusal: Option<Refusal>,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn refuse<E: de::Error>(&mut self, refusal: Refusal) -> E {
         self.refusal = Some(refusal);
         E::custom("refused")
@@ -88,7 +90,7 @@ impl Walk {
         &mut self,
         name: &str,
         shape: Option<&'static Shape>,
-    ) -> Result<Option<(&'static str, Keep)>, E> {
+    ) -> Result<Option<(usize, Keep)>, E> {
         self.members = self.members.saturating_add(1);
         if self.members > self.limits.members {
             let limit = self.limits.members;
@@ -100,8 +102,9 @@ impl Walk {
             ))));
         }
         let Some(shape) = shape else { return Ok(None) };
-        if let Some(&kept) = shape.keep.iter().find(|(known, _)| *known == name) {
-            return Ok(Some(kept));
+        let mut known = shape.keep.iter().enumerate();
+        if let Some((number, &(_, keep))) = known.find(|(_, (known, _))| *known == name) {
+            return Ok(Some((number, keep)));
         }
         if let Names::Guarded(_) = shape.names
             && let Some(what) = misreading(name, shape)
@@ -113,12 +116,12 @@ impl Walk {
 }
 
 /// One value: kept where `keep` says so, else only checked.
-struct Node<'w> {
-    walk: &'w mut Walk,
+struct Node<'w, 'de> {
+    walk: &'w mut Walk<'de>,
     keep: Option<Keep>,
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for Node<'_, 'de> {
     type Value = Value<'de>;
 
     fn deserialize<D: de::Deserializer<'de>>(
@@ -129,7 +132,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, 'de> {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -199,7 +202,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             Some(Keep::Leaf | Keep::Name) | None => None,
         };
         let mut names: Vec<Cow<'de, str>> = Vec::with_capacity(8);
-        let mut kept = Vec::with_capacity(shape.map_or(0, |shape| shape.keep.len()));
+        let object = shape.map_or(Object::UNKEPT, |shape| self.walk.kept.open(shape));
         while let Some(name) = map.next_key_seed(Name)? {
             let known = self.walk.name(&name, shape)?;
             names.push(name);
@@ -209,8 +212,8 @@ impl<'de> Visitor<'de> for Node<'_> {
                 walk: &mut *self.walk,
                 keep,
             })?;
-            if let Some((known, _)) = known {
-                kept.push((known, value));
+            if let Some((number, _)) = known {
+                self.walk.kept.keep(object, number, value);
             }
         }
         if let Some(name) = repeated(&mut names) {
@@ -219,7 +222,7 @@ impl<'de> Visitor<'de> for Node<'_> {
                 .refuse(Refusal::Ambiguous(format!("member {name:?} occurs twice"))));
         }
         self.walk.leave();
-        Ok(Value::Object(Members(kept)))
+        Ok(Value::Object(object))
     }
 }
 
