@@ -60,10 +60,6 @@ pub(super) enum Keep {
 }
 
 /// How the names of one object are compared with the guarded ones.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each shape, and shapes are static"
-)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,

@@ -2,11 +2,11 @@
 
 use super::jws::MAX_KEY_ID_BYTES;
 use super::roca;
+use super::rs256::Rs256;
 use super::{Digest, sha256};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use jsonwebtoken::{Algorithm, DecodingKey};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct KeySet {
 /// One RSA public key that may sign tokens.
 #[derive(Clone)]
 pub struct Key {
-    decoding: DecodingKey,
+    verifier: Arc<Rs256>,
     endorsements: Arc<[String]>,
     issuer: Option<String>,
     fingerprint: Digest,
@@ -147,8 +147,7 @@ impl Key {
     /// Whether this key made a signature, given in base64url, over a message: RSASSA-PKCS1-v1_5 with SHA-256. The algorithm is
     /// ours, never the header's.
     pub fn verifies(&self, message: &[u8], signature: &str) -> bool {
-        jsonwebtoken::crypto::verify(signature, message, &self.decoding, Algorithm::RS256)
-            .unwrap_or(false)
+        self.verifier.verifies(message, signature)
     }
 }
 
@@ -214,11 +213,11 @@ fn read_key(jwk: &serde_json::Value) -> Result<(String, Key), String> {
         Some(_) => return Err("issuer is not a string".to_owned()),
     };
     let fingerprint = sha256(&[&modulus, b"/", &exponent]);
-    let decoding = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
+    let verifier = Rs256::new(&modulus, &exponent).ok_or("no RSA public key can be made of it")?;
     Ok((
         kid.to_owned(),
         Key {
-            decoding,
+            verifier: Arc::new(verifier),
             endorsements: endorsements.into(),
             issuer,
             fingerprint,

@@ -14,6 +14,7 @@ mod keys;
 mod presented;
 mod roca;
 mod roots;
+mod rs256;
 
 pub use bearer::{Bearer, Claimed};
 pub(super) use claims::Moment;
