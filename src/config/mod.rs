@@ -62,6 +62,8 @@ pub struct Settings {
     pub clouds: Vec<Arc<Cloud>>,
     /// The key sets that the bots' trust roots need, each once; [`KeySourceId`](crate::judge::KeySourceId) is the position here.
     pub key_sources: Vec<Arc<KeySource>>,
+    /// `[state]`, where `store` is not `memory`: what all gateways of a fleet count in.
+    pub shared_store: Option<SharedStore>,
     /// `[[bots]]`, in the order written; [`Bot::index`] is the position here.
     pub bots: Vec<Arc<Bot>>,
 }
@@ -165,6 +167,66 @@ pub struct Quota {
     pub interval: Duration,
     /// Requests allowed at once, at least 1.
     pub burst: std::num::NonZeroU32,
+}
+
+/// `[state]` with `store = "redis"`: Redis 7 or Valkey.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedStore {
+    /// Where it is.
+    pub servers: StoreServers,
+    /// `rediss://`.
+    pub tls: Option<StoreTls>,
+    /// `user` and `password`: of the server's access list.
+    pub login: StoreLogin,
+    /// What the names of all keys begin with.
+    pub key_prefix: String,
+    /// For one answer, in all. Who does not get one in time goes on without the store.
+    pub timeout: Duration,
+    /// What counts while the store is away: `true` refuses (503), `false` counts in each gateway by itself.
+    pub denies_without: bool,
+}
+
+/// The servers of a shared store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreServers {
+    /// One: `redis://HOST:PORT/DB`.
+    One {
+        /// Host and port.
+        address: (String, u16),
+        /// Number of the database.
+        database: u16,
+    },
+    /// `redis+cluster://HOST:PORT,HOST:PORT`: nodes that know the others, at least one.
+    Cluster(Vec<(String, u16)>),
+    /// `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/DB`: sentinels that know which server is the master.
+    Sentinel {
+        /// At least one.
+        sentinels: Vec<(String, u16)>,
+        /// Of the sentinels.
+        login: StoreLogin,
+        /// Under which name they know it.
+        master: String,
+        /// Number of the database.
+        database: u16,
+    },
+}
+
+/// Who a gateway is for a shared store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreLogin {
+    /// `None` for the server's default user.
+    pub user: Option<String>,
+    /// `None` for none.
+    pub password: Option<Secret<String>>,
+}
+
+/// TLS to a shared store. Contents are PEM, read when the file was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreTls {
+    /// Trust these authorities instead of the platform's.
+    pub ca: Option<Vec<u8>>,
+    /// Client certificate chain and key.
+    pub client_identity: Option<(Vec<u8>, Secret<Vec<u8>>)>,
 }
 
 /// `[log]`.
