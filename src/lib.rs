@@ -5,12 +5,13 @@
 //! One line, read left to right. A module may import only what stands to its left; modules inside one pair of braces do not
 //! see each other. `tests/floor_plan.rs` holds the code to it.
 //!
-//! `secret` · `judge` · `config` · `observe` · `net` · `{keyring, limit, tls, upstream}` · `{ingress, admin}` · `app` · `cli` · `main`
+//! `secret` · `judge` · `config` · `observe` · `net` · `shared` · `{keyring, limit, tls, upstream}` · `{ingress, admin}` · `app` · `cli` · `main`
 //!
 //! * [`judge`] **decides** and touches nothing: no socket, file, clock or log.
 //! * [`config`] says **what we want**: `gateway.toml`, read, checked and complete.
 //! * [`observe`] **tells**: the request line, metrics, the log.
 //! * [`net`] **moves bytes** and holds no opinion.
+//! * [`shared`] **counts together**: the store of a fleet, in which its gateways count and remember as one.
 //! * The services **know how**: [`keyring`] (signing keys), [`limit`] (budgets), [`tls`] (certificates), [`upstream`] (bots).
 //! * The doors are **where requests come in**: [`ingress`] (channel to bot), [`admin`] (operators).
 //! * [`app`] **assembles**, [`cli`] **talks to people**.
@@ -72,5 +73,6 @@ pub mod limit;
 pub mod net;
 pub mod observe;
 pub mod secret;
+pub mod shared;
 pub mod tls;
 pub mod upstream;
