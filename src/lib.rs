@@ -24,7 +24,8 @@
 //! well-formed RS256 token, recalled where it was proven before, else read), `judge::token` (issuer, kind, time, audience, claims), `limit`
 //! (whether its address has to wait), `keyring` (the key it names), `judge::token` again (the signature, or the proof that was
 //! recalled: from here on the caller is *proven*), `net::body`, `judge::activity` (one strict reading; for a skill's callback `judge::callback`),
-//! `judge::policy` (the rules), `ingress::redelivery` (a repeat is answered as the first one was), `limit` (the place at the bot, the proven caller's budgets),
+//! `judge::policy` (the rules), `ingress::redelivery` (a repeat is answered as the first one was), `limit` (the place at the bot, the proven caller's
+//! budgets; where gateways are a fleet, `shared` counts both for all of them, by one command),
 //! `upstream` (the very bytes that were judged; `net::wire` reads the answer) → back through `ingress`, and through `net::reply` only if refused → `observe`,
 //! which writes exactly one line.
 //!

@@ -36,7 +36,11 @@ pub(super) fn missing(admin: &Admin) -> Vec<String> {
 pub(super) fn store(admin: &Admin) -> Option<Value> {
     let shared = admin.shared.as_ref()?;
     let standing = shared.standing();
-    let counting = if standing.is_up { "shared" } else { shared.without() };
+    let counting = if standing.is_up {
+        "shared"
+    } else {
+        shared.without()
+    };
     Some(json!({ "up": standing.is_up, "counting": counting, "why": standing.why }))
 }
 

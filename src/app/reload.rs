@@ -270,7 +270,8 @@ impl Reloader {
         match &new {
             Some(new) => {
                 Handle::current().block_on(new.meet());
-                self.background.spawn(Arc::clone(new).keep(self.stop.clone()));
+                self.background
+                    .spawn(Arc::clone(new).keep(self.stop.clone()));
             }
             None => observer.metrics().rate_limit_store_is_up(false),
         }

@@ -221,8 +221,7 @@ impl Ingress {
             None => self.limiter.take(bot, &mut admitted).map(|()| None),
             // Boxed, because not every gateway has others.
             Some(shared) => {
-                let counting =
-                    self.count_together(shared, bot, &mut admitted, &mut claim, watch);
+                let counting = self.count_together(shared, bot, &mut admitted, &mut claim, watch);
                 Box::pin(counting).await
             }
         };

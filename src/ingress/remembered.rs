@@ -64,9 +64,17 @@ impl Remembered {
     /// As the other gateways of a fleet are told.
     pub(super) fn kept(&self) -> Kept {
         let headers = self.headers.keys().map(|name| {
-            let values: Vec<&[u8]> = self.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            let values: Vec<&[u8]> = self
+                .headers
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .collect();
             // Fields of one name are one list (RFC 9110 5.3).
-            (name.as_str().to_owned(), Bytes::from(values.join(&b", "[..])))
+            (
+                name.as_str().to_owned(),
+                Bytes::from(values.join(&b", "[..])),
+            )
         });
         Kept {
             first: self.first.as_ref().to_owned(),
@@ -178,9 +186,21 @@ mod tests {
         let header = |name: &str, value: &'static str| (name.to_owned(), Bytes::from(value));
         assert!(but(|kept| kept.headers.clear()).is_some());
         let cookie = header("set-cookie", "id=1");
-        assert!(Remembered::of_kept(Kept { headers: vec![cookie], ..kept.clone() }).is_none());
+        assert!(
+            Remembered::of_kept(Kept {
+                headers: vec![cookie],
+                ..kept.clone()
+            })
+            .is_none()
+        );
         let split = header("content-type", "a\r\nb: c");
-        assert!(Remembered::of_kept(Kept { headers: vec![split], ..kept.clone() }).is_none());
+        assert!(
+            Remembered::of_kept(Kept {
+                headers: vec![split],
+                ..kept.clone()
+            })
+            .is_none()
+        );
     }
 
     #[test]

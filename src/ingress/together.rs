@@ -1,9 +1,9 @@
 //! What the gateways of a fleet decide together about a request: whether it is a repeat, and whether the budgets have room.
 
+use super::Ingress;
 use super::redelivery::Claim;
 use super::remembered::Remembered;
 use super::repeat::acknowledged;
-use super::Ingress;
 use crate::config::Bot;
 use crate::judge::{Admitted, Reason, Rejection};
 use crate::observe::{Repeat, Watch};
@@ -41,7 +41,9 @@ impl Ingress {
         let tenant = tenant.filter(|_| bot.rate_limits.per_bot.is_none());
         let tag = Tag::of(settings, &bot.name, tenant.as_deref());
         let address = watch.line().client_ip;
-        let together = self.limiter.together(bot, admitted, address, (&tag, prefix));
+        let together = self
+            .limiter
+            .together(bot, admitted, address, (&tag, prefix));
         let mark = claim.as_ref().map(|claim| {
             let name = tag.key(prefix, 'm', &[&bot.name, &claim.key_text()]);
             (name, shared::new_owner(), claim.first())
@@ -83,7 +85,9 @@ impl Ingress {
                         if let Some(claim) = claim.take() {
                             claim.is_acknowledged_elsewhere();
                         }
-                        self.observer.metrics().repeated(&bot.name, Repeat::InFlight);
+                        self.observer
+                            .metrics()
+                            .repeated(&bot.name, Repeat::InFlight);
                         watch.line_mut().upstream = Some(asked.elapsed());
                         return Ok(Some(acknowledged(watch)));
                     }

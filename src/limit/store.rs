@@ -171,7 +171,8 @@ impl Shard {
         };
         let at = now.as_u64().saturating_add(pause);
         // A counter that is given back ends before `first`: what is far away is looked at again after all.
-        self.next_purge = Nanos::new(at.max(first.min(now.as_u64().saturating_add(LONGEST_PURGE_PAUSE_NANOS))));
+        self.next_purge =
+            Nanos::new(at.max(first.min(now.as_u64().saturating_add(LONGEST_PURGE_PAUSE_NANOS))));
     }
 }
 

@@ -52,7 +52,13 @@ impl Limiter {
             }
         };
         let per_ip = Some(self.requests_per_ip);
-        add("requests_per_ip", Reason::RateLimitedIp, per_ip, 'a', Some(&[&network]));
+        add(
+            "requests_per_ip",
+            Reason::RateLimitedIp,
+            per_ip,
+            'a',
+            Some(&[&network]),
+        );
         let of_user = user.map(|user| [name, channel, tenant.unwrap_or_default(), user]);
         let of_user = of_user.as_ref().map(<[&str; 4]>::as_slice);
         add("per_user", Reason::RateLimitedUser, *per_user, 'u', of_user);
@@ -67,8 +73,20 @@ impl Limiter {
         );
         let of_tenant = tenant.map(|tenant| [name, tenant]);
         let of_tenant = of_tenant.as_ref().map(<[&str; 2]>::as_slice);
-        add("per_tenant", Reason::RateLimitedTenant, *per_tenant, 't', of_tenant);
-        add("per_bot", Reason::RateLimitedBot, *per_bot, 'b', Some(&[name]));
+        add(
+            "per_tenant",
+            Reason::RateLimitedTenant,
+            *per_tenant,
+            't',
+            of_tenant,
+        );
+        add(
+            "per_bot",
+            Reason::RateLimitedBot,
+            *per_bot,
+            'b',
+            Some(&[name]),
+        );
         together
     }
 }

@@ -120,7 +120,13 @@ mod tests {
                 is_acknowledged,
             })
         };
-        let mut mark = vec![Value::Int(2), text("owner"), text("o"), text("first"), text("r-1")];
+        let mut mark = vec![
+            Value::Int(2),
+            text("owner"),
+            text("o"),
+            text("first"),
+            text("r-1"),
+        ];
         assert_eq!(said(mark.clone()), at_work(false));
         mark.extend([text("acknowledged"), text("1")]);
         assert_eq!(said(mark.clone()), at_work(true));

@@ -107,7 +107,10 @@ impl Shared {
         standing.is_up = true;
         standing.why = None;
         if std::mem::take(&mut standing.is_told) {
-            tracing::info!(event = "store_back", "the shared store is back: gateways count together again");
+            tracing::info!(
+                event = "store_back",
+                "the shared store is back: gateways count together again"
+            );
         }
     }
 
@@ -143,14 +146,22 @@ impl Shared {
                 error = why,
                 on_store_failure = until_then,
                 "the shared store is away: {}",
-                if self.denies_without() { "requests are refused" } else { "this gateway counts by itself" }
+                if self.denies_without() {
+                    "requests are refused"
+                } else {
+                    "this gateway counts by itself"
+                }
             );
         }
     }
 
     /// `state.on_store_failure`.
     pub const fn without(&self) -> &'static str {
-        if self.denies_without() { "deny" } else { "local" }
+        if self.denies_without() {
+            "deny"
+        } else {
+            "local"
+        }
     }
 
     fn standing_mut(&self) -> MutexGuard<'_, Standing> {

@@ -149,10 +149,13 @@ fn login(login: &StoreLogin) -> RedisConnectionInfo {
 }
 
 fn certificates(tls: &StoreTls) -> TlsCertificates {
-    let client_tls = tls.client_identity.as_ref().map(|(chain, key)| ClientTlsConfig {
-        client_cert: chain.clone(),
-        client_key: key.expose().clone(),
-    });
+    let client_tls = tls
+        .client_identity
+        .as_ref()
+        .map(|(chain, key)| ClientTlsConfig {
+            client_cert: chain.clone(),
+            client_key: key.expose().clone(),
+        });
     TlsCertificates {
         client_tls,
         root_cert: tls.ca.clone(),

@@ -131,6 +131,9 @@ impl Shared {
     }
 
     fn too_slow(&self) -> String {
-        format!("no answer within {:?} (state.timeout)", self.settings.timeout)
+        format!(
+            "no answer within {:?} (state.timeout)",
+            self.settings.timeout
+        )
     }
 }

@@ -74,7 +74,10 @@ mod tests {
         assert_ne!(tag, Tag::of(&store, "sales", None));
         assert_ne!(tag, Tag::of(&store, "helpdesk", Some("contoso")));
         let key = tag.key("botgate", 'b', &["helpdesk"]);
-        assert!(key.starts_with("botgate:{") && key.contains("}:b:"), "{key}");
+        assert!(
+            key.starts_with("botgate:{") && key.contains("}:b:"),
+            "{key}"
+        );
         assert_eq!(key.matches(['{', '}']).count(), 2, "{key}");
     }
 }

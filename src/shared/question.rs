@@ -65,7 +65,9 @@ fn measure(quota: Quota) -> (String, u32) {
 
 /// At least one: the store refuses a time to live of zero.
 pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).clamp(1, 1 << 48)
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 1 << 48)
 }
 
 #[cfg(test)]
@@ -82,7 +84,10 @@ mod tests {
     fn quotas_keep_their_nanoseconds_and_fit_the_numbers_of_the_store() {
         let third = Duration::from_secs(1) / 3;
         assert_eq!(measured(third, 3), ("333333.333".to_owned(), 3));
-        assert_eq!(measured(Duration::from_nanos(50), 9), ("0.050".to_owned(), 9));
+        assert_eq!(
+            measured(Duration::from_nanos(50), 9),
+            ("0.050".to_owned(), 9)
+        );
         let year = Duration::from_secs(365 * 24 * 3600);
         assert_eq!(measured(year, 10_000_000).1, 50);
         let (interval, burst) = measured(year * 80, 7);

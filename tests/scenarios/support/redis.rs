@@ -3,7 +3,7 @@
 use super::{eventually, own_address};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use redis::{Client, Cmd, FromRedisValue, RedisResult, Value, cmd};
+use redis::{Client, Cmd, FromRedisValue, RedisResult, cmd};
 use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Redis {
         let mut redis = Self::new(PORT, &[]);
         let ip = redis.ip;
         let mut config = format!(
-            "bind {ip}\nport {PORT}\nsave \"\"\nappendonly no\nprotected-mode no\nrepl-diskless-sync-delay 0\n"
+            "bind {ip}\nport {PORT}\nsave \"\"\nappendonly no\nprotected-mode no\nrepl-diskless-sync-delay 0\nreplica-announce-ip {ip}\ncluster-announce-ip {ip}\n"
         );
         config.extend(lines.iter().flat_map(|line| [line, "\n"]));
         fs::write(redis.folder.path().join("redis.conf"), config).unwrap();
@@ -150,7 +150,15 @@ impl Redis {
 
     /// What makes a gateway use it.
     pub(crate) fn state(&self) -> String {
-        format!("[state]\nstore = \"redis\"\nredis = \"redis://{}\"\n", self.address())
+        format!(
+            "[state]\nstore = \"redis\"\nredis = \"redis://{}\"\n",
+            self.address()
+        )
+    }
+
+    /// Has a command done.
+    pub(crate) async fn tell(&self, words: &[&str]) {
+        self.ask::<()>(words).await;
     }
 
     /// The answer to a command.
@@ -173,7 +181,9 @@ impl Redis {
     pub(crate) async fn calls(&self, command: &str) -> u64 {
         let stats: String = self.ask(&["INFO", "commandstats"]).await;
         let start = format!("cmdstat_{command}:calls=");
-        let calls = stats.lines().find_map(|line| line.strip_prefix(&start)?.split(',').next());
+        let calls = stats
+            .lines()
+            .find_map(|line| line.strip_prefix(&start)?.split(',').next());
         calls.map_or(0, |calls| calls.parse().unwrap())
     }
 
@@ -203,10 +213,13 @@ pub(crate) async fn cluster() -> [Redis; 3] {
         Redis::start_with(&lines).await,
         Redis::start_with(&lines).await,
     ];
-    for (node, [first, last]) in nodes.iter().zip([["0", "5460"], ["5461", "10922"], ["10923", "16383"]]) {
-        let _: Value = node.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
-        let ip = nodes[0].ip.to_string();
-        let _: Value = node.ask(&["CLUSTER", "MEET", &ip, &PORT.to_string()]).await;
+    const SLOTS: [[&str; 2]; 3] = [["0", "5460"], ["5461", "10922"], ["10923", "16383"]];
+    for (node, [first, last]) in nodes.iter().zip(SLOTS) {
+        node.tell(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await;
+    }
+    for other in &nodes[1..] {
+        let (ip, port) = (other.ip.to_string(), PORT.to_string());
+        nodes[0].tell(&["CLUSTER", "MEET", &ip, &port]).await;
     }
     for node in &nodes {
         eventually("every node knows the whole cluster", async || {
