@@ -26,3 +26,41 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
+
+{{- /* The chart's own Redis. Another `name`, or the gateways' Service would find its Pod. */ -}}
+{{- define "botgate.redis" -}}
+{{- printf "%s-redis" (include "botgate.fullname" . | trunc 57 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "botgate.redisSelector" -}}
+app.kubernetes.io/name: {{ printf "%s-redis" (include "botgate.name" . | trunc 57 | trimSuffix "-") }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "botgate.redisLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{ include "botgate.redisSelector" . }}
+app.kubernetes.io/component: redis
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- /* gateway.toml: `config`, and [state] where `redis.enabled` asks for it and `config` has none. */ -}}
+{{- define "botgate.config" -}}
+{{ .Values.config | trim }}
+{{- with .Values.redis }}
+{{- if and .enabled (not (regexMatch "(?m)^[ \\t]*\\[state\\]" $.Values.config)) }}
+
+[state]
+store = "redis"
+{{- if .externalHost }}
+redis = "{{ ternary "rediss" "redis" .externalTls }}://{{ .externalHost }}/0"
+{{- else }}
+redis = "redis://{{ include "botgate.redis" $ }}:6379/0"
+{{- end }}
+user = "{{ .user }}"
+password = "file:/etc/botgate/redis/password"
+key_prefix = "{{ .keyPrefix }}"
+on_store_failure = "{{ .onStoreFailure }}"
+{{- end }}
+{{- end }}
+{{- end -}}
