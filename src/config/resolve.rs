@@ -51,6 +51,8 @@ pub struct Attempt {
 pub struct Lines {
     /// `[keys]`, or what stands for it.
     pub keys: Option<u32>,
+    /// `state.redis`.
+    pub store: Option<u32>,
     /// `channel_metadata` and `entra_metadata` of each of `[clouds]`, by its name.
     pub clouds: HashMap<String, [Option<u32>; 2]>,
     /// `hosts` of each bot.
@@ -129,6 +131,7 @@ fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loade
     };
     let lines = Lines {
         keys: root.table("keys").line("refresh"),
+        store: root.table("state").line("redis"),
         clouds: clouds
             .keys()
             .map(|name| (name.to_owned(), metadata(name)))

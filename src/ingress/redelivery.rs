@@ -232,12 +232,12 @@ impl Claim {
     }
 
     /// The bot behind another gateway has it.
-    pub(super) fn is_acknowledged_elsewhere(mut self) {
+    pub(super) fn acknowledged_elsewhere(mut self) {
         self.over(News::Acknowledged, false);
     }
 
     /// The bot behind another gateway has answered. Where that is remembered is not here.
-    pub(super) fn is_answered_elsewhere(mut self, answer: Remembered) {
+    pub(super) fn answered_elsewhere(mut self, answer: Remembered) {
         self.over(News::Answered(Arc::new(answer)), false);
     }
 

@@ -83,7 +83,7 @@ impl Ingress {
                     watch.line_mut().repeat_of = Some(first);
                     if is_acknowledged {
                         if let Some(claim) = claim.take() {
-                            claim.is_acknowledged_elsewhere();
+                            claim.acknowledged_elsewhere();
                         }
                         self.observer
                             .metrics()
@@ -114,7 +114,7 @@ impl Ingress {
         };
         let response = remembered.response();
         if let Some(claim) = claim.take() {
-            claim.is_answered_elsewhere(remembered);
+            claim.answered_elsewhere(remembered);
         }
         Ok(Some(response))
     }

@@ -1,9 +1,13 @@
 //! Knows whether the store answers, and finds the way back to it.
 
 use super::link::{Link, told};
+use super::names::Tag;
 use super::question::Question;
 use super::{Away, Shared};
+use crate::config::{Quota, SharedStore};
+use redis::Script;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU32;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -36,7 +40,7 @@ pub struct Standing {
 impl Shared {
     /// Tries to reach the store once, so that a gateway that starts counts with the others from its first request on.
     pub async fn meet(&self) {
-        match self.reach().await {
+        match reach(&self.settings, &self.ask, &self.probe).await {
             Ok(link) => self.found(link),
             Err(why) => self.away(&why),
         }
@@ -69,34 +73,8 @@ impl Shared {
             }
             // Whoever loses it leaves a permit, also between these lines.
             if timeout(LOOK, self.lost.notified()).await.is_err() {
-                let _: Result<_, Away> = self.ask(&self.probe()).await;
+                let _: Result<_, Away> = self.ask(&asks(&self.probe)).await;
             }
-        }
-    }
-
-    /// A connection over which the store has just done what it will be asked for: it may be reached and yet be too slow, full, a
-    /// replica, or closed to this user.
-    async fn reach(&self) -> Result<Link, String> {
-        let link = Link::open(&self.settings).await?;
-        let first = FIRST_ANSWER.max(self.settings.timeout);
-        for within in [first, self.settings.timeout] {
-            let (probe, mut connection) = (self.probe(), link.connection());
-            let call = probe.on(&self.ask);
-            match timeout(within, call.invoke_async::<redis::Value>(&mut connection)).await {
-                Ok(Ok(_)) => {}
-                Ok(Err(error)) => return Err(told(&error)),
-                Err(_) => return Err(format!("no answer within {within:?}")),
-            }
-        }
-        Ok(link)
-    }
-
-    /// A question that nobody needs to know the answer to, and that writes.
-    fn probe(&self) -> Question<'_> {
-        Question {
-            mark: None,
-            budgets: std::slice::from_ref(&self.probe),
-            marks_refused: false,
         }
     }
 
@@ -166,6 +144,47 @@ impl Shared {
 
     fn standing_mut(&self) -> MutexGuard<'_, Standing> {
         self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection over which the store has just done what it will be asked for: it may be reached and yet be too slow, full, a
+/// replica, or closed to this user.
+pub(super) async fn reach(
+    settings: &SharedStore,
+    ask: &Script,
+    probe: &(String, Quota),
+) -> Result<Link, String> {
+    let link = Link::open(settings).await?;
+    let first = FIRST_ANSWER.max(settings.timeout);
+    for within in [first, settings.timeout] {
+        let mut connection = link.connection();
+        let (question, script) = (asks(probe), ask);
+        let call = question.on(script);
+        let answer = call.invoke_async::<redis::Value>(&mut connection);
+        match timeout(within, answer).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(told(&error)),
+            Err(_) => return Err(format!("no answer within {within:?}")),
+        }
+    }
+    Ok(link)
+}
+
+/// What nobody needs to know the answer to, and what writes.
+pub(super) fn probe(settings: &SharedStore) -> (String, Quota) {
+    let tag = Tag::of(settings, "", None);
+    let always = Quota {
+        interval: Duration::from_micros(1),
+        burst: NonZeroU32::MAX,
+    };
+    (tag.key(&settings.key_prefix, 'p', &["probe"]), always)
+}
+
+fn asks(probe: &(String, Quota)) -> Question<'_> {
+    Question {
+        mark: None,
+        budgets: std::slice::from_ref(probe),
+        marks_refused: false,
     }
 }
 

@@ -5,9 +5,8 @@ use super::question::millis;
 use super::{Away, Kept, Shared};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::AbortHandle;
 use tokio::time::sleep;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use uuid::Uuid;
 
 /// For how long a gateway that says nothing more is believed to be at work: a repeat waits so long for one that was killed.
@@ -23,7 +22,7 @@ pub struct Held {
     name: String,
     owner: String,
     first: Arc<str>,
-    renewing: AbortHandle,
+    _renewing: AbortOnDropHandle<()>,
 }
 
 /// Who asks for a mark, before it is known whether it is theirs.
@@ -48,8 +47,8 @@ impl Held {
             fields: vec![(FIRST.to_owned(), first.as_bytes().to_vec())],
         };
         let store = Arc::clone(shared);
-        // Not among the tasks that a shutdown waits for.
-        let renewing = tokio::spawn(async move {
+        // It ends with this mark, that is with the work that a shutdown waits for.
+        let renewing = tasks.spawn(async move {
             loop {
                 sleep(RENEWED_EVERY).await;
                 // One that was not heard is followed by another one.
@@ -62,7 +61,7 @@ impl Held {
             name,
             owner,
             first: Arc::clone(first),
-            renewing: renewing.abort_handle(),
+            _renewing: AbortOnDropHandle::new(renewing),
         }
     }
 
@@ -105,12 +104,6 @@ impl Held {
             // A mark that nobody hears of any more ends with its lease.
             let _: Result<(), Away> = shared.say(&word).await;
         });
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.renewing.abort();
     }
 }
 

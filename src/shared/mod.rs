@@ -23,12 +23,22 @@ use crate::observe::Observer;
 use arc_swap::ArcSwapOption;
 use link::{Connection, Link};
 use redis::{FromRedisValue, Script, ScriptInvocation, Value};
-use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+
+const ASK: &str = include_str!("ask.lua");
+
+/// Reaches a store once, and has it do what it will be asked for.
+///
+/// # Errors
+/// What keeps it from that.
+pub async fn try_out(settings: &SharedStore) -> Result<(), String> {
+    let probe = keeper::probe(settings);
+    let reached = keeper::reach(settings, &Script::new(ASK), &probe).await;
+    reached.map(drop)
+}
 
 /// The store is away: who asked goes on without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,16 +71,11 @@ impl std::fmt::Debug for Shared {
 impl Shared {
     /// A store that was not asked yet. It is reached by [`meet`](Self::meet) or its [`keeper`](Self::keeper).
     pub fn new(settings: SharedStore, observer: Arc<Observer>) -> Arc<Self> {
-        let tag = Tag::of(&settings, "", None);
-        let always = Quota {
-            interval: Duration::from_micros(1),
-            burst: NonZeroU32::MAX,
-        };
         Arc::new(Self {
-            probe: (tag.key(&settings.key_prefix, 'p', &["probe"]), always),
+            probe: keeper::probe(&settings),
             settings,
             observer,
-            ask: Script::new(include_str!("ask.lua")),
+            ask: Script::new(ASK),
             tell: Script::new(include_str!("tell.lua")),
             link: ArcSwapOption::empty(),
             lost: Notify::new(),

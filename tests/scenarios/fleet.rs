@@ -628,6 +628,31 @@ async fn over_tls_with_a_certificate_as_a_user_with_few_rights() {
 }
 
 #[tokio::test]
+async fn check_online_has_the_store_do_what_it_will_be_asked_for() {
+    if !redis::is_installed() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let gateway = Gateway::with(&redis.state()).start().await;
+    let checked = async || {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_botgate"))
+            .args(["check", "--online"])
+            .current_dir(gateway.folder())
+            .output();
+        String::from_utf8(output.await.unwrap().stdout).unwrap()
+    };
+    let said = checked().await;
+    let good = format!("shared store  {}: counts, in", redis.address());
+    assert!(said.contains(&good), "{said}");
+    redis.tell(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    let said = checked().await;
+    assert!(
+        said.contains("state.redis") && said.contains("OOM"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_cluster_has_the_keys_of_a_request_in_one_place() {
     if !redis::is_installed() {
         return;
