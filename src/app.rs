@@ -21,6 +21,7 @@ use crate::net::handshake::Handshakes;
 use crate::net::listener::{Door, Listener};
 use crate::net::otlp;
 use crate::observe::{LogGuard, Observer};
+use crate::shared::Shared;
 use crate::tls::Certificates;
 use crate::upstream::Upstreams;
 use reload::{Reloader, Why};
@@ -108,9 +109,16 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let stop = CancellationToken::new();
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
     start_tracing(&observer, &background);
+    let shared = settings.shared_store.clone();
+    let shared = shared.map(|store| Shared::new(store, Arc::clone(&observer)));
+    if let Some(shared) = &shared {
+        shared.meet().await;
+        background.spawn(Arc::clone(shared).keep(stop.clone()));
+    }
     let rooms = Rooms {
         keyring: Arc::clone(&keyring),
         limiter: Arc::new(Limiter::new(&settings)),
+        shared,
         upstreams: Arc::clone(&upstreams),
         observer: Arc::clone(&observer),
         work: work.clone(),
@@ -232,6 +240,7 @@ fn admin_door(
         settings: Arc::clone(settings),
         keyring: Arc::clone(&rooms.keyring),
         upstreams: Arc::clone(&rooms.upstreams),
+        shared: rooms.shared.clone(),
         certificates,
         observer: Arc::clone(&rooms.observer),
         draining: draining.clone(),

@@ -5,12 +5,13 @@
 //! One line, read left to right. A module may import only what stands to its left; modules inside one pair of braces do not
 //! see each other. `tests/floor_plan.rs` holds the code to it.
 //!
-//! `secret` · `judge` · `config` · `observe` · `net` · `{keyring, limit, tls, upstream}` · `{ingress, admin}` · `app` · `cli` · `main`
+//! `secret` · `judge` · `config` · `observe` · `net` · `shared` · `{keyring, limit, tls, upstream}` · `{ingress, admin}` · `app` · `cli` · `main`
 //!
 //! * [`judge`] **decides** and touches nothing: no socket, file, clock or log.
 //! * [`config`] says **what we want**: `gateway.toml`, read, checked and complete.
 //! * [`observe`] **tells**: the request line, metrics, the log.
 //! * [`net`] **moves bytes** and holds no opinion.
+//! * [`shared`] **counts together**: the store of a fleet, in which its gateways count and remember as one.
 //! * The services **know how**: [`keyring`] (signing keys), [`limit`] (budgets), [`tls`] (certificates), [`upstream`] (bots).
 //! * The doors are **where requests come in**: [`ingress`] (channel to bot), [`admin`] (operators).
 //! * [`app`] **assembles**, [`cli`] **talks to people**.
@@ -23,7 +24,8 @@
 //! well-formed RS256 token, recalled where it was proven before, else read), `judge::token` (issuer, kind, time, audience, claims), `limit`
 //! (whether its address has to wait), `keyring` (the key it names), `judge::token` again (the signature, or the proof that was
 //! recalled: from here on the caller is *proven*), `net::body`, `judge::activity` (one strict reading; for a skill's callback `judge::callback`),
-//! `judge::policy` (the rules), `ingress::redelivery` (a repeat is answered as the first one was), `limit` (the place at the bot, the proven caller's budgets),
+//! `judge::policy` (the rules), `ingress::redelivery` (a repeat is answered as the first one was), `limit` (the place at the bot, the proven caller's
+//! budgets; where gateways are a fleet, `shared` counts both for all of them, by one command),
 //! `upstream` (the very bytes that were judged; `net::wire` reads the answer) → back through `ingress`, and through `net::reply` only if refused → `observe`,
 //! which writes exactly one line.
 //!
@@ -72,5 +74,6 @@ pub mod limit;
 pub mod net;
 pub mod observe;
 pub mod secret;
+pub mod shared;
 pub mod tls;
 pub mod upstream;

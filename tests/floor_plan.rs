@@ -16,6 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["config"],
     &["observe"],
     &["net"],
+    &["shared"],
     &["keyring", "limit", "tls", "upstream"],
     &["ingress", "admin"],
     &["app"],

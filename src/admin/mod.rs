@@ -13,6 +13,7 @@ use crate::keyring::Keyring;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
 use crate::observe::{Metrics, Observer};
+use crate::shared::Shared;
 use crate::tls::Certificates;
 use crate::upstream::Upstreams;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
@@ -30,6 +31,8 @@ pub struct Admin {
     pub keyring: Arc<Keyring>,
     /// For readiness.
     pub upstreams: Arc<Upstreams>,
+    /// For readiness; nothing where each gateway counts by itself.
+    pub shared: Option<Arc<Shared>>,
     /// For readiness; nothing where TLS is off.
     pub certificates: Option<Arc<Certificates>>,
     /// For metrics.

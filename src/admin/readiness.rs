@@ -3,7 +3,7 @@
 use super::{Admin, typed};
 use crate::net::Body;
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What keeps the gateway from being ready; nothing if it is.
 pub(super) fn missing(admin: &Admin) -> Vec<String> {
@@ -19,10 +19,29 @@ pub(super) fn missing(admin: &Admin) -> Vec<String> {
     {
         missing.push("certificate".to_owned());
     }
+    // Where each gateway goes on by itself nothing is missing.
+    if let Some(shared) = &admin.shared
+        && shared.denies_without()
+        && !shared.standing().is_up
+    {
+        missing.push("store".to_owned());
+    }
     if admin.draining.is_cancelled() {
         missing.push("draining".to_owned());
     }
     missing
+}
+
+/// The shared store, and what counts without it.
+pub(super) fn store(admin: &Admin) -> Option<Value> {
+    let shared = admin.shared.as_ref()?;
+    let standing = shared.standing();
+    let counting = if standing.is_up {
+        "shared"
+    } else {
+        shared.without()
+    };
+    Some(json!({ "up": standing.is_up, "counting": counting, "why": standing.why }))
 }
 
 /// `/readyz`.
@@ -33,7 +52,10 @@ pub(super) fn answer(admin: &Admin) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let content = json!({ "ready": missing.is_empty(), "missing": missing });
+    let mut content = json!({ "ready": missing.is_empty(), "missing": missing });
+    if let Some((store, content)) = store(admin).zip(content.as_object_mut()) {
+        content.insert("store".to_owned(), store);
+    }
     let mut response = typed(format!("{content}\n"), "application/json");
     *response.status_mut() = status;
     response

@@ -33,6 +33,7 @@ fn document(admin: &Admin) -> Value {
         "connections": measured.with("botgate_connections", "state", "open"),
         "in_flight": measured.sum("botgate_inflight_requests", |_| true),
         "bots": settings.bots.iter().map(|bot| described(bot, admin, &measured)).collect::<Vec<_>>(),
+        "store": readiness::store(admin),
         "keys": keys(admin),
         "certificates": certificates(&measured),
         "configuration": {

@@ -11,12 +11,14 @@ use crate::ingress::{Ingress, Rooms};
 use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::Gate;
-use crate::observe::Reload;
+use crate::observe::{Observer, Reload};
+use crate::shared::Shared;
 use crate::tls::{Certificates, Reloaded};
 use outcome::Outcome;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -223,6 +225,7 @@ impl Reloader {
         let upstreams = Arc::new(upstreams.map_err(|problem| format!("backends: {problem}"))?);
         let limiter = Arc::new(old.limiter.renewed(&was, &settings));
         // Nothing fails from here on.
+        let shared = self.shared_by(&settings, old.shared.as_ref(), &old.observer);
         old.observer.metrics().follow(&settings);
         upstreams.take_over(&old.upstreams);
         for refresher in keyring.refreshers(&self.stop) {
@@ -235,6 +238,7 @@ impl Reloader {
             keyring,
             upstreams,
             limiter,
+            shared,
             ..old
         };
         if let Some(admin) = &self.admin {
@@ -248,6 +252,33 @@ impl Reloader {
         self.gate.set(rules::public(&settings));
         self.ingress.replace(before.renewed(settings, rooms));
         Ok(())
+    }
+
+    /// The store of these settings: the one there is, where nothing about it is new. A store that cannot be reached is no reason to
+    /// refuse settings: `state.on_store_failure` says what counts until it can be.
+    fn shared_by(
+        &self,
+        settings: &Settings,
+        old: Option<&Arc<Shared>>,
+        observer: &Arc<Observer>,
+    ) -> Option<Arc<Shared>> {
+        if old.map(|old| old.settings()) == settings.shared_store.as_ref() {
+            return old.cloned();
+        }
+        let new = settings.shared_store.clone();
+        let new = new.map(|store| Shared::new(store, Arc::clone(observer)));
+        match &new {
+            Some(new) => {
+                Handle::current().block_on(new.meet());
+                self.background
+                    .spawn(Arc::clone(new).keep(self.stop.clone()));
+            }
+            None => observer.metrics().rate_limit_store_is_up(false),
+        }
+        if let Some(old) = old {
+            old.end();
+        }
+        new
     }
 
     fn file(&self) -> MutexGuard<'_, Option<Followed>> {

@@ -104,29 +104,28 @@ fn tls(section: &Section<'_>, endpoints: &[Endpoint]) -> BackendTls {
             "write the backend as https://..., or remove [bots.backend_tls]",
         );
     }
-    let client_cert = pem(section, "client_cert", "CERTIFICATE-----");
-    let client_key = pem(section, "client_key", "PRIVATE KEY-----");
+    BackendTls {
+        ca: pem(section, "ca", "CERTIFICATE-----"),
+        client_identity: client_identity(section),
+        server_name: server_name(section),
+    }
+}
+
+/// `client_cert` and `client_key`: what is shown where the other side asks for a certificate.
+pub(super) fn client_identity(section: &Section<'_>) -> Option<(Vec<u8>, Secret<Vec<u8>>)> {
+    const BOTH: &str = "set both, or neither";
+    let set = |key: &str| section.text(key).is_some_and(|text| !text.value.is_empty());
+    let cert = pem(section, "client_cert", "CERTIFICATE-----");
+    let key = pem(section, "client_key", "PRIVATE KEY-----");
     if let Some(path) = section.path("client_key") {
         warn_if_readable(section, "client_key", &path);
     }
     match (set("client_cert"), set("client_key")) {
-        (true, false) => section.error(
-            "client_cert",
-            "has no client_key beside it",
-            "set both, or neither",
-        ),
-        (false, true) => section.error(
-            "client_key",
-            "has no client_cert beside it",
-            "set both, or neither",
-        ),
+        (true, false) => section.error("client_cert", "has no client_key beside it", BOTH),
+        (false, true) => section.error("client_key", "has no client_cert beside it", BOTH),
         (true, true) | (false, false) => {}
     }
-    BackendTls {
-        ca: pem(section, "ca", "CERTIFICATE-----"),
-        client_identity: client_cert.zip(client_key.map(Secret::new)),
-        server_name: server_name(section),
-    }
+    cert.zip(key.map(Secret::new))
 }
 
 /// The content of a PEM file.

@@ -179,23 +179,11 @@ impl<'a> Section<'a> {
             .note(Severity::Warning, &self.place(key), what, hint);
     }
 
-    /// Warns about a key that only matters to a feature that this version does not have.
-    pub(super) fn no_effect_yet(&self, key: &str, feature: &str) {
-        let what = format!(
-            "has no effect yet: it belongs to {feature}, which botgate does not yet support"
-        );
-        self.warn(key, what, "remove it, or leave it for a later version");
-    }
-
-    /// Refuses a feature that this version does not have.
-    pub(super) fn not_yet(&self, key: &str, feature: &str, instead: &str) {
-        self.error(key, not_yet(feature), instead);
-    }
-
     /// Refuses a table whose whole feature this version does not have.
     pub(super) fn not_yet_here(&self, feature: &str, instead: &str) {
+        let what = format!("asks for {feature}, which botgate does not yet support");
         self.reading
-            .note(Severity::Error, &self.place, not_yet(feature), instead);
+            .note(Severity::Error, &self.place, what, instead);
     }
 
     /// A table inside this one; one that is not there reads as empty and points to this one.
@@ -288,11 +276,6 @@ impl<'a> Section<'a> {
     pub(super) fn value(&self, key: &str) -> Option<&'a toml::Spanned<DeValue<'a>>> {
         self.table.and_then(|table| table.get(key))
     }
-}
-
-/// How a later feature is refused.
-fn not_yet(feature: &str) -> String {
-    format!("asks for {feature}, which botgate does not yet support")
 }
 
 /// The path of a key: `bots[0]` and `tenants` make `bots[0].tenants`.

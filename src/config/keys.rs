@@ -37,14 +37,7 @@ pub(super) const ROOT: Fields = &[
     ),
     ("keys", Table(KEYS)),
     ("clouds", Named(CLOUD)),
-    (
-        "state",
-        Table(&[
-            ("store", Value),
-            ("redis", Value),
-            ("on_store_failure", Value),
-        ]),
-    ),
+    ("state", Table(STATE)),
     ("bots", Tables(BOT)),
     ("direct_line", Tables(DIRECT_LINE_BROKER)),
 ];
@@ -117,6 +110,22 @@ const CLOUD: Fields = &[
     ("entra_issuers", Value),
     ("agent_platforms", Value),
     ("service_url_hosts", Value),
+];
+
+const STATE: Fields = &[
+    ("store", Value),
+    ("redis", Value),
+    ("user", Value),
+    ("password", Value),
+    ("sentinel_user", Value),
+    ("sentinel_password", Value),
+    ("on_store_failure", Value),
+    ("key_prefix", Value),
+    ("timeout", Value),
+    (
+        "tls",
+        Table(&[("ca", Value), ("client_cert", Value), ("client_key", Value)]),
+    ),
 ];
 
 const BOT: Fields = &[

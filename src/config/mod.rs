@@ -21,6 +21,7 @@ mod resolve;
 mod roots;
 mod schema;
 mod server;
+mod state;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -6,7 +6,7 @@ use super::server;
 use super::text::read_file;
 use super::{
     Files, Identifiers, Log, LogFormat, Problem, Settings, Severity, Written, clouds, fetching,
-    keys, weak,
+    keys, state, weak,
 };
 use std::collections::HashMap;
 use std::path::Path;
@@ -51,6 +51,8 @@ pub struct Attempt {
 pub struct Lines {
     /// `[keys]`, or what stands for it.
     pub keys: Option<u32>,
+    /// `state.redis`.
+    pub store: Option<u32>,
     /// `channel_metadata` and `entra_metadata` of each of `[clouds]`, by its name.
     pub clouds: HashMap<String, [Option<u32>; 2]>,
     /// `hosts` of each bot.
@@ -129,6 +131,7 @@ fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loade
     };
     let lines = Lines {
         keys: root.table("keys").line("refresh"),
+        store: root.table("state").line("redis"),
         clouds: clouds
             .keys()
             .map(|name| (name.to_owned(), metadata(name)))
@@ -222,6 +225,7 @@ pub(super) fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
         keys,
         clouds: bots.clouds,
         key_sources: bots.key_sources,
+        shared_store: state::read(&root.table("state")),
         bots: bots.bots,
     }
 }
@@ -279,36 +283,6 @@ fn log(section: &Section<'_>) -> Log {
 
 /// What the file as a whole can ask for only in a later version.
 fn refuse_later(root: &Section<'_>) {
-    let state = root.table("state");
-    if state.one_of(
-        "store",
-        "memory",
-        &[("memory", "memory"), ("redis", "redis")],
-    ) == "redis"
-    {
-        state.not_yet(
-            "store",
-            "a shared store",
-            "use store = \"memory\": each gateway counts for itself",
-        );
-    }
-    if state
-        .text("redis")
-        .is_some_and(|text| !text.value.is_empty())
-    {
-        state.not_yet(
-            "redis",
-            "a shared store",
-            "remove it: each gateway counts for itself",
-        );
-    }
-    if state.one_of(
-        "on_store_failure",
-        false,
-        &[("local", false), ("deny", true)],
-    ) {
-        state.no_effect_yet("on_store_failure", "a shared store");
-    }
     for broker in root.tables("direct_line") {
         for key in ["name", "path", "secret", "endpoint"] {
             broker.check_string(key);

@@ -17,6 +17,7 @@ pub(super) struct Text<'a> {
     pub(super) written: &'a str,
     reading: &'a Reading<'a>,
     place: Place,
+    is_secret: bool,
 }
 
 impl<'a> Text<'a> {
@@ -27,7 +28,14 @@ impl<'a> Text<'a> {
             written,
             reading,
             place,
+            is_secret: false,
         }
+    }
+
+    /// What stands in the file is, or holds, a password: it is shown by no message.
+    pub(super) const fn hidden(mut self) -> Self {
+        self.is_secret = true;
+        self
     }
 
     /// Replaces variables, then a leading `file:` by what that file holds.
@@ -101,8 +109,11 @@ impl<'a> Text<'a> {
             .note(Severity::Warning, &self.place, what, hint);
     }
 
-    /// What stands in the file, quoted and shortened, for a message.
+    /// What stands in the file, quoted and shortened, for a message. The name of a file that holds a secret is none.
     pub(super) fn shown(&self) -> String {
+        if self.is_secret && !self.written.starts_with(FILE) {
+            return "(secret)".to_owned();
+        }
         quoted(self.written)
     }
 }

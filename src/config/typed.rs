@@ -57,6 +57,21 @@ impl<'a> Section<'a> {
         self.string(key, "a string", "\"...\"")?.expanded()
     }
 
+    /// As [`text`](Self::text), for what no message shows, whatever it is.
+    pub(super) fn secret(&self, key: &str) -> Option<Text<'a>> {
+        self.ask(key, || Wanted::Text);
+        let Some(written) = self.value(key)?.get_ref().as_str() else {
+            self.error(
+                key,
+                "is not a string",
+                format!("write {key} = \"file:PATH\" or \"${{NAME}}\", in quotes"),
+            );
+            return None;
+        };
+        let text = Text::new(written, self.reading, self.place(key));
+        text.hidden().expanded()
+    }
+
     /// Checks that a value is a string, and looks no further.
     pub(super) fn check_string(&self, key: &str) {
         self.ask(key, || Wanted::Text);

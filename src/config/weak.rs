@@ -2,13 +2,14 @@
 
 use super::file::Section;
 use super::values::duration_text;
-use super::{Bot, Settings, TlsSource};
+use super::{Bot, Settings, SharedStore, TlsSource};
 use std::time::Duration;
 
 /// Warns about every such setting.
 pub(super) fn warn(root: &Section<'_>, settings: &Settings) {
     server(&root.table("server"), settings);
     keys(&root.table("keys"), settings);
+    state(&root.table("state"), settings);
     for (section, bot) in root.tables("bots").iter().zip(&settings.bots) {
         of_bot(section, bot);
     }
@@ -73,6 +74,17 @@ fn keys(section: &Section<'_>, settings: &Settings) {
             "max_stale",
             "is more than a week: a key that its issuer has withdrawn serves for so long where the issuer cannot be reached",
             "write less, such as \"72h\"",
+        );
+    }
+}
+
+fn state(section: &Section<'_>, settings: &Settings) {
+    let store = settings.shared_store.as_ref();
+    if store.is_some_and(SharedStore::is_in_the_clear) {
+        section.warn(
+            "redis",
+            "is without TLS and on another machine: the password, and recorded answers of bots, travel in the clear",
+            "write rediss:// for TLS, or let nobody else reach that network",
         );
     }
 }

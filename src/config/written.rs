@@ -32,10 +32,16 @@ enum Shown {
     Table,
 }
 
-/// What is taken once, at start: sockets, the certificate, the log's way out, the store. A table stands for all that is in it.
-const NEEDS_RESTART: &[&str] = &["server.listen", "server.tls", "admin", "log", "state"];
-/// Keys whose values are, or hold, passwords.
-const SECRETS: &[&str] = &["keys.proxy", "state.redis", "direct_line.secret"];
+/// What is taken once, at start: sockets, the certificate, the log's way out. A table stands for all that is in it.
+const NEEDS_RESTART: &[&str] = &["server.listen", "server.tls", "admin", "log"];
+/// Keys whose values are, or hold, passwords; in `state.redis` one may stand by mistake while it is not in use.
+const SECRETS: &[&str] = &[
+    "keys.proxy",
+    "state.redis",
+    "state.password",
+    "state.sentinel_password",
+    "direct_line.secret",
+];
 
 impl Written {
     pub(super) const fn new(table: Table) -> Self {
@@ -286,6 +292,18 @@ mod tests {
                 "keys.proxy: (secret) -> (secret)",
             ]
         );
+        assert_eq!(
+            changes(
+                "[state]\npassword = 'hunter1'\nsentinel_password = 'hunter2'\nuser = 'a'",
+                "[state]\npassword = 'hunter3'\nredis = 'redis://:hunter4'\nuser = 'b'",
+            ),
+            [
+                "state.password: (secret) -> (secret)",
+                "state.redis: (default) -> (secret)",
+                "state.sentinel_password: (secret) -> (default)",
+                "state.user: \"a\" -> \"b\"",
+            ]
+        );
         let both = [written("keys.proxy = 'hunter5'"), written("a = 1")];
         let all = format!("{both:?} {:?}", both[0].changes(&both[1]));
         assert!(!all.contains("hunter"), "{all}");
@@ -296,7 +314,7 @@ mod tests {
         let running =
             written("[server]\nlisten = 'a'\n[server.tls]\ncert = 'a.pem'\n[log]\nlevel = 'warn'");
         let now = written(
-            "[server]\nlisten = 'b'\ndrain_timeout = '1s'\n[server.limits]\nheaders = 7\n[admin]\nlisten = 'c'",
+            "[server]\nlisten = 'b'\ndrain_timeout = '1s'\n[server.limits]\nheaders = 7\n[admin]\nlisten = 'c'\n[state]\nstore = 'redis'\ntls.ca = 'a.pem'",
         );
         let changes = running.changes(&now);
         let (restart, live): (Vec<_>, Vec<_>) =
@@ -313,7 +331,15 @@ mod tests {
                 "server.tls.cert"
             ]
         );
-        assert_eq!(at(&live), ["server.drain_timeout", "server.limits.headers"]);
+        assert_eq!(
+            at(&live),
+            [
+                "server.drain_timeout",
+                "server.limits.headers",
+                "state.store",
+                "state.tls.ca"
+            ]
+        );
         let effective = written(now.with_restart_keys_of(&running).expose());
         assert_eq!(
             at(&running.changes(&effective).iter().collect::<Vec<_>>()),

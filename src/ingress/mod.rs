@@ -10,6 +10,7 @@ mod remembered;
 mod renewed;
 mod repeat;
 mod seldom;
+mod together;
 mod watched;
 mod work;
 
@@ -24,6 +25,7 @@ use crate::net::headers;
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
+use crate::shared::Shared;
 use crate::upstream::{Answer, Upstreams};
 use bytes::Bytes;
 use delivery::Delivery;
@@ -49,6 +51,7 @@ pub struct Ingress {
     routes: Routes,
     keyring: Arc<Keyring>,
     limiter: Arc<Limiter>,
+    shared: Option<Arc<Shared>>,
     upstreams: Arc<Upstreams>,
     observer: Arc<Observer>,
     work: TaskTracker,
@@ -64,6 +67,8 @@ pub struct Rooms {
     pub keyring: Arc<Keyring>,
     /// Budgets.
     pub limiter: Arc<Limiter>,
+    /// Where the gateways of a fleet count together.
+    pub shared: Option<Arc<Shared>>,
     /// The bots.
     pub upstreams: Arc<Upstreams>,
     /// Who is told.
@@ -116,6 +121,7 @@ impl Ingress {
         let Rooms {
             keyring,
             limiter,
+            shared,
             upstreams,
             observer,
             work,
@@ -125,6 +131,7 @@ impl Ingress {
             routes,
             keyring,
             limiter,
+            shared,
             upstreams,
             observer,
             work,
@@ -208,11 +215,20 @@ impl Ingress {
             Answers::Bot(claim) => claim,
         };
         // Before the budgets: what is refused for want of a place costs its sender nothing.
-        let entered = self.limiter.enter(bot, room).and_then(|slot| {
-            self.limiter.take(bot, &mut admitted)?;
-            Ok(Arc::new(slot))
-        });
-        let slot = entered.inspect_err(|rejection| Claim::refuse(claim.take(), rejection))?;
+        let slot = self.limiter.enter(bot, room).map(Arc::new);
+        let slot = slot.inspect_err(|rejection| Claim::refuse(claim.take(), rejection))?;
+        let counted = match &self.shared {
+            None => self.limiter.take(bot, &mut admitted).map(|()| None),
+            // Boxed, because not every gateway has others.
+            Some(shared) => {
+                let counting = self.count_together(shared, bot, &mut admitted, &mut claim, watch);
+                Box::pin(counting).await
+            }
+        };
+        let elsewhere = counted.inspect_err(|rejection| Claim::refuse(claim.take(), rejection))?;
+        if let Some(answer) = elsewhere {
+            return Ok(answer);
+        }
         progress.slot = Some(Arc::clone(&slot));
 
         progress.would_reject = admitted.would_reject().cloned();

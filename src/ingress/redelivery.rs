@@ -6,7 +6,10 @@
 use super::remembered::Remembered;
 use crate::judge::{Reason, Rejection, token::Digest};
 use crate::net::clock;
+use crate::shared::Held;
 use crate::upstream::Answer;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Response;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -114,6 +117,10 @@ impl Marks {
         self.shelf().window = window;
     }
 
+    fn window(&self) -> Duration {
+        self.shelf().window
+    }
+
     /// Decides who does the work, for good: of those that come at once, one.
     pub(super) fn turn(self: &Arc<Self>, key: Digest, request_id: &str) -> Turn {
         let mut shelf = self.shelf();
@@ -141,6 +148,7 @@ impl Marks {
             first: Arc::clone(&first),
             stage: Arc::new(stage),
             is_over: false,
+            held: None,
         };
         let stage = Arc::clone(&claim.stage);
         shelf.marks.insert(key, Mark::AtWork { first, stage });
@@ -203,12 +211,42 @@ pub(super) struct Claim {
     first: Arc<str>,
     stage: Arc<watch::Sender<Stage>>,
     is_over: bool,
+    /// For the other gateways of a fleet.
+    held: Option<Held>,
 }
 
 impl Claim {
+    /// What the other gateways know the activity by.
+    pub(super) fn key_text(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.key)
+    }
+
+    /// Request id of the one that holds it.
+    pub(super) fn first(&self) -> Arc<str> {
+        Arc::clone(&self.first)
+    }
+
+    /// Whoever sends the same to another gateway is to know what comes of it, too.
+    pub(super) fn share(&mut self, held: Held) {
+        self.held = Some(held);
+    }
+
+    /// The bot behind another gateway has it.
+    pub(super) fn acknowledged_elsewhere(mut self) {
+        self.over(News::Acknowledged, false);
+    }
+
+    /// The bot behind another gateway has answered. Where that is remembered is not here.
+    pub(super) fn answered_elsewhere(mut self, answer: Remembered) {
+        self.over(News::Answered(Arc::new(answer)), false);
+    }
+
     /// From now on everyone is told that the bot has it, until it is done.
     pub(super) fn acknowledge(&self) {
         self.stage.send_replace(Stage::Acknowledged);
+        if let Some(held) = &self.held {
+            held.acknowledge();
+        }
     }
 
     /// The first one was refused before the bot had it, and so are those who wait.
@@ -235,12 +273,19 @@ impl Claim {
     /// The mark is changed before anyone is told: whoever asks again then meets the new one.
     fn over(&mut self, news: News, is_handled: bool) {
         self.is_over = true;
+        let held = self.held.take();
         match &news {
             News::Answered(answer) if is_handled => {
                 self.marks.remember(self.key, Arc::clone(answer));
+                if let Some(held) = held {
+                    held.answer(&answer.kept(), self.marks.window());
+                }
             }
             News::Answered(_) | News::Acknowledged | News::NotKept | News::Failed(_) => {
                 self.marks.forget(&self.key);
+                if let Some(held) = held {
+                    held.forget();
+                }
             }
         }
         self.stage.send_replace(Stage::Over(news));

@@ -1,9 +1,10 @@
 //! An answer of a bot, kept for whoever sends the same again.
 
+use crate::shared::Kept;
 use crate::upstream::{Answer, is_event_stream};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 
 /// The longest answer that is kept, bytes; so much is read ahead for it.
@@ -58,6 +59,47 @@ impl Remembered {
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers.clone();
         response
+    }
+
+    /// As the other gateways of a fleet are told.
+    pub(super) fn kept(&self) -> Kept {
+        let headers = self.headers.keys().map(|name| {
+            let values: Vec<&[u8]> = self
+                .headers
+                .get_all(name)
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .collect();
+            // Fields of one name are one list (RFC 9110 5.3).
+            (
+                name.as_str().to_owned(),
+                Bytes::from(values.join(&b", "[..])),
+            )
+        });
+        Kept {
+            first: self.first.as_ref().to_owned(),
+            status: self.status.as_u16(),
+            headers: headers.collect(),
+            body: self.body.clone(),
+        }
+    }
+
+    /// What another gateway kept; nothing where it is no answer of a bot that could have been kept.
+    pub(super) fn of_kept(kept: Kept) -> Option<Self> {
+        if kept.body.len() > WHOLE_BYTES || kept.status < 200 {
+            return None;
+        }
+        let mut headers = HeaderMap::new();
+        for (name, value) in kept.headers {
+            let name = KEPT_HEADERS.iter().find(|known| known.as_str() == name)?;
+            headers.insert(name, HeaderValue::from_maybe_shared(value).ok()?);
+        }
+        Some(Self {
+            first: Arc::from(kept.first),
+            status: StatusCode::from_u16(kept.status).ok()?,
+            headers,
+            body: kept.body,
+        })
     }
 
     /// What it takes in memory: body and headers.
@@ -118,6 +160,47 @@ mod tests {
                 "{status}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_kept_for_the_fleet_is_the_same_answer() {
+        let kept = answer(203).kept();
+        let again = Remembered::of_kept(kept.clone()).unwrap();
+        assert_eq!(again.kept(), kept);
+        assert_eq!(again.response().headers(), answer(203).response().headers());
+        assert_eq!(again.response().body().whole(), Some(&b"{}"[..]));
+    }
+
+    #[test]
+    fn what_no_gateway_would_have_kept_is_no_answer() {
+        let kept = answer(203).kept();
+        let but = |change: fn(&mut Kept)| {
+            let mut kept = kept.clone();
+            change(&mut kept);
+            Remembered::of_kept(kept)
+        };
+        assert!(but(|_| {}).is_some());
+        assert!(but(|kept| kept.status = 101).is_none());
+        assert!(but(|kept| kept.status = 1000).is_none());
+        assert!(but(|kept| kept.body = vec![b' '; WHOLE_BYTES + 1].into()).is_none());
+        let header = |name: &str, value: &'static str| (name.to_owned(), Bytes::from(value));
+        assert!(but(|kept| kept.headers.clear()).is_some());
+        let cookie = header("set-cookie", "id=1");
+        assert!(
+            Remembered::of_kept(Kept {
+                headers: vec![cookie],
+                ..kept.clone()
+            })
+            .is_none()
+        );
+        let split = header("content-type", "a\r\nb: c");
+        assert!(
+            Remembered::of_kept(Kept {
+                headers: vec![split],
+                ..kept.clone()
+            })
+            .is_none()
+        );
     }
 
     #[test]

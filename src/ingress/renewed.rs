@@ -30,6 +30,7 @@ impl Ingress {
         Rooms {
             keyring: Arc::clone(&self.keyring),
             limiter: Arc::clone(&self.limiter),
+            shared: self.shared.clone(),
             upstreams: Arc::clone(&self.upstreams),
             observer: Arc::clone(&self.observer),
             work: self.work.clone(),

@@ -87,7 +87,11 @@ impl Ingress {
 fn told(news: News, watch: &mut Watch) -> Option<Result<Response<Answer>, Rejection>> {
     match news {
         News::Acknowledged => Some(Ok(acknowledged(watch))),
-        News::Answered(answer) => Some(Ok(answer.response())),
+        News::Answered(answer) => {
+            // The one it waits for may itself have waited for one behind another gateway.
+            watch.line_mut().repeat_of = Some(answer.first.as_ref().to_owned());
+            Some(Ok(answer.response()))
+        }
         News::Failed(rejection) => Some(Err(rejection)),
         News::NotKept => None,
     }

@@ -6,9 +6,11 @@ mod budget;
 mod failures;
 mod in_flight;
 mod store;
+mod together;
 
 pub use failures::{Wait, WaitingPlace};
 pub use in_flight::{BodyRoom, Slot};
+pub use together::Together;
 
 use crate::config::{self, Quota, RateLimits, Settings};
 use crate::judge::{Admitted, Mode, Reason, Rejection, TenantId};
@@ -31,6 +33,7 @@ use tokio::time::Instant;
 pub struct Limiter<C: Clock = MonotonicClock> {
     hasher: Arc<Hasher>,
     per_ip: Arc<Budget<C>>,
+    requests_per_ip: Quota,
     bots: Vec<BotBudgets<C>>,
     in_flight: InFlight,
     failures: Arc<Failures>,
@@ -77,6 +80,7 @@ impl Limiter {
         Self {
             hasher: Arc::clone(&self.hasher),
             per_ip,
+            requests_per_ip: is.requests_per_ip,
             bots: bots.collect(),
             in_flight: self.in_flight.renewed(before, now),
             failures: Arc::clone(&self.failures),
@@ -105,6 +109,7 @@ impl<C: Clock + Clone> Limiter<C> {
         Self {
             hasher: Arc::default(),
             per_ip: Arc::new(per_ip(requests_per_ip, clock)),
+            requests_per_ip,
             bots: bots.map(|limits| BotBudgets::new(limits, clock)).collect(),
             in_flight,
             failures: Arc::new(Failures::new()),

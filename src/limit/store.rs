@@ -140,14 +140,39 @@ impl Shard {
             return;
         }
         if self.tats.len() >= room && self.next_purge <= now {
-            self.tats.retain(|_, tat| *tat > now);
-            self.next_purge = Nanos::new(now.as_u64().saturating_add(PURGE_PAUSE_NANOS));
+            self.purge(now);
         }
         if self.tats.len() < room {
             self.tats.insert(hash, tat);
         } else if let Some(shared) = self.shared.get_mut(shared_index(hash)) {
             *shared = tat;
         }
+    }
+}
+
+impl Shard {
+    /// Nothing can be found before the first of those that stay means nothing any more; and where little was found, looking again
+    /// soon would find little.
+    fn purge(&mut self, now: Nanos) {
+        let before = self.tats.len();
+        let mut first = u64::MAX;
+        self.tats.retain(|_, tat| {
+            let stays = *tat > now;
+            if stays {
+                first = first.min(tat.as_u64());
+            }
+            stays
+        });
+        let found = before.saturating_sub(self.tats.len());
+        let pause = if found.saturating_mul(FEW) < before {
+            LONG_PURGE_PAUSE_NANOS
+        } else {
+            PURGE_PAUSE_NANOS
+        };
+        let at = now.as_u64().saturating_add(pause);
+        // A counter that is given back ends before `first`: what is far away is looked at again after all.
+        self.next_purge =
+            Nanos::new(at.max(first.min(now.as_u64().saturating_add(LONGEST_PURGE_PAUSE_NANOS))));
     }
 }
 
@@ -192,8 +217,14 @@ fn shared_index(hash: u128) -> usize {
 /// Requests of different callers seldom wait for each other.
 const SHARDS: usize = 64;
 const SHARED_PER_SHARD: usize = 8;
-/// Searching a full shard takes some tens of microseconds; this keeps it to about a hundredth of one core.
+/// Searching a full shard takes some tens of microseconds, and there are 64 of them.
 const PURGE_PAUSE_NANOS: u64 = 5_000_000;
+/// After a search that found little.
+const LONG_PURGE_PAUSE_NANOS: u64 = 100_000_000;
+/// The sweep of every second looks at everything anyway.
+const LONGEST_PURGE_PAUSE_NANOS: u64 = 1_000_000_000;
+/// Less than one in so many is little.
+const FEW: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -66,6 +66,18 @@ pub enum Network {
     V6(u64),
 }
 
+impl std::fmt::Display for Network {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Self::V4(address) => std::net::Ipv4Addr::from(address).fmt(f),
+            Self::V6(network) => {
+                let first = std::net::Ipv6Addr::from(u128::from(network) << 64);
+                write!(f, "{first}/64")
+            }
+        }
+    }
+}
+
 impl Network {
     /// The network of an address; an IPv4 address mapped into IPv6 is that IPv4 address.
     pub fn of(address: IpAddr) -> Self {

@@ -17,6 +17,7 @@
 //! | `drain` | A gateway that ends loses nothing that clients sent before they could know. |
 //! | `explain` | `botgate explain` says what the gateway does. |
 //! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
+//! | `fleet` | Several gateways count and remember as one in a real Redis, and each goes on without it. |
 //! | `forwarding` | What reaches the bot, and what of its answer reaches the client. |
 //! | `framing` | Where a request begins and ends: sizes, bodies, HTTP that cannot be read in exactly one way. |
 //! | `http` | Which requests are for a bot, and for which. |
@@ -78,6 +79,7 @@ mod demo;
 mod drain;
 mod explain;
 mod failures;
+mod fleet;
 mod forwarding;
 mod framing;
 mod http;

@@ -268,7 +268,7 @@ fn how(reason: Reason) -> How {
         Reason::RateLimitedUser => {
             Told(|g| Box::pin(too_often(g, "/per_user", Reason::RateLimitedUser)))
         }
-        Reason::LimitStoreUnavailable => Later("a store that several gateways share"),
+        Reason::LimitStoreUnavailable => Told(|_| Box::pin(a_store_that_is_away())),
 
         // The bot.
         Reason::UpstreamUnreachable => Told(|g| {
@@ -325,6 +325,27 @@ async fn a_body_that_does_not_come() {
     wire.write(&head).await;
     let reply = wire.answer().await.expect("an answer");
     reply.refused_after_proof(Reason::BodyTimedOut).await;
+}
+
+async fn a_store_that_is_away() {
+    // Nobody listens there.
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let gateway = Gateway::with(&format!(
+        "[state]\nstore = \"redis\"\nredis = \"redis://{address}\"\non_store_failure = \"deny\""
+    ))
+    .not_ready()
+    .start()
+    .await;
+    eventually("it has keys", async || {
+        gateway.admin("/readyz").await.1.contains("[\"store\"]")
+    })
+    .await;
+    let reply = gateway.teams_message().send().await;
+    reply
+        .refused_after_proof(Reason::LimitStoreUnavailable)
+        .await;
 }
 
 async fn an_address_too_eager() {

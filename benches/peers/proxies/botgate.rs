@@ -100,8 +100,10 @@ fn configuration(setup: Setup, stage: &Stage) -> String {
         [keys]
         cache_dir = ""
         {cloud}
+        {state}
         {bots}
         "#,
+        state = std::env::var("BOTGATE_STATE").unwrap_or_default(),
         cert = stage.material.certificate(),
         key = stage.material.certificate_key(),
         cloud = stage.channel.cloud_toml("stand-in"),

@@ -64,7 +64,8 @@ function time(seconds) {
 function showHealth(data) {
   say("version", data.version);
   const draining = data.missing.includes("draining");
-  const [state, text] = data.ready ? ["good", "Ready"] : draining ? ["warn", "Draining"] : ["bad", `Not ready: ${data.missing.join(", ")}`];
+  const ready = data.store && !data.store.up ? ["warn", "Ready, shared store away"] : ["good", "Ready"];
+  const [state, text] = data.ready ? ready : draining ? ["warn", "Draining"] : ["bad", `Not ready: ${data.missing.join(", ")}`];
   $("health").className = `pill ${state}`;
   say("health", text);
   document.title = data.ready ? "botgate status" : `${text} – botgate status`;
@@ -283,6 +284,10 @@ function showTrust(data) {
     ["Reloads", outcomes.length > 0 ? outcomes.sort().join(", ") : "none since the start"],
     ["Log lines left out", `${whole.format(data.log.suppressed)} in floods, ${whole.format(data.log.lines_lost)} lost`],
   ];
+  if (data.store) {
+    const without = data.store.counting === "deny" ? "requests are refused" : "this gateway counts by itself";
+    facts.push(["Shared store", data.store.up ? "counts for all gateways" : `away, ${without}: ${data.store.why ?? "not reached yet"}`]);
+  }
   whenChanged("configuration", facts, () => $("configuration").replaceChildren(...facts.flatMap(([name, text]) => [make("dt", {}, name), make("dd", {}, text)])));
 }
 

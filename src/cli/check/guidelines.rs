@@ -3,8 +3,8 @@
 //! The items are those of Microsoft's pages "Bot Framework security guidelines" and "Security for Azure AI Bot Service" on Microsoft
 //! Learn. What no gateway can do stays with the bot's team, and is said so.
 
-use super::posture::{server, service_urls, softened, tenants};
-use crate::config::{Bot, Endpoint, Identifiers, Settings, TlsSource, TlsVersion};
+use super::posture::{server, service_urls, shared_store, softened, tenants};
+use crate::config::{Bot, Endpoint, Identifiers, Settings, SharedStore, TlsSource, TlsVersion};
 use crate::judge::{AllowedCallers, HostList, Mode, TokenKind};
 use std::io::{self, Write};
 use url::Host;
@@ -64,6 +64,7 @@ fn table(settings: &Settings) -> Vec<(&'static str, Vec<Line>)> {
     };
     let mut traffic = vec![listeners(settings)];
     traffic.extend(each(&backends));
+    traffic.extend(settings.shared_store.as_ref().map(store));
     vec![
         (
             "secured traffic",
@@ -162,6 +163,19 @@ fn backends(bot: &Bot) -> Line {
         (
             State::Off,
             format!("to the bot in the clear, over the network: {open}"),
+        )
+    }
+}
+
+fn store(store: &SharedStore) -> Line {
+    if store.is_in_the_clear() {
+        let servers = shared_store(store);
+        let text = format!("to the shared store in the clear, over the network: {servers}");
+        (State::Off, text)
+    } else {
+        (
+            State::Enforced,
+            "to the shared store over TLS, or on this machine".to_owned(),
         )
     }
 }

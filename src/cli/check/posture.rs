@@ -1,7 +1,7 @@
 //! What a configuration enforces, a line each.
 
 use super::guidelines;
-use crate::config::{Bot, Endpoint, Quota, Settings, TlsSource};
+use crate::config::{Bot, Endpoint, Quota, Settings, SharedStore, StoreServers, TlsSource};
 use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -54,6 +54,22 @@ pub(super) fn write(settings: &Settings, out: &mut dyn Write) -> io::Result<()> 
             limits.body_bytes, limits.json.depth
         ),
     )?;
+    if let Some(store) = &settings.shared_store {
+        let way = if store.is_in_the_clear() {
+            "in the clear"
+        } else if store.tls.is_some() {
+            "over TLS"
+        } else {
+            "on this machine"
+        };
+        let away = if store.denies_without {
+            "requests are refused (503)"
+        } else {
+            "each gateway counts for itself"
+        };
+        let shown = format!("{}, {way}; while it is away {away}", shared_store(store));
+        row(out, "shared store", &shown)?;
+    }
     for bot in &settings.bots {
         writeln!(out, "bot {}", bot.name)?;
         for (name, value) in posture(settings, bot) {
@@ -172,6 +188,23 @@ pub(super) fn server(endpoint: &Endpoint) -> String {
             endpoint.name,
             &url[url::Position::BeforePath..]
         ),
+    }
+}
+
+/// Where gateways count together.
+pub(super) fn shared_store(store: &SharedStore) -> String {
+    let servers = store.named_servers().iter().map(|(host, port)| {
+        if host.contains(':') {
+            format!("[{host}]:{port}")
+        } else {
+            format!("{host}:{port}")
+        }
+    });
+    let servers = servers.collect::<Vec<_>>().join(", ");
+    match &store.servers {
+        StoreServers::One { .. } => servers,
+        StoreServers::Cluster(_) => format!("cluster of {servers}"),
+        StoreServers::Sentinel { master, .. } => format!("{master} by the sentinels {servers}"),
     }
 }
 

@@ -137,6 +137,36 @@ fn what_is_done_for_a_slow_bot_is_told_where_anything_is() {
 }
 
 #[test]
+fn a_shared_store_is_told_and_how_it_is_reached() {
+    let (_, said) = checked(GOOD);
+    assert!(!said.contains("shared store"), "{said}");
+    for (state, row, guideline) in [
+        (
+            "redis = \"redis://localhost\"\nuser = \"botgate\"\npassword = \"hunter2\"",
+            "localhost:6379, on this machine; while it is away each gateway counts for itself\n",
+            "enforced to the shared store over TLS, or on this machine\n",
+        ),
+        (
+            "redis = \"rediss+cluster://[2001:db8::1],b.example:1\"",
+            "cluster of [2001:db8::1]:6379, b.example:1, over TLS; while it is away each",
+            "enforced to the shared store over TLS, or on this machine\n",
+        ),
+        (
+            "redis = \"redis+sentinel://10.0.0.1/prod\"\non_store_failure = \"deny\"\nsentinel_password = \"hunter2\"",
+            "prod by the sentinels 10.0.0.1:26379, in the clear; while it is away requests are refused (503)\n",
+            "off to the shared store in the clear, over the network: prod by the sentinels 10.0.0.1:26379\n",
+        ),
+    ] {
+        let (outcome, said) = checked(&format!("{GOOD}[state]\nstore = \"redis\"\n{state}\n"));
+        assert_eq!(outcome, Exit::Good, "{said}");
+        let row = format!("  shared store  {row}");
+        assert!(said.contains(&row), "{row:?} is missing in\n{said}");
+        assert!(guidelines(&said).contains(guideline), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn every_backend_is_told_and_how_its_health_is_asked_for() {
     let one = "\"http://127.0.0.1:3978/api/messages?code=hunter2\"";
     let list = format!(

@@ -3,17 +3,10 @@
 use super::*;
 
 /// Every way to ask for such a feature, with the key that is named.
-const LATER: &[(&str, &str)] = &[
-    ("state.store", "[state]\nstore = \"redis\""),
-    (
-        "state.redis",
-        "[state]\nredis = \"redis://:hunter2@127.0.0.1:6379/0\"",
-    ),
-    (
-        "direct_line[0]",
-        "[[direct_line]]\nname = \"site\"\nsecret = \"file:secrets/none\"\nper_ip = { rate = \"10/m\", burst = 10 }",
-    ),
-];
+const LATER: &[(&str, &str)] = &[(
+    "direct_line[0]",
+    "[[direct_line]]\nname = \"site\"\nsecret = \"file:secrets/none\"\nper_ip = { rate = \"10/m\", burst = 10 }",
+)];
 
 #[test]
 fn every_later_feature_is_refused_as_not_yet_there() {
@@ -49,7 +42,6 @@ fn their_off_values_and_neighbours_are_good() {
         "[server.tls]\nclient_ca = \"\"\nsni = []",
         "[log]\nfile = \"\"\nretain_days = 7",
         "[keys]\nproxy = \"\"",
-        "[state]\nstore = \"memory\"\nredis = \"\"\non_store_failure = \"deny\"",
         "direct_line = []",
     ] {
         good(&with_server(tables));
@@ -72,10 +64,6 @@ fn types_are_checked_there_too() {
             with_server("[log]\nretain_days = \"30\" #<-"),
         ),
         ("log.retain_days", with_server("[log]\nretain_days = 0 #<-")),
-        (
-            "state.on_store_failure",
-            with_server("[state]\non_store_failure = \"shrug\" #<-"),
-        ),
         (
             "bots[0].redelivery.window",
             with_bot("redelivery.window = \"often\" #<-"),

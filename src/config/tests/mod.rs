@@ -12,6 +12,7 @@ mod later;
 mod policy;
 mod schema;
 mod server;
+mod state;
 mod values;
 mod weak;
 mod whole_file;

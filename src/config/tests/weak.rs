@@ -31,6 +31,11 @@ fn what_was_written_and_is_weak_is_pointed_out_with_its_line() {
             "withdrawn",
         ),
         (
+            "[state]\nstore = \"redis\"\nredis = \"redis://store.example\" #<-",
+            "state.redis",
+            "in the clear",
+        ),
+        (
             "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[server.tls]\nsource = \"off\" #<-",
             "server.tls.source",
             "in the clear",
@@ -79,6 +84,8 @@ fn what_is_as_it_should_be_is_not_mentioned() {
             "[server]\nlisten = \"127.0.0.1:8443\"\n[server.tls]\nsource = \"self-signed\"",
         ),
         with_server("[server]\nlisten = \"127.0.0.1:8443\"\n[server.tls]\nsource = \"off\""),
+        with_server("[state]\nstore = \"redis\"\nredis = \"rediss://store.example\""),
+        with_server("[state]\nstore = \"redis\"\nredis = \"redis://localhost:6380\""),
         with_bot("timeouts = { response = \"60s\", acknowledge_after = \"8s\" }"),
         with_bot("direct_line.enhanced_authentication = true"),
         with_bot("direct_line.require_dl_user_id = false"),

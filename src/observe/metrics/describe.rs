@@ -2,7 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec};
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Registers what it describes.
 pub(super) struct Describe<'a>(pub(super) &'a Registry);
@@ -16,6 +16,10 @@ impl Describe<'_> {
 
     pub(super) fn gauge(&self, name: &str, help: &str) -> Described<Gauge> {
         self.keep(Gauge::new(name, help)?)
+    }
+
+    pub(super) fn int_gauge(&self, name: &str, help: &str) -> Described<IntGauge> {
+        self.keep(IntGauge::new(name, help)?)
     }
 
     pub(super) fn counters(

@@ -5,7 +5,7 @@ use super::{Metrics, exact};
 use crate::config::Settings;
 use crate::judge::{Reason, UnixSeconds};
 use crate::observe::by_reason::ByReason;
-use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGaugeVec};
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
@@ -56,6 +56,8 @@ pub(super) struct Upkeep {
     backends: Mutex<HashSet<[String; 2]>>,
     /// `botgate_rate_limit_store_errors_total`: failed calls of the shared limit store.
     rate_limit_store_errors: IntCounter,
+    /// `botgate_rate_limit_store_up`: 1, or 0 while it is away, or where there is none.
+    rate_limit_store_up: IntGauge,
     /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
     log_suppressed: IntCounterVec,
     /// Its series: a flood is when they are counted in.
@@ -92,6 +94,10 @@ impl Upkeep {
             rate_limit_store_errors: describe.counter(
                 "botgate_rate_limit_store_errors_total",
                 "Failed calls of the shared limit store.",
+            )?,
+            rate_limit_store_up: describe.int_gauge(
+                "botgate_rate_limit_store_up",
+                "Whether the shared limit store answers; 0 where there is none.",
             )?,
             log_suppressed: describe.counters(
                 "botgate_log_suppressed_total",
@@ -176,6 +182,11 @@ impl Metrics {
     /// A call of the shared limit store failed.
     pub fn rate_limit_store_failed(&self) {
         self.upkeep.rate_limit_store_errors.inc();
+    }
+
+    /// Whether the shared limit store answers.
+    pub fn rate_limit_store_is_up(&self, is_up: bool) {
+        self.upkeep.rate_limit_store_up.set(i64::from(is_up));
     }
 
     /// A request line was counted instead of written.

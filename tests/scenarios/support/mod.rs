@@ -17,6 +17,7 @@ pub(crate) mod metrics;
 pub(crate) mod pebble;
 pub(crate) mod plain;
 pub(crate) mod raw_bot;
+pub(crate) mod redis;
 pub(crate) mod reply;
 pub(crate) mod table;
 pub(crate) mod tap;
@@ -29,6 +30,8 @@ use botgate::cli::demo::client::Protocol;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The app id of the bot that every scenario has.
@@ -61,4 +64,12 @@ pub(crate) async fn next_piece(body: &mut Incoming) -> Bytes {
     let frame = tokio::time::timeout(PATIENCE, body.frame()).await;
     let frame = frame.expect("it is not held back").expect("there is more");
     frame.unwrap().into_data().expect("data")
+}
+
+/// An address that no other process of this test, and no other thread, takes.
+pub(crate) fn own_address() -> Ipv4Addr {
+    static TAKEN: AtomicU8 = AtomicU8::new(0);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    let mine = TAKEN.fetch_add(1, Ordering::Relaxed);
+    Ipv4Addr::new(127, 64 | (high & 63), low, 2 + mine)
 }

@@ -1,7 +1,7 @@
 //! Pebble, the ACME server that Let's Encrypt tests clients with, on a loopback address of its own.
 
 use super::authority::Authority;
-use super::{PATIENCE, eventually};
+use super::{PATIENCE, eventually, own_address};
 use botgate::cli::demo::client::{self, Protocol};
 use bytes::Bytes;
 use http::{Method, Request};
@@ -12,7 +12,6 @@ use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::atomic::{AtomicU8, Ordering};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
@@ -190,14 +189,6 @@ pub(crate) fn kept_in(folder: &Path) -> PathBuf {
     let only = entries.next().expect("something is kept").unwrap().path();
     assert!(entries.next().is_none());
     only
-}
-
-/// An address that no other process of this test, and no other thread, takes.
-fn own_address() -> Ipv4Addr {
-    static TAKEN: AtomicU8 = AtomicU8::new(0);
-    let [.., high, low] = std::process::id().to_be_bytes();
-    let mine = TAKEN.fetch_add(1, Ordering::Relaxed);
-    Ipv4Addr::new(127, 64 | (high & 63), low, 2 + mine)
 }
 
 async fn listens(address: SocketAddr) {

@@ -4,6 +4,7 @@
 mod backend;
 mod certificate;
 mod sources;
+mod store;
 
 use crate::config::{Lines, Problem, Settings, Severity};
 use std::io::{self, Write};
@@ -71,6 +72,7 @@ pub(super) fn try_out(settings: &Settings, places: &Places) -> io::Result<Findin
         sources::try_out(settings, places, &mut findings).await;
         certificate::try_out(settings, places, &mut findings);
         backend::try_out(settings, places, &mut findings).await;
+        store::try_out(settings, places, &mut findings).await;
     });
     Ok(findings)
 }

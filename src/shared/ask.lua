@@ -1,0 +1,53 @@
+-- One request, one command: whether an activity is a repeat, and whether every budget has room for it. All or nothing.
+--
+-- KEYS: the mark first, where there is one (ARGV[1] is not ""), then the budgets, narrowest first.
+-- ARGV: owner of a new mark or "", request id, lease of the mark in ms, "1" to mark even what is refused, then of each budget its
+-- interval in microseconds and its burst.
+--
+-- Answers {0} all is taken; {1, position of the first budget without room, wait in microseconds}; {2, fields of the mark ...}.
+--
+-- The time is the store's: what the clocks of the gateways say does not matter. Microseconds since 2023-11-14, since a double
+-- holds those since 1970 only to a quarter of one.
+local time = redis.call('TIME')
+local now = (time[1] - 1700000000) * 1000000 + time[2]
+local owner = ARGV[1]
+local first = 1
+if owner ~= '' then
+  local mark = redis.call('HGETALL', KEYS[1])
+  if #mark > 0 then
+    table.insert(mark, 1, 2)
+    return mark
+  end
+  first = 2
+end
+local function put_mark()
+  if owner ~= '' then
+    redis.call('HSET', KEYS[1], 'owner', owner, 'first', ARGV[2])
+    redis.call('PEXPIRE', KEYS[1], ARGV[3])
+  end
+end
+-- Each budget holds when it is whole again: the generic cell rate algorithm, as governor counts in one gateway.
+local whole, refused, wait = {}, 0, 0
+for at = first, #KEYS do
+  local budget = at - first
+  local interval = tonumber(ARGV[5 + 2 * budget])
+  local room = interval * tonumber(ARGV[6 + 2 * budget])
+  local was = tonumber(redis.call('GET', KEYS[at])) or now
+  -- A store that took over with a clock behind the other one's must not hold that against anybody.
+  local is = math.min(math.max(was, now), now + room) + interval
+  local early = is - room - now
+  if early > 0 then
+    if refused == 0 then refused = budget + 1 end
+    if early > wait then wait = early end
+  end
+  whole[at] = is
+end
+if refused > 0 then
+  if ARGV[4] == '1' then put_mark() end
+  return {1, refused, math.ceil(wait)}
+end
+for at = first, #KEYS do
+  redis.call('SET', KEYS[at], string.format('%.2f', whole[at]), 'PX', math.ceil((whole[at] - now) / 1000) + 1)
+end
+put_mark()
+return {0}
