@@ -75,6 +75,8 @@ impl Place {
             ("tls_server.key", &key),
             ("certs/server.pem", &certificate),
             ("certs/server.key", &key),
+            ("redis/ca.crt", &certificate),
+            ("redis/password", &"secret".to_owned()),
         ] {
             let path = folder.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -32,6 +32,8 @@ impl Running {
             .is_err()
         {
             let connections = self.requests.len();
+            // Before it is told: whoever reads that new requests are refused may rely on it.
+            self.closing.cancel();
             tracing::info!(
                 event = "drain_closing",
                 connections,

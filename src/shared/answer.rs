@@ -57,9 +57,11 @@ impl Said {
         match values.first()? {
             Value::Int(0) => Some(Self::Taken),
             Value::Int(1) => {
-                let mut rest = values.into_iter().skip(1).map(u64::from_redis_value);
-                let which = usize::try_from(rest.next()?.ok()?).ok()?.checked_sub(1)?;
-                let wait = Duration::from_micros(rest.next()?.ok()?);
+                let [_, Value::Int(position), Value::Int(micros)] = values.as_slice() else {
+                    return None;
+                };
+                let which = usize::try_from(*position).ok()?.checked_sub(1)?;
+                let wait = Duration::from_micros(u64::try_from(*micros).ok()?);
                 Some(Self::Refused { which, wait })
             }
             Value::Int(2) => {

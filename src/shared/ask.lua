@@ -27,27 +27,34 @@ local function put_mark()
   end
 end
 -- Each budget holds when it is whole again: the generic cell rate algorithm, as governor counts in one gateway.
+local function put(at, whole)
+  redis.call('SET', KEYS[at], string.format('%.2f', whole), 'PX', math.ceil((whole - now) / 1000) + 1)
+end
+local kept = first <= #KEYS and redis.call('MGET', unpack(KEYS, first)) or {}
 local whole, refused, wait = {}, 0, 0
-for at = first, #KEYS do
-  local budget = at - first
-  local interval = tonumber(ARGV[5 + 2 * budget])
-  local room = interval * tonumber(ARGV[6 + 2 * budget])
-  local was = tonumber(redis.call('GET', KEYS[at])) or now
-  -- A store that took over with a clock behind the other one's must not hold that against anybody.
-  local is = math.min(math.max(was, now), now + room) + interval
+for budget = 1, #kept do
+  local interval = tonumber(ARGV[3 + 2 * budget])
+  local room = interval * tonumber(ARGV[4 + 2 * budget])
+  local is = math.max(tonumber(kept[budget]) or now, now)
+  -- Later than any budget can be: a store took over whose clock is behind the other one's. That is nobody's fault.
+  if is > now + room then
+    is = now + room
+    put(first + budget - 1, is)
+  end
+  is = is + interval
   local early = is - room - now
   if early > 0 then
-    if refused == 0 then refused = budget + 1 end
+    if refused == 0 then refused = budget end
     if early > wait then wait = early end
   end
-  whole[at] = is
+  whole[budget] = is
 end
 if refused > 0 then
   if ARGV[4] == '1' then put_mark() end
   return {1, refused, math.ceil(wait)}
 end
-for at = first, #KEYS do
-  redis.call('SET', KEYS[at], string.format('%.2f', whole[at]), 'PX', math.ceil((whole[at] - now) / 1000) + 1)
+for budget = 1, #whole do
+  put(first + budget - 1, whole[budget])
 end
 put_mark()
 return {0}

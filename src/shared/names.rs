@@ -62,7 +62,7 @@ mod tests {
         };
         let tag = Tag::of(&store(one), "helpdesk", Some("contoso"));
         let key = tag.key("botgate", 'u', &["helpdesk", "29:mary"]);
-        assert_eq!(key, "botgate:{all}:u:nObTfNXvW5GpS8jNQbNlyA");
+        assert_eq!(key, "botgate:{all}:u:P5jE45nqqOO-PY1GSCuu-A");
         assert_ne!(key, tag.key("botgate", 'u', &["helpdesk2", "9:mary"]));
     }
 

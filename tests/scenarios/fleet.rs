@@ -176,6 +176,33 @@ async fn an_address_has_one_budget_for_what_it_proves_and_one_in_each_gateway_be
 }
 
 #[tokio::test]
+async fn a_store_whose_clock_is_behind_the_last_ones_does_not_hold_that_against_anybody() {
+    if !redis::is_installed() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let limits = "[bots.rate_limits]\nper_bot = { rate = \"1/s\", burst = 5 }";
+    let [gateway] = fleet(&redis, limits).await;
+    gateway.teams_message().send().await.forwarded().await;
+    // As if it had been counted by a clock an hour ahead.
+    let keys = redis.keys().await;
+    let budget = keys.iter().find(|(key, _)| key.contains(":b:"));
+    let budget = match budget {
+        Some((key, _)) => key.clone(),
+        None => panic!("its budget is not there: {keys:?}"),
+    };
+    let ahead = format!("{:.2}", (redis.now().await - 1.7e9 + 3600.0) * 1e6);
+    redis.tell(&["SET", &budget, &ahead, "PX", "3600000"]).await;
+    let reply = gateway.teams_message().send().await;
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    reply.refused_after_proof(Reason::RateLimitedBot).await;
+    eventually("it has room again", async || {
+        gateway.teams_message().send().await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn report_mode_reports_what_the_fleet_counts() {
     if !redis::is_installed() {
         return;
@@ -563,7 +590,7 @@ async fn over_tls_with_a_certificate_as_a_user_with_few_rights() {
     }
     let redis = Redis::start_with(&[
         "user default on nopass ~* &* +@all",
-        "user gateway on >s3cret resetchannels ~botgate:* -@all +evalsha +eval +script|load +time +ping +hello +auth +get +set +hgetall +hget +hmget +hset +pexpire +del",
+        "user gateway on >s3cret resetchannels ~botgate:* -@all +evalsha +script|load +time +mget +set +hmget +hgetall +hset +del +pexpire +ping",
     ])
     .await;
     let authority = Authority::new("the store's");

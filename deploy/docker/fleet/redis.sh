@@ -9,7 +9,7 @@ hash=$(printf %s "$password" | sha256sum | cut -d ' ' -f 1)
 umask 077
 cat >/run/redis/users.acl <<END
 user default off
-user botgate on #$hash ~botgate:* resetchannels -@all +evalsha +script|load +time +get +set +hmget +hgetall +hset +del +pexpire +ping +client|setinfo
+user botgate on #$hash ~botgate:* resetchannels -@all +evalsha +script|load +time +mget +set +hmget +hgetall +hset +del +pexpire +ping +client|setinfo
 END
 
 exec redis-server --dir /run/redis --aclfile /run/redis/users.acl --protected-mode no --save '' --appendonly no \

@@ -193,7 +193,10 @@ impl Redis {
         let mut keys = vec![];
         for name in names {
             let left: i64 = self.ask(&["PTTL", &name]).await;
-            keys.push((name, left));
+            // Some end in between.
+            if left != -2 {
+                keys.push((name, left));
+            }
         }
         keys
     }
