@@ -39,7 +39,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<SharedStore> {
         return None;
     }
     check_login(section, &login, USER, PASSWORD);
-    let address = match redis {
+    let address = match &redis {
         Some(text) if text.value.is_empty() => {
             text.error("is empty", EXAMPLE);
             None
@@ -54,9 +54,30 @@ pub(super) fn read(section: &Section<'_>) -> Option<SharedStore> {
         }
     };
     // Where the address is wrong, the rest is read as if it were needed: all problems are told at once.
-    let is_tls = address.as_ref().is_none_or(|(_, is_tls)| *is_tls);
+    let is_tls = address.as_ref().is_none_or(|address| address.is_tls);
     let tls = tls(&section.table("tls"), is_tls);
-    let (servers, _) = address?;
+    let Address {
+        servers,
+        login: in_address,
+        ..
+    } = address?;
+    let login = match (in_address, redis) {
+        (Some(in_address), Some(text)) => {
+            if [USER, PASSWORD].iter().any(|key| is_set(section, key)) {
+                text.error(
+                    "holds a user name or password, and state.user or state.password is set, too",
+                    "write them in one of the two places",
+                );
+            } else if !text.written.starts_with("file:") && !text.written.contains("${") {
+                text.warn(
+                    "holds a password, and whoever reads this file has it",
+                    "write it as password = \"file:PATH\", or the whole address as \"file:PATH\"",
+                );
+            }
+            in_address
+        }
+        (Some(_) | None, _) => login,
+    };
     if matches!(servers, StoreServers::Sentinel { .. }) {
         check_login(section, &of_sentinels, SENTINEL_USER, SENTINEL_PASSWORD);
     } else {
@@ -219,14 +240,16 @@ fn wrong<T>(what: &str, hint: &'static str) -> Result<T, Wrong> {
     Err((what.to_owned(), hint))
 }
 
-/// The servers, and whether TLS is spoken with them. `url` does not read it: lists of hosts are no URLs.
-fn address(url: &str, of_sentinels: &StoreLogin) -> Result<(StoreServers, bool), Wrong> {
-    if url.contains('@') {
-        return wrong(
-            "holds a user name or password",
-            "remove what stands before the \"@\", and write keys of their own: user = \"...\", password = \"file:...\"",
-        );
-    }
+/// What an address says.
+struct Address {
+    servers: StoreServers,
+    is_tls: bool,
+    /// What stands before the "@", if anything.
+    login: Option<StoreLogin>,
+}
+
+/// Reads an address. `url` does not: lists of hosts are no URLs.
+fn address(url: &str, of_sentinels: &StoreLogin) -> Result<Address, Wrong> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return wrong("is not a URL", EXAMPLE);
     };
@@ -243,7 +266,17 @@ fn address(url: &str, of_sentinels: &StoreLogin) -> Result<(StoreServers, bool),
             "remove it; what can be set has a key of its own in [state]",
         );
     }
-    let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if path.contains('@') {
+        return wrong(
+            "has an \"@\" behind a \"/\"",
+            "write \"/\" and \"@\" of a password as %2F and %40, or take it out: password = \"file:PATH\"",
+        );
+    }
+    let (login, hosts) = match authority.rsplit_once('@') {
+        Some((login, hosts)) => (Some(login_of(login)?), hosts),
+        None => (None, authority),
+    };
     let servers = match kind {
         "" if hosts.contains(',') => {
             return wrong(
@@ -278,7 +311,30 @@ fn address(url: &str, of_sentinels: &StoreLogin) -> Result<(StoreServers, bool),
             );
         }
     };
-    Ok((servers, is_tls))
+    Ok(Address {
+        servers,
+        is_tls,
+        login,
+    })
+}
+
+/// What stands before the "@" of an address: `user:password` or `:password`, percent-encoded (RFC 3986 3.2.1).
+fn login_of(text: &str) -> Result<StoreLogin, Wrong> {
+    const HINT: &str = "write user:password@ or :password@ before the servers, or better keys of their own: user = \"...\", password = \"file:PATH\"";
+    let decoded = |text: &str| {
+        let decoded = percent_encoding::percent_decode_str(text).decode_utf8();
+        decoded.map(|text| text.into_owned())
+    };
+    let Some((user, password)) = text.split_once(':').filter(|(_, it)| !it.is_empty()) else {
+        return wrong("has no password before its \"@\"", HINT);
+    };
+    let (Ok(user), Ok(password)) = (decoded(user), decoded(password)) else {
+        return wrong("has a user name or password that is not UTF-8", HINT);
+    };
+    Ok(StoreLogin {
+        user: Some(user).filter(|user| !user.is_empty()),
+        password: Some(Secret::new(password)),
+    })
 }
 
 /// A list of servers, each once.

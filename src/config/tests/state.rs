@@ -106,6 +106,32 @@ fn every_form_of_an_address_is_read() {
 }
 
 #[test]
+fn an_address_may_hold_the_login() {
+    for (address, user, password) in [
+        ("redis://:pa%2Fss%40@store", None, "pa/ss@"),
+        ("rediss://botgate:a:b@store:6379/3", Some("botgate"), "a:b"),
+        (
+            "redis+sentinel://botgate:it@a,b/prod",
+            Some("botgate"),
+            "it",
+        ),
+        ("redis+cluster://%C3%A4:it@a,b", Some("\u{e4}"), "it"),
+    ] {
+        let login = store(address, "").login;
+        assert_eq!(login.user.as_deref(), user, "{address}");
+        let held = login.password.map(|it| it.expose().clone());
+        assert_eq!(held.as_deref(), Some(password), "{address}");
+    }
+    // In two places one of them would be the wrong one.
+    let twice = with_store("redis://:hunter2@store", "password = \"hunter2\"");
+    let found = listed(&problems(&twice));
+    assert!(
+        found.contains("write them in one of the two places") && !found.contains("hunter2"),
+        "{found}"
+    );
+}
+
+#[test]
 fn an_address_that_cannot_be_meant_says_why_with_its_line_and_nothing_of_itself() {
     const PORT: &str = "has a port that is no number from 1 to 65535";
     for (address, says) in [
@@ -122,16 +148,16 @@ fn an_address_that_cannot_be_meant_says_why_with_its_line_and_nothing_of_itself(
             "neither of one server, nor +cluster, nor +sentinel",
         ),
         (
-            "redis://user:hunter2@store:6379/0",
-            "holds a user name or password",
+            "redis://:hunter2/@store",
+            "write \"/\" and \"@\" of a password",
         ),
-        ("redis://:hunter2@store", "password = \"file:...\""),
-        ("redis://:hunter2/@store", "holds a user name or password"),
         (
             "rediss+sentinel://hunter2@a,b/prod",
-            "holds a user name or password",
+            "has no password before",
         ),
-        ("hunter2@store", "holds a user name or password"),
+        ("redis://hunter2:@store", "has no password before"),
+        ("redis://:hunter2%ff@store", "is not UTF-8"),
+        ("hunter2@store", "is not a URL"),
         (
             "redis://store?password=hunter2",
             "has a key of its own in [state]",
