@@ -69,7 +69,7 @@ impl std::fmt::Debug for Shared {
 }
 
 impl Shared {
-    /// A store that was not asked yet. It is reached by [`meet`](Self::meet) or its [`keeper`](Self::keeper).
+    /// A store that was not asked yet. It is reached by [`meet`](Self::meet), and [`keep`](Self::keep) looks after it.
     pub fn new(settings: SharedStore, observer: Arc<Observer>) -> Arc<Self> {
         Arc::new(Self {
             probe: keeper::probe(&settings),
