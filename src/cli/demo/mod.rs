@@ -12,6 +12,7 @@ pub mod bot;
 pub mod channel;
 pub mod client;
 mod connector;
+pub mod direct_line;
 mod echo;
 pub mod gateway;
 mod loopback;
@@ -21,6 +22,7 @@ mod stage;
 mod table;
 pub mod token;
 mod verdict;
+mod web_server;
 mod witnesses;
 
 use self::bot::MESSAGES_PATH;
