@@ -1,6 +1,7 @@
 //! Builds the rooms in order, opens the doors, applies reloads, drains with a deadline.
 
 mod drain;
+mod public;
 mod reload;
 mod rules;
 
@@ -11,6 +12,7 @@ mod sockets;
 
 use crate::admin::Admin;
 use crate::config::Settings;
+use crate::directline::{self, Brokers};
 use crate::ingress::{Ingress, Rooms};
 use crate::keyring::Keyring;
 use crate::limit::Limiter;
@@ -24,6 +26,7 @@ use crate::observe::{LogGuard, Observer};
 use crate::shared::Shared;
 use crate::tls::Certificates;
 use crate::upstream::Upstreams;
+use public::Public;
 use reload::{Reloader, Why};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -123,7 +126,12 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
         observer: Arc::clone(&observer),
         work: work.clone(),
     };
-    let ingress = Current::new(Ingress::new(Arc::clone(&settings), rooms, closing.clone()));
+    let brokers = Brokers::new(&settings, page_rooms(&rooms), closing.clone())
+        .map_err(|e| problem("direct_line", &e))?;
+    let public = Current::new(Public {
+        ingress: Arc::new(Ingress::new(Arc::clone(&settings), rooms, closing.clone())),
+        brokers: Arc::new(brokers),
+    });
     let gate = Gate::new(rules::public(&settings));
 
     let sockets = sockets::open(&settings).await?;
@@ -133,7 +141,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
             socket,
             tls: certificates.clone().map(|it| it as Arc<dyn Handshakes>),
             gate: Arc::clone(&gate),
-            door: Arc::clone(&ingress),
+            door: Arc::clone(&public),
             tasks: requests.clone(),
             drain: drain.clone(),
             closing: closing.clone(),
@@ -158,7 +166,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
                 .map_err(|e| StartProblem::Machine(format!("admin.listen: {e}")))?;
             let door = Current::new(admin_door(
                 &settings,
-                &ingress.load().rooms(),
+                &public.load().ingress.rooms(),
                 certificates.clone(),
                 &drain,
             ));
@@ -169,7 +177,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     };
     let (admin, admin_door) = admin.unzip();
     let reloader = Arc::new(Reloader {
-        ingress: Arc::clone(&ingress),
+        public: Arc::clone(&public),
         admin: admin_door,
         gate,
         certificates: certificates.clone(),
@@ -186,7 +194,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     }
     background.spawn(housekeeping(
         Arc::clone(&observer),
-        Arc::clone(&ingress),
+        Arc::clone(&public),
         stop.clone(),
     ));
     background.spawn(service_manager::announce(
@@ -226,6 +234,15 @@ impl Running {
         self.reloader.follow(file);
         let watching = Arc::clone(&self.reloader).watch(self.drain.clone());
         self.background.spawn(watching);
+    }
+}
+
+/// What the door for web pages leads through, of the other one's.
+fn page_rooms(rooms: &Rooms) -> directline::Rooms {
+    directline::Rooms {
+        keyring: Arc::clone(&rooms.keyring),
+        limiter: Arc::clone(&rooms.limiter),
+        observer: Arc::clone(&rooms.observer),
     }
 }
 
@@ -301,7 +318,7 @@ fn plain_listener<D: Door>(
 
 async fn housekeeping(
     observer: Arc<Observer>,
-    ingress: Arc<Current<Ingress>>,
+    public: Arc<Current<Public>>,
     stop: CancellationToken,
 ) {
     let mut ticks = tokio::time::interval(TICK);
@@ -311,7 +328,7 @@ async fn housekeeping(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {
                 observer.tick();
-                ingress.load().sweep();
+                public.load().sweep();
             }
         }
     }

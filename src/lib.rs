@@ -5,7 +5,7 @@
 //! One line, read left to right. A module may import only what stands to its left; modules inside one pair of braces do not
 //! see each other. `tests/floor_plan.rs` holds the code to it.
 //!
-//! `secret` · `judge` · `config` · `observe` · `net` · `shared` · `{keyring, limit, tls, upstream}` · `{ingress, admin}` · `app` · `cli` · `main`
+//! `secret` · `judge` · `config` · `observe` · `net` · `shared` · `{keyring, limit, tls, upstream}` · `{ingress, directline, admin}` · `app` · `cli` · `main`
 //!
 //! * [`judge`] **decides** and touches nothing: no socket, file, clock or log.
 //! * [`config`] says **what we want**: `gateway.toml`, read, checked and complete.
@@ -13,7 +13,7 @@
 //! * [`net`] **moves bytes** and holds no opinion.
 //! * [`shared`] **counts together**: the store of a fleet, in which its gateways count and remember as one.
 //! * The services **know how**: [`keyring`] (signing keys), [`limit`] (budgets), [`tls`] (certificates), [`upstream`] (bots).
-//! * The doors are **where requests come in**: [`ingress`] (channel to bot), [`admin`] (operators).
+//! * The doors are **where requests come in**: [`ingress`] (channel to bot), [`directline`] (web page to token), [`admin`] (operators).
 //! * [`app`] **assembles**, [`cli`] **talks to people**.
 //!
 //! # The path of a request
@@ -28,6 +28,10 @@
 //! budgets; where gateways are a fleet, `shared` counts both for all of them, by one command),
 //! `upstream` (the very bytes that were judged; `net::wire` reads the answer) → back through `ingress`, and through `net::reply` only if refused → `observe`,
 //! which writes exactly one line.
+//!
+//! A request for the path of a broker goes to [`directline`] in place of [`ingress`] (`app` has both behind one listener), which asks: `judge::head`, `judge::direct_line`
+//! (the page's origin), `limit` (the address), who the user is (chance, `keyring` and a token of the site, or a trusted header) or, to refresh,
+//! `judge::direct_line` (the cookie, signed, with the hash of the session's last token), `limit` (the session), and then Direct Line itself by `net::client`.
 //!
 //! All of it by one version of the settings: `app::reload` puts another door in the place of the one before (`net::current`), made of the
 //! parts that are as they were and of new ones; whoever is in the old one ends there.
@@ -67,6 +71,7 @@ pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod directline;
 pub mod ingress;
 pub mod judge;
 pub mod keyring;

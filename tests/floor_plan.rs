@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["net"],
     &["shared"],
     &["keyring", "limit", "tls", "upstream"],
-    &["ingress", "admin"],
+    &["ingress", "directline", "admin"],
     &["app"],
     &["cli"],
 ];

@@ -120,6 +120,12 @@ fn callers(bot: &Bot) -> InForce {
 fn direct_line(bot: &Bot) -> InForce {
     let policy = &bot.policy.direct_line;
     let says = match (policy.enhanced_authentication, policy.require_dl_user_id) {
+        (true, _) if policy.issued_by.is_some() => {
+            "enhanced authentication; user ids must be ones that a broker of this gateway made"
+        }
+        _ if policy.issued_by.is_some() => {
+            "user ids must be ones that a broker of this gateway made"
+        }
         (true, true) => "enhanced authentication; user ids must begin with dl_",
         (true, false) => "enhanced authentication; user ids are not checked",
         (false, true | false) => "user ids are not checked",

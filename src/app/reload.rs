@@ -4,10 +4,12 @@ mod outcome;
 
 pub(super) use outcome::Why;
 
+use super::public::Public;
 use super::{admin_door, rules, service_manager};
 use crate::admin::Admin;
 use crate::config::{self, Change, Files, Loaded, Problem, Settings, StartFlags, Written};
-use crate::ingress::{Ingress, Rooms};
+use crate::directline;
+use crate::ingress::Rooms;
 use crate::net::clock;
 use crate::net::current::Current;
 use crate::net::gate::Gate;
@@ -39,7 +41,7 @@ pub struct ConfigFile {
 
 /// What another version of the settings is put into.
 pub(super) struct Reloader {
-    pub(super) ingress: Arc<Current<Ingress>>,
+    pub(super) public: Arc<Current<Public>>,
     pub(super) admin: Option<Arc<Current<Admin>>>,
     pub(super) gate: Arc<Gate>,
     /// Nothing where TLS is off.
@@ -73,7 +75,7 @@ impl std::fmt::Debug for Reloader {
 
 impl Reloader {
     pub(super) fn settings(&self) -> Arc<Settings> {
-        self.ingress.load().settings()
+        self.public.load().ingress.settings()
     }
 
     pub(super) fn follow(&self, file: ConfigFile) {
@@ -140,7 +142,7 @@ impl Reloader {
         };
         let path = followed.path.clone();
         let outcome = self.bring_into_force(followed, why);
-        let observer = self.ingress.load().rooms().observer;
+        let observer = self.public.load().ingress.rooms().observer;
         observer
             .metrics()
             .config_reloaded(outcome.word(), clock::now());
@@ -216,14 +218,21 @@ impl Reloader {
     /// Requests that are under way keep what they began with; new ones are judged by these settings. What is as before in them goes
     /// on as it is: keys, budgets, marks, connections.
     fn put(&self, settings: Settings) -> Result<(), String> {
-        let before = self.ingress.load();
-        let (was, settings) = (before.settings(), Arc::new(settings));
-        let old = before.rooms();
+        let before = self.public.load();
+        let (was, settings) = (before.ingress.settings(), Arc::new(settings));
+        let old = before.ingress.rooms();
         let keyring = old.keyring.renewed(&settings, &old.observer);
         let keyring = Arc::new(keyring.map_err(|problem| format!("keys: {problem}"))?);
         let upstreams = old.upstreams.renewed(&settings, &old.observer);
         let upstreams = Arc::new(upstreams.map_err(|problem| format!("backends: {problem}"))?);
         let limiter = Arc::new(old.limiter.renewed(&was, &settings));
+        let for_pages = directline::Rooms {
+            keyring: Arc::clone(&keyring),
+            limiter: Arc::clone(&limiter),
+            observer: Arc::clone(&old.observer),
+        };
+        let brokers = before.brokers.renewed(&settings, for_pages);
+        let brokers = Arc::new(brokers.map_err(|problem| format!("direct_line: {problem}"))?);
         // Nothing fails from here on.
         let shared = self.shared_by(&settings, old.shared.as_ref(), &old.observer);
         old.observer.metrics().follow(&settings);
@@ -250,7 +259,8 @@ impl Reloader {
             ));
         }
         self.gate.set(rules::public(&settings));
-        self.ingress.replace(before.renewed(settings, rooms));
+        let ingress = Arc::new(before.ingress.renewed(settings, rooms));
+        self.public.replace(Public { ingress, brokers });
         Ok(())
     }
 

@@ -64,6 +64,9 @@ enum Command {
         /// Leave everything running and print requests to try.
         #[arg(long)]
         keep_running: bool,
+        /// Leave a page with Microsoft's Web Chat running, to be tried in a browser; nothing else is shown.
+        #[arg(long, conflicts_with = "keep_running")]
+        web: bool,
     },
     /// Print every reason for which a request is refused.
     Reasons {
@@ -134,7 +137,12 @@ pub fn main() -> ExitCode {
             told(check::run(path, flags(&options), reach, &mut out))
         }
         Command::Explain(options) => told(explain::run(&options, &mut io::stdout().lock())),
-        Command::Demo { keep_running } => demo::main(keep_running),
+        Command::Demo { web: true, .. } => demo::main(demo::Programme::Web),
+        Command::Demo { keep_running, .. } => demo::main(if keep_running {
+            demo::Programme::ScenesAndStay
+        } else {
+            demo::Programme::Scenes
+        }),
         Command::Reasons { markdown } => {
             let style = if markdown {
                 reasons::Style::Markdown

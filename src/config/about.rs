@@ -21,10 +21,13 @@ pub(super) enum Form {
     WordsOrList(&'static [&'static str]),
     /// A string, or a list of them.
     OneOrList,
+    /// This word, or a table.
+    WordOr(&'static str),
 }
 
 use Form::{
-    AsRead, DurationOrNone, Guid, Listen, ListenOrNone, Network, OneOrList, Words, WordsOrList,
+    AsRead, DurationOrNone, Guid, Listen, ListenOrNone, Network, OneOrList, WordOr, Words,
+    WordsOrList,
 };
 
 /// One key or table: its path, the form of its value, its default as JSON where the parser does not name it, and a sentence.
@@ -159,6 +162,7 @@ pub(super) const ABOUT: &[About] = &[
     ("bots.direct_line", AsRead, "", "Direct Line and Web Chat."),
     ("bots.direct_line.require_dl_user_id", AsRead, "", "User ids must start with dl_ under enhanced authentication."),
     ("bots.direct_line.enhanced_authentication", AsRead, "", "The channels' enhanced authentication is on."),
+    ("bots.direct_line.issued_ids_only", AsRead, "", "User ids must be ones that a broker of this gateway made."),
     ("bots.rate_limits", AsRead, "", "Budgets after authentication; unset: unlimited."),
     ("bots.rate_limits.mode", AsRead, NONE, "report: only log what would be refused; where it is not written, as mode of the bot."),
     ("bots.rate_limits.per_bot", AsRead, "", "All traffic of the bot."),
@@ -170,10 +174,26 @@ pub(super) const ABOUT: &[About] = &[
     ("bots.identity_headers", AsRead, "", "What was proven, told to the bot."),
     ("bots.identity_headers.enabled", AsRead, "", "X-Botgate-Tenant, -Channel, -App-Id and -Request-Id to the bot."),
     ("direct_line", AsRead, "", "Brokers of Direct Line tokens."),
-    ("direct_line.name", AsRead, "", "Appears in logs and metrics."),
-    ("direct_line.path", AsRead, "", "Where web pages ask."),
-    ("direct_line.secret", AsRead, "", "The Direct Line secret, best as file: or ${NAME}."),
-    ("direct_line.endpoint", AsRead, "", "The Direct Line service."),
-    ("direct_line.trusted_origins", AsRead, "", "Origins of the web pages that may ask."),
-    ("direct_line.per_ip", AsRead, "", "Requests of one address."),
+    ("direct_line.name", AsRead, "", "A part of the cookie's name, and of what user ids are made of."),
+    ("direct_line.hosts", AsRead, "[]", "Host names served; empty: any."),
+    ("direct_line.path", AsRead, r#""/directline/token""#, "Where web pages get tokens, exact; below it, at /refresh, they have them refreshed."),
+    ("direct_line.secret", AsRead, "", "The Direct Line secret, best as file: or ${NAME}; a list of two while they are exchanged, the first is used."),
+    ("direct_line.endpoint", AsRead, r#""https://directline.botframework.com""#, "The Direct Line service: global, regional or of a sovereign cloud."),
+    ("direct_line.trusted_origins", AsRead, "", "Origins of the web pages that may ask, such as https://www.example.com."),
+    ("direct_line.per_ip", AsRead, r#"{"rate":"10/m","burst":10}"#, "Requests of one address."),
+    ("direct_line.per_session", AsRead, r#"{"rate":"10/m","burst":20}"#, "Requests of one session."),
+    ("direct_line.max_session", AsRead, "", "For how long the token of one conversation is refreshed; 0s: without an end."),
+    ("direct_line.timeout", AsRead, "", "For one answer of Direct Line, in all."),
+    ("direct_line.same_site", AsRead, "", "SameSite of the session's cookie; none: pages of another site than the gateway's."),
+    ("direct_line.id_key", AsRead, r#""""#, "What user ids and cookies are signed with, at least 32 bytes, best as file:; empty: a key made of the secret."),
+    ("direct_line.ca", AsRead, r#""""#, "PEM file with the authority trusted in place of the platform's."),
+    ("direct_line.identity", WordOr("random"), r#""random""#, "Who the user of a page is; random: another one for each conversation."),
+    ("direct_line.identity.jwt", AsRead, "", "Whom a token of the site names, which the page presents as Bearer."),
+    ("direct_line.identity.jwt.issuer", AsRead, "", "iss of the site's tokens, byte for byte."),
+    ("direct_line.identity.jwt.jwks", AsRead, "", "URL of the site's key set, or the name of one on this machine."),
+    ("direct_line.identity.jwt.audience", AsRead, "", "aud of the tokens that are meant for this broker."),
+    ("direct_line.identity.jwt.claim", AsRead, r#""sub""#, "The claim that names the user."),
+    ("direct_line.identity.header", AsRead, "", "Whom a server before botgate names in a header."),
+    ("direct_line.identity.header.name", AsRead, "", "The header; that server must remove it from what visitors send."),
+    ("direct_line.identity.header.from", Network, "", "Addresses of that server; from others the header counts for nothing."),
 ];

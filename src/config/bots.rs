@@ -6,6 +6,7 @@ use super::identity::{self, Identity};
 use super::roots::{self, KeySources};
 use super::server::{Guests, hours};
 use super::{Bot, KeySource, RateLimits, backend, policy, values};
+use crate::judge::direct_line::Issuer;
 use crate::judge::{Cloud, Expect, Mode, TenantId};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub(super) struct Bots {
 /// What the rest of the file means for a bot.
 pub(super) struct Surroundings<'a> {
     pub(super) clouds: &'a [Cloud],
+    /// Of every `[[direct_line]]`.
+    pub(super) issuers: &'a Arc<[Arc<Issuer>]>,
     pub(super) listen: &'a [SocketAddr],
     /// `server.trusted_proxies` names any.
     pub(super) is_behind_proxy: bool,
@@ -52,7 +55,11 @@ impl Bots {
 }
 
 /// Every `[[bots]]` entry. One that lacks something is noted and left out.
-pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots {
+pub(super) fn read(
+    root: &Section<'_>,
+    surroundings: &Surroundings<'_>,
+    key_sources: KeySources,
+) -> Bots {
     let sections = root.tables("bots");
     if sections.is_empty() && (!root.has("bots") || root.is_list("bots")) {
         root.error(
@@ -61,7 +68,10 @@ pub(super) fn read(root: &Section<'_>, surroundings: &Surroundings<'_>) -> Bots 
             "describe your bot: [[bots]], then name, app_id and backend",
         );
     }
-    let mut shared = Shared::default();
+    let mut shared = Shared {
+        key_sources,
+        ..Shared::default()
+    };
     let mut bots = Vec::new();
     let mut identities = Vec::new();
     for section in &sections {
@@ -93,7 +103,7 @@ fn bot(
     let mode = policy::mode(section, Mode::Enforce);
     let cloud = cloud(section, around.clouds);
     let kinds = roots::kinds(section);
-    let policy = policy::read(section, mode, cloud, &kinds);
+    let policy = policy::read(section, mode, cloud, &kinds, around.issuers);
     let rate_limits = rate_limits(&section.table("rate_limits"), mode);
     let tenants = &policy.tenants.allow;
     let app_id = app_id(section);

@@ -170,7 +170,7 @@ fn is_issuer(text: &Text<'_>) -> bool {
 }
 
 /// A metadata address as written, or `file:` and the full name of a key set on this machine.
-fn metadata(section: &Section<'_>, text: &Text<'_>) -> String {
+pub(super) fn metadata(section: &Section<'_>, text: &Text<'_>) -> String {
     let Some(name) = text.value.strip_prefix(LOCAL) else {
         check_metadata(text);
         return text.value.clone();

@@ -80,6 +80,7 @@ pub(super) fn check_environment(section: &Section<'_>, sources: &[Arc<KeySource>
         KeyOrigin::EntraTenant { keys, metadata, .. } => {
             keys.iter().any(|keys| is_https(keys)) || is_https(metadata)
         }
+        KeyOrigin::KeySet(address) => is_https(address),
         KeyOrigin::File(_) => false,
     });
     let is_written = section.has("proxy")

@@ -179,13 +179,6 @@ impl<'a> Section<'a> {
             .note(Severity::Warning, &self.place(key), what, hint);
     }
 
-    /// Refuses a table whose whole feature this version does not have.
-    pub(super) fn not_yet_here(&self, feature: &str, instead: &str) {
-        let what = format!("asks for {feature}, which botgate does not yet support");
-        self.reading
-            .note(Severity::Error, &self.place, what, instead);
-    }
-
     /// A table inside this one; one that is not there reads as empty and points to this one.
     pub(super) fn table(&self, key: &str) -> Section<'a> {
         let value = self.value(key);

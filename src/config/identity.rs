@@ -92,11 +92,7 @@ fn name(section: &Section<'_>) -> Option<String> {
 }
 
 fn route(section: &Section<'_>) -> Route {
-    let mut hosts: Vec<String> = Vec::new();
-    for text in section.list("hosts") {
-        let host = host(&text).filter(|host| !hosts.contains(host));
-        hosts.extend(host);
-    }
+    let hosts = hosts(section);
     let path = section
         .text("path")
         .filter(is_path)
@@ -111,6 +107,16 @@ fn route(section: &Section<'_>) -> Route {
         path,
         callback,
     }
+}
+
+/// `hosts`, each once.
+pub(super) fn hosts(section: &Section<'_>) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for text in section.list("hosts") {
+        let host = host(&text).filter(|host| !hosts.contains(host));
+        hosts.extend(host);
+    }
+    hosts
 }
 
 /// What precedes the API's own path, without a slash at its end.
@@ -156,7 +162,7 @@ fn host(text: &Text<'_>) -> Option<String> {
     None
 }
 
-fn is_path(text: &Text<'_>) -> bool {
+pub(super) fn is_path(text: &Text<'_>) -> bool {
     let is_plain = text.value.starts_with('/')
         && text
             .value

@@ -191,6 +191,7 @@ const BOT: Fields = &[
         Table(&[
             ("require_dl_user_id", Value),
             ("enhanced_authentication", Value),
+            ("issued_ids_only", Value),
         ]),
     ),
     ("rate_limits", Table(RATE_LIMITS)),
@@ -208,11 +209,33 @@ const RATE_LIMITS: Fields = &[
 
 const DIRECT_LINE_BROKER: Fields = &[
     ("name", Value),
+    ("hosts", Value),
     ("path", Value),
     ("secret", Value),
     ("endpoint", Value),
     ("trusted_origins", Value),
     ("per_ip", Table(QUOTA)),
+    ("per_session", Table(QUOTA)),
+    ("max_session", Value),
+    ("timeout", Value),
+    ("same_site", Value),
+    ("id_key", Value),
+    ("ca", Value),
+    (
+        "identity",
+        Table(&[
+            (
+                "jwt",
+                Table(&[
+                    ("issuer", Value),
+                    ("jwks", Value),
+                    ("audience", Value),
+                    ("claim", Value),
+                ]),
+            ),
+            ("header", Table(&[("name", Value), ("from", Value)])),
+        ]),
+    ),
 ];
 
 /// Notes every key that is not in [`ROOT`].

@@ -8,6 +8,7 @@ mod backend;
 mod bots;
 mod certificates;
 mod clouds;
+mod direct_line;
 mod endpoint;
 mod fetching;
 mod file;
@@ -39,8 +40,10 @@ pub use resolve::{Attempt, Lines, Loaded, StartFlags, attempt, load, parse};
 pub use schema::schema;
 pub use written::{Change, Written};
 
+use crate::judge::direct_line::{Issuer, SiteIdentity, TrustedOrigins};
 use crate::judge::{Cloud, Expect, Mode, Policy, Route, StrictLimits};
 use crate::secret::Secret;
+use http::HeaderName;
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -67,6 +70,8 @@ pub struct Settings {
     pub shared_store: Option<SharedStore>,
     /// `[[bots]]`, in the order written; [`Bot::index`] is the position here.
     pub bots: Vec<Arc<Bot>>,
+    /// `[[direct_line]]`, in the order written; [`DirectLine::index`] is the position here.
+    pub direct_lines: Vec<Arc<DirectLine>>,
 }
 
 impl Settings {
@@ -113,6 +118,8 @@ pub enum KeyOrigin {
         /// Hosts the metadata's keys may be on, beside its own.
         key_hosts: Vec<String>,
     },
+    /// At this address, without metadata that leads there.
+    KeySet(String),
     /// A key set on disk.
     File(PathBuf),
 }
@@ -368,6 +375,73 @@ pub struct BackendTls {
     pub client_identity: Option<(Vec<u8>, Secret<Vec<u8>>)>,
     /// Name to verify instead of the URL's host.
     pub server_name: Option<String>,
+}
+
+/// One `[[direct_line]]` entry: a broker, at which web pages get tokens of Direct Line, while its secret stays here.
+#[derive(Clone, Debug)]
+pub struct DirectLine {
+    /// Position in [`Settings::direct_lines`].
+    pub index: usize,
+    /// `name`: a part of the cookie's name, and of what user ids are made of.
+    pub name: String,
+    /// Hosts, and the path at which tokens are made.
+    pub route: Route,
+    /// One or two, the one to use first.
+    pub secrets: Vec<Secret<String>>,
+    /// `https://HOST`, or `http://` on this machine; no slash at its end.
+    pub endpoint: String,
+    /// Whose pages may ask.
+    pub origins: TrustedOrigins,
+    /// Requests of one address.
+    pub per_ip: Quota,
+    /// Requests of one session.
+    pub per_session: Quota,
+    /// For how long one conversation is refreshed; `None` for as long as the page wants.
+    pub max_session: Option<Duration>,
+    /// For one answer of the service, in all.
+    pub timeout: Duration,
+    /// Of the cookie.
+    pub same_site: SameSite,
+    /// Who the user of a page is.
+    pub identity: PageIdentity,
+    /// Makes and knows user ids and cookies.
+    pub issuer: Arc<Issuer>,
+    /// PEM of authorities trusted in place of the platform's.
+    pub ca: Option<Vec<u8>>,
+}
+
+impl DirectLine {
+    /// Where its tokens are refreshed.
+    pub fn refresh_path(&self) -> String {
+        direct_line::refresh_path(&self.route.path)
+    }
+}
+
+/// `same_site`: with which requests browsers send a cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// With those of pages of the same site.
+    Lax,
+    /// The same, and not where a link leads here.
+    Strict,
+    /// With all.
+    None,
+}
+
+/// `identity`: who the user of a page is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PageIdentity {
+    /// Nobody in particular: another one for each conversation.
+    Random,
+    /// Whom a token of the site names.
+    Site(SiteIdentity),
+    /// Whom a server before the gateway names.
+    Header {
+        /// In this header.
+        name: HeaderName,
+        /// The addresses of such servers.
+        from: Vec<IpNet>,
+    },
 }
 
 /// `[bots.rate_limits]`; `None` is unlimited.

@@ -4,11 +4,13 @@ use super::clouds::{hosts, is_built_in};
 use super::file::Section;
 use super::text::Text;
 use super::values;
+use crate::judge::direct_line::Issuer;
 use crate::judge::{
     ActivityPolicy, AllowedCallers, CallerPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList,
     Mode, OnReject, Policy, ServiceUrlPolicy, TenantId, TenantPolicy, TokenKind,
 };
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// All policies of one bot; `mode` is the bot's own, for those that name none.
 pub(super) fn read(
@@ -16,13 +18,14 @@ pub(super) fn read(
     mode: Mode,
     cloud: Option<&Cloud>,
     kinds: &[TokenKind],
+    issuers: &Arc<[Arc<Issuer>]>,
 ) -> Policy {
     Policy {
         channels: channels(&bot.table("channels"), mode),
         service_urls: service_urls(&bot.table("service_urls"), mode, cloud, kinds),
         tenants: tenants(&bot.table("tenants"), mode),
         activities: activities(&bot.table("activities"), mode),
-        direct_line: direct_line(&bot.table("direct_line"), mode),
+        direct_line: direct_line(&bot.table("direct_line"), mode, issuers),
         callers: callers(&bot.table("callers"), mode, cloud, kinds),
     }
 }
@@ -305,11 +308,31 @@ fn service_urls(
     }
 }
 
-fn direct_line(section: &Section<'_>, mode: Mode) -> DirectLinePolicy {
+fn direct_line(
+    section: &Section<'_>,
+    mode: Mode,
+    issuers: &Arc<[Arc<Issuer>]>,
+) -> DirectLinePolicy {
+    let enhanced_authentication = section.flag("enhanced_authentication", false);
+    let issued_ids_only = section.flag("issued_ids_only", false);
+    if issued_ids_only && issuers.is_empty() {
+        section.error(
+            "issued_ids_only",
+            "is true, and there is no [[direct_line]]: nobody would make such ids",
+            "describe the broker that gives your pages their tokens, or remove this",
+        );
+    } else if issued_ids_only && !enhanced_authentication {
+        section.warn(
+            "issued_ids_only",
+            "is true without enhanced_authentication: a page may still speak in the name of another one's id",
+            "turn enhanced authentication on in the channel's settings, and set enhanced_authentication = true",
+        );
+    }
     DirectLinePolicy {
         mode,
         require_dl_user_id: section.flag("require_dl_user_id", true),
-        enhanced_authentication: section.flag("enhanced_authentication", false),
+        enhanced_authentication,
+        issued_by: issued_ids_only.then(|| Arc::clone(issuers)),
     }
 }
 

@@ -6,30 +6,37 @@ use std::net::IpAddr;
 
 /// `trusted_proxies`.
 pub(super) fn trusted(server: &Section<'_>) -> Vec<IpNet> {
-    let mut proxies = Vec::new();
+    let proxies = networks(server, "trusted_proxies");
     for text in server.list("trusted_proxies") {
+        let is_everybody = |network: IpNet| network.prefix_len() == 0;
+        if text.value.parse().is_ok_and(is_everybody) {
+            let what = format!(
+                "is {}: everyone can make up the client address",
+                text.shown()
+            );
+            text.warn(what, "name only the networks of your own proxies");
+        }
+    }
+    proxies
+}
+
+/// A list of networks and addresses.
+pub(super) fn networks(section: &Section<'_>, key: &str) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for text in section.list(key) {
         let network = text
             .value
             .parse()
             .or_else(|_| text.value.parse::<IpAddr>().map(IpNet::from));
         match network {
-            Ok(network) => {
-                if network.prefix_len() == 0 {
-                    let what = format!(
-                        "is {}: everyone can make up the client address",
-                        text.shown()
-                    );
-                    text.warn(what, "name only the networks of your own proxies");
-                }
-                proxies.push(network);
-            }
+            Ok(network) => networks.push(network),
             Err(_) => text.error(
                 format!("is {}, wanted a network", text.shown()),
                 "write an address or a network, such as \"10.0.0.0/8\" or \"192.0.2.7\"",
             ),
         }
     }
-    proxies
+    networks
 }
 
 /// `proxy_protocol`.

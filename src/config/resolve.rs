@@ -2,14 +2,17 @@
 
 use super::bots::{self, Surroundings};
 use super::file::{Environment, Reading, Section};
+use super::roots::KeySources;
 use super::server;
 use super::text::read_file;
 use super::{
-    Files, Identifiers, Log, LogFormat, Problem, Settings, Severity, Written, clouds, fetching,
-    keys, state, weak,
+    Files, Identifiers, Log, LogFormat, Problem, Settings, Severity, Written, clouds, direct_line,
+    fetching, keys, state, weak,
 };
+use crate::judge::direct_line::Issuer;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use toml::de::DeTable;
 use tracing::level_filters::LevelFilter;
 
@@ -202,7 +205,15 @@ pub(super) fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
     let listen = server::listen(&server);
     let admin = server::admin(&root.table("admin"), &listen);
     let keys = fetching::read(&root.table("keys"));
+    let mut sources = KeySources::default();
+    let around = direct_line::Around {
+        clock_skew: keys.clock_skew,
+        proxy_protocol: server.flag("proxy_protocol", false),
+    };
+    let brokers = direct_line::read(root, &around, &mut sources);
+    let issuers: Arc<[Arc<Issuer>]> = brokers.iter().map(|it| Arc::clone(&it.issuer)).collect();
     let surroundings = Surroundings {
+        issuers: &issuers,
         clouds: &clouds::read(root),
         listen: &listen,
         is_behind_proxy: server.value("trusted_proxies").is_some_and(|proxies| {
@@ -214,10 +225,13 @@ pub(super) fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
         clock_skew: keys.clock_skew,
         allow_emulator: flags.danger_accept_emulator_in_public,
     };
-    let bots = bots::read(root, &surroundings);
+    let bots = bots::read(root, &surroundings, sources);
     fetching::check_environment(&root.table("keys"), &bots.key_sources);
-    let server = server::read(&server, listen.clone(), &bots.as_guests(), flags);
-    refuse_later(root);
+    let mut guests = bots.as_guests();
+    let hosts = brokers.iter().flat_map(|broker| &broker.route.hosts);
+    guests.hosts.extend(hosts.cloned());
+    let server = server::read(&server, listen.clone(), &guests, flags);
+    direct_line::refuse_twins(root, &brokers, &bots.bots);
     Settings {
         server,
         admin,
@@ -227,6 +241,7 @@ pub(super) fn settings(root: &Section<'_>, flags: StartFlags) -> Settings {
         key_sources: bots.key_sources,
         shared_store: state::read(&root.table("state")),
         bots: bots.bots,
+        direct_lines: brokers,
     }
 }
 
@@ -278,16 +293,5 @@ fn log(section: &Section<'_>) -> Log {
         identifiers,
         file,
         retain_days: u16::try_from(retain_days).unwrap_or(u16::MAX),
-    }
-}
-
-/// What the file as a whole can ask for only in a later version.
-fn refuse_later(root: &Section<'_>) {
-    for broker in root.tables("direct_line") {
-        for key in ["name", "path", "secret", "endpoint"] {
-            broker.check_string(key);
-        }
-        let _ = (broker.list("trusted_origins"), broker.quota("per_ip"));
-        broker.not_yet_here("a Direct Line token broker", "remove this table");
     }
 }

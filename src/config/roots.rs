@@ -20,7 +20,7 @@ pub(super) const LOCAL: &str = "file:";
 pub(super) struct KeySources(pub(super) Vec<Arc<KeySource>>);
 
 impl KeySources {
-    fn id(&mut self, source: KeySource) -> KeySourceId {
+    pub(super) fn id(&mut self, source: KeySource) -> KeySourceId {
         let known = self.0.iter().position(|known| known.name == source.name);
         KeySourceId(known.unwrap_or_else(|| {
             let label = self.label(&source);

@@ -90,6 +90,7 @@ app_id = \"x\"
 backend = \"http://127.0.0.1:1/\"
 accept = []
 [[direct_line]]
+identity = { jwt = {}, header = {} }
 ";
 
 fn table(fields: Fields, at: &str, asked: &Asked) -> Value {
@@ -116,7 +117,12 @@ fn table(fields: Fields, at: &str, asked: &Asked) -> Value {
 fn node_at(node: &Node, path: &str, asked: &Asked) -> Value {
     match (node, asked.wanted.get(path)) {
         (Node::Table(_), Some(Wanted::Quota)) => json!({ "$ref": "#/$defs/quota" }),
-        (Node::Table(inner), _) => table(inner, path, asked),
+        (Node::Table(inner), _) => match about(path).map(|about| about.1) {
+            Some(Form::WordOr(word)) => {
+                json!({ "anyOf": [{ "const": word }, table(inner, path, asked)] })
+            }
+            Some(_) | None => table(inner, path, asked),
+        },
         (Node::Tables(inner), _) => json!({ "type": "array", "items": table(inner, path, asked) }),
         (Node::Named(inner), _) => {
             let path = file::joined(path, "NAME");
@@ -165,7 +171,7 @@ fn value(wanted: &Wanted, form: Option<Form>) -> Value {
     };
     let or_empty = |item: Value| json!({ "anyOf": [item, { "const": "" }] });
     match form.unwrap_or(Form::AsRead) {
-        Form::AsRead => as_read(wanted),
+        Form::AsRead | Form::WordOr(_) => as_read(wanted),
         Form::Guid => shaped(reference("guid")),
         Form::Listen => shaped(reference("address")),
         Form::ListenOrNone => or_empty(reference("address")),

@@ -72,10 +72,26 @@ impl<'a> Section<'a> {
         text.hidden().expanded()
     }
 
-    /// Checks that a value is a string, and looks no further.
-    pub(super) fn check_string(&self, key: &str) {
-        self.ask(key, || Wanted::Text);
-        let _ = self.string(key, "a string", "\"...\"");
+    /// As [`secret`](Self::secret), where a list of them may stand.
+    pub(super) fn secrets(&self, key: &str) -> Vec<Text<'a>> {
+        self.ask(key, || Wanted::OneOrList);
+        let Some(DeValue::Array(items)) = self.value(key).map(toml::Spanned::get_ref) else {
+            return self.secret(key).into_iter().collect();
+        };
+        let read = |(index, item): (usize, &'a toml::Spanned<DeValue<'a>>)| {
+            let place = Place {
+                at: format!("{}[{index}]", self.place(key).at),
+                offset: Some(item.span().start),
+            };
+            let Some(written) = item.get_ref().as_str() else {
+                let hint = format!("write {key} = [\"file:PATH\", \"file:PATH\"]");
+                let what = "is not a string";
+                self.reading.note(Severity::Error, &place, what, hint);
+                return None;
+            };
+            Text::new(written, self.reading, place).hidden().expanded()
+        };
+        items.iter().enumerate().filter_map(read).collect()
     }
 
     /// As [`text`](Self::text), for a key that must be there and not be empty.

@@ -41,6 +41,7 @@ const SECRETS: &[&str] = &[
     "state.password",
     "state.sentinel_password",
     "direct_line.secret",
+    "direct_line.id_key",
 ];
 
 impl Written {

@@ -23,6 +23,20 @@ pub fn check_head(head: &Parts) -> Result<(), Rejection> {
     check_content_encoding(&head.headers)
 }
 
+/// The request is one that a web page's script sends to have a token: POST, or OPTIONS before it, and no upgrade.
+///
+/// # Errors
+/// [`Reason::UpgradeRefused`], [`Reason::MethodNotAllowed`], and what is wrong with a transfer coding.
+pub fn check_page_head(head: &Parts) -> Result<(), Rejection> {
+    if is_upgrade(head) {
+        return Err(Reason::UpgradeRefused.into());
+    }
+    if head.method != Method::POST && head.method != Method::OPTIONS {
+        return Err(Rejection::from(Reason::MethodNotAllowed).allowing("POST, OPTIONS"));
+    }
+    check_transfer_encoding(&head.headers)
+}
+
 /// The request is one that the Connector API has: POST or PUT of plain JSON, GET or DELETE, and no upgrade.
 ///
 /// # Errors

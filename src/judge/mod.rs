@@ -8,6 +8,7 @@
 mod activity;
 mod callback;
 mod cloud;
+pub mod direct_line;
 pub mod explain;
 mod head;
 mod plain_url;
@@ -22,7 +23,9 @@ pub mod token;
 pub use activity::{Activity, NamedTenant, NamedTenants};
 pub use callback::{API as CALLBACK_API, Callback, Place};
 pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
-pub use head::{check_callback_head, check_fields, check_head, check_http2, check_size};
+pub use head::{
+    check_callback_head, check_fields, check_head, check_http2, check_page_head, check_size,
+};
 pub use policy::{
     ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
     Evidence, Facts, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,

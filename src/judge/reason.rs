@@ -128,7 +128,7 @@ reasons! {
     ActivityTypeNotAllowed = "activity_type_not_allowed", 403, Caller;
     /// The invoke name is denied by the bot's list.
     InvokeNotAllowed = "invoke_not_allowed", 403, Caller;
-    /// A Direct Line or Web Chat user id does not start with dl_ although enhanced authentication is on.
+    /// A Direct Line or Web Chat user id does not start with dl_ under enhanced authentication, or was not issued here where issued_ids_only asks for that.
     UserIdNotTrusted = "user_id_not_trusted", 403, Caller;
     /// The bot's own budget is used up.
     RateLimitedBot = "rate_limited_bot", 429, Caller;
@@ -150,9 +150,9 @@ reasons! {
     UpstreamUnhealthy = "upstream_unhealthy", 503, Upstream;
     /// The page that asks for a Direct Line token is not on trusted_origins.
     OriginNotAllowed = "origin_not_allowed", 403, Caller;
-    /// Direct Line refused to make a token.
+    /// Direct Line refused to make a token, or answered with something that is none.
     DirectLineRefused = "direct_line_refused", 502, Upstream;
-    /// Direct Line could not be reached.
+    /// Direct Line could not be reached, or did not answer in time.
     DirectLineUnreachable = "direct_line_unreachable", 502, Upstream;
     /// The bot tried to reach a host that the egress guard does not allow.
     EgressDenied = "egress_denied", 403, Caller;

@@ -69,6 +69,11 @@ pub(super) async fn documents(fetcher: &Fetcher, origin: &KeyOrigin) -> Result<D
             }
             by_metadata(fetcher, &of_entra(metadata, key_hosts)).await
         }
+        KeyOrigin::KeySet(address_of_keys) => {
+            let at = address(address_of_keys)?;
+            let outcome = fetcher.get(&at, MAX_KEYS_BYTES).await;
+            read(&at, outcome).await
+        }
         KeyOrigin::File(path) => {
             let read = file::read(path, MAX_KEYS_BYTES);
             let document = fetcher

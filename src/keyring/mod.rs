@@ -17,7 +17,7 @@ pub use fetch::keys_address;
 pub use once::{Saved, date_of, fetch_once, first_address, saved};
 
 use crate::config::{KeySource, Keys, Settings};
-use crate::judge::{Caller, Key, Presented, Reason, Rejection, Screened, Token};
+use crate::judge::{Caller, Key, KeySourceId, Presented, Reason, Rejection, Screened, Token};
 use crate::net::client::{ClientProblem, Fetcher};
 use crate::net::clock;
 use crate::net::tended::Tended;
@@ -30,7 +30,7 @@ use verified::Verified;
 /// The keys of every issuer that a bot accepts, and the tokens that were verified with them.
 #[derive(Debug)]
 pub struct Keyring {
-    /// By their [`KeySourceId`](crate::judge::KeySourceId).
+    /// By their [`KeySourceId`].
     sources: Vec<Arc<Tended<Source>>>,
     verified: Arc<Verified>,
     settings: Keys,
@@ -134,11 +134,19 @@ impl Keyring {
     /// [`Reason::TokenKeyUnknown`] when the keys are fresh and none has this id; [`Reason::KeysUnavailable`] when that cannot
     /// be told: no usable set, or the refresh that would tell fails.
     pub async fn key_for(&self, token: &Screened<'_>) -> Result<Arc<Key>, Rejection> {
-        match self.sources.get(token.keys().0) {
-            Some(source) => match source.current(token.key_id()) {
+        self.key_of(token.keys(), token.key_id()).await
+    }
+
+    /// The key of this id, in that source.
+    ///
+    /// # Errors
+    /// As [`key_for`](Self::key_for).
+    pub async fn key_of(&self, source: KeySourceId, key_id: &str) -> Result<Arc<Key>, Rejection> {
+        match self.sources.get(source.0) {
+            Some(source) => match source.current(key_id) {
                 Some(key) => Ok(key),
                 // Boxed, because it is seldom needed, and every request would carry room for it.
-                None => Box::pin(source.find(token.key_id())).await,
+                None => Box::pin(source.find(key_id)).await,
             },
             None => {
                 Err(Rejection::from(Reason::KeysUnavailable)

@@ -57,6 +57,7 @@ pub fn first_address(source: &KeySource) -> Option<&str> {
     match &source.origin {
         KeyOrigin::Connector { metadata, .. } | KeyOrigin::Entra { metadata, .. } => Some(metadata),
         KeyOrigin::EntraTenant { keys, .. } => keys.first().map(String::as_str),
+        KeyOrigin::KeySet(address) => Some(address),
         KeyOrigin::File(_) => None,
     }
 }

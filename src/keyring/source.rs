@@ -248,7 +248,8 @@ impl Source {
                 KeyOrigin::File(path) => file::version(path).await,
                 KeyOrigin::Connector { .. }
                 | KeyOrigin::Entra { .. }
-                | KeyOrigin::EntraTenant { .. } => None,
+                | KeyOrigin::EntraTenant { .. }
+                | KeyOrigin::KeySet(_) => None,
             };
             // Keys from the disk cache may be hours old: the first fetch is due at once either way.
             self.attempts.begin();
@@ -268,7 +269,8 @@ impl Source {
                     KeyOrigin::File(path) => file::changed(path, seen).await,
                     KeyOrigin::Connector { .. }
                     | KeyOrigin::Entra { .. }
-                    | KeyOrigin::EntraTenant { .. } => std::future::pending().await,
+                    | KeyOrigin::EntraTenant { .. }
+                    | KeyOrigin::KeySet(_) => std::future::pending().await,
                 }
             };
             tokio::select! {

@@ -53,6 +53,7 @@ impl Store {
                 metadata.clone()
             }
             KeyOrigin::EntraTenant { keys, .. } => keys.first()?.clone(),
+            KeyOrigin::KeySet(address) => address.clone(),
             KeyOrigin::File(_) => return None,
         };
         Some(Self {

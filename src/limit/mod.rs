@@ -2,12 +2,14 @@
 //!
 //! This room must not know how a refusal is answered, and must not keep more in memory than its caps allow.
 
+mod brokers;
 mod budget;
 mod failures;
 mod in_flight;
 mod store;
 mod together;
 
+pub use brokers::BrokerLimits;
 pub use failures::{Wait, WaitingPlace};
 pub use in_flight::{BodyRoom, Slot};
 pub use together::Together;

@@ -1,7 +1,7 @@
 //! What HTTP clients of the gateway have in common: whom TLS trusts, and how errors read. [`Fetcher`] fetches documents for the
 //! gateway itself; bots are reached by [`dial`](super::dial).
 
-pub use super::fetcher::{FetchProblem, Fetcher};
+pub use super::fetcher::{FetchProblem, Fetcher, PostProblem};
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;

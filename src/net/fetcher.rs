@@ -4,7 +4,7 @@ use super::client::{ClientProblem, TlsTrust, chain, connector, tcp, tls_config};
 use crate::config::{Keys, Proxy};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,10 +19,14 @@ use std::time::Duration;
 /// For one TCP connection (AUTHENTICATION 2.4 rule 6).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Connections kept for the next request, and for how long: less than servers wait for one.
+const IDLE: usize = 8;
+const IDLE_FOR: Duration = Duration::from_secs(20);
+
 /// Fetches documents for the gateway itself: no redirects, a deadline for the whole, a size cap.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    direct: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    direct: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     proxied: Option<Proxied>,
     within: Duration,
 }
@@ -30,7 +34,7 @@ pub struct Fetcher {
 /// The way through a proxy: https only. The tunnel ends at the document's host, whose certificate is verified as ever.
 #[derive(Clone, Debug)]
 struct Proxied {
-    client: Client<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>, Empty<Bytes>>,
+    client: Client<HttpsConnector<Tunnel<HttpsConnector<HttpConnector>>>, Full<Bytes>>,
     matcher: Arc<Matcher>,
     /// Without user name and password.
     address: Uri,
@@ -46,15 +50,7 @@ impl Fetcher {
             extra_ca,
             ..TlsTrust::default()
         };
-        let direct = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(0)
-            .build(connector(&trust, CONNECT_TIMEOUT)?);
-        Ok(Self {
-            direct,
-            proxied: None,
-            within,
-        })
+        Self::with(&trust, None, within, 0)
     }
 
     /// As `[keys]` says: `fetch_timeout`, by way of `proxy`, trusting `ca_file` too.
@@ -62,25 +58,52 @@ impl Fetcher {
     /// # Errors
     /// When the extra authorities cannot be read, or the proxy's address cannot be used.
     pub fn for_keys(keys: &Keys) -> Result<Self, ClientProblem> {
-        let extra_ca = match &keys.ca_file {
-            None => None,
-            Some(path) => Some(
-                std::fs::read(path)
-                    .map_err(|e| ClientProblem(format!("keys.ca_file {}: {e}", path.display())))?,
-            ),
+        let extra_ca = extra_ca(keys)?;
+        let trust = TlsTrust {
+            extra_ca: extra_ca.as_deref(),
+            ..TlsTrust::default()
         };
-        let fetcher = Self::new(extra_ca.as_deref(), keys.fetch_timeout)?;
-        let proxied = match &keys.proxy {
-            None => None,
-            Some(proxy) => Some(Proxied::new(
-                proxy,
-                &TlsTrust {
-                    extra_ca: extra_ca.as_deref(),
-                    ..TlsTrust::default()
-                },
-            )?),
+        Self::with(&trust, keys.proxy.as_ref(), keys.fetch_timeout, 0)
+    }
+
+    /// For [`post`](Self::post): by the same way as keys, trusting `only_ca` in place of all others. Connections are used again.
+    ///
+    /// # Errors
+    /// As [`for_keys`](Self::for_keys).
+    pub fn for_service(
+        keys: &Keys,
+        only_ca: Option<&[u8]>,
+        within: Duration,
+    ) -> Result<Self, ClientProblem> {
+        let extra_ca = extra_ca(keys)?;
+        let trust = TlsTrust {
+            extra_ca: extra_ca.as_deref().filter(|_| only_ca.is_none()),
+            only_ca,
+            ..TlsTrust::default()
         };
-        Ok(Self { proxied, ..fetcher })
+        Self::with(&trust, keys.proxy.as_ref(), within, IDLE)
+    }
+
+    fn with(
+        trust: &TlsTrust<'_>,
+        proxy: Option<&Proxy>,
+        within: Duration,
+        idle: usize,
+    ) -> Result<Self, ClientProblem> {
+        let direct = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_max_idle_per_host(idle)
+            .build(connector(trust, CONNECT_TIMEOUT)?);
+        let proxied = match proxy {
+            None => None,
+            Some(proxy) => Some(Proxied::new(proxy, trust, idle)?),
+        };
+        Ok(Self {
+            direct,
+            proxied,
+            within,
+        })
     }
 
     /// One document.
@@ -99,7 +122,7 @@ impl Fetcher {
     pub async fn date(&self, url: &Uri) -> Result<Option<String>, FetchProblem> {
         let asked = async {
             let request = Request::get(url.clone())
-                .body(Empty::new())
+                .body(Full::default())
                 .map_err(|e| FetchProblem::Other(e.to_string()))?;
             let response = self.request(request).await?;
             let date = response.headers().get(http::header::DATE);
@@ -118,11 +141,39 @@ impl Fetcher {
         outcome.map_err(|_| format!("not complete within {:?}", self.within))
     }
 
+    /// Sends a request, and reads its answer whole, whatever its status. For as long as it takes: see [`in_time`](Self::in_time).
+    ///
+    /// # Errors
+    /// See [`PostProblem`].
+    pub async fn post(
+        &self,
+        request: Request<Bytes>,
+        max_bytes: usize,
+    ) -> Result<Response<Bytes>, PostProblem> {
+        let request = request.map(Full::new);
+        let sent = match &self.proxied {
+            Some(proxied) if proxied.matcher.intercept(request.uri()).is_some() => {
+                proxied.client.request(request).await
+            }
+            Some(_) | None => self.direct.request(request).await,
+        };
+        let (head, body) = sent.map_err(|error| PostProblem::of(&error))?.into_parts();
+        #[expect(clippy::disallowed_methods, reason = "the body is limited")]
+        let body = Limited::new(body, max_bytes).collect().await;
+        let body = body.map_err(|error| {
+            PostProblem::Unreadable(format!(
+                "the answer could not be read: {}",
+                chain(error.as_ref())
+            ))
+        })?;
+        Ok(Response::from_parts(head, body.to_bytes()))
+    }
+
     async fn get_now(&self, url: &Uri, max_bytes: usize) -> Result<Bytes, FetchProblem> {
         let request = Request::get(url.clone())
             .header("accept", "application/json")
             .header("user-agent", concat!("botgate/", env!("CARGO_PKG_VERSION")))
-            .body(Empty::new())
+            .body(Full::default())
             .map_err(|e| FetchProblem::Other(e.to_string()))?;
         let response = self.request(request).await?;
         if response.status() != StatusCode::OK {
@@ -142,7 +193,7 @@ impl Fetcher {
 
     async fn request(
         &self,
-        request: Request<Empty<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, FetchProblem> {
         match &self.proxied {
             Some(proxied) if proxied.matcher.intercept(request.uri()).is_some() => {
@@ -164,7 +215,7 @@ impl Fetcher {
 }
 
 impl Proxied {
-    fn new(proxy: &Proxy, trust: &TlsTrust<'_>) -> Result<Self, ClientProblem> {
+    fn new(proxy: &Proxy, trust: &TlsTrust<'_>, idle: usize) -> Result<Self, ClientProblem> {
         // A matcher without a proxy for http: plain metadata is on this machine.
         let matcher = Matcher::builder()
             .https(proxy.url.expose().as_str())
@@ -178,7 +229,8 @@ impl Proxied {
         let address = somewhere.uri().clone();
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(0)
+            .pool_idle_timeout(IDLE_FOR)
+            .pool_max_idle_per_host(idle)
             .build(
                 HttpsConnectorBuilder::new()
                     .with_tls_config(tls_config(trust)?)
@@ -236,6 +288,36 @@ fn is_untrusted(error: &Error) -> bool {
         };
     }
     false
+}
+
+/// What `keys.ca_file` holds.
+fn extra_ca(keys: &Keys) -> Result<Option<Vec<u8>>, ClientProblem> {
+    let Some(path) = &keys.ca_file else {
+        return Ok(None);
+    };
+    let read = std::fs::read(path);
+    read.map(Some)
+        .map_err(|e| ClientProblem(format!("keys.ca_file {}: {e}", path.display())))
+}
+
+/// Why there is no answer to a request; each with a sentence for the log.
+#[derive(Debug)]
+pub enum PostProblem {
+    /// No connection, or it broke before there was an answer.
+    Unreachable(String),
+    /// An answer that is no HTTP, is too large, or ended early.
+    Unreadable(String),
+}
+
+impl PostProblem {
+    fn of(error: &Error) -> Self {
+        let why = explained(error);
+        if error.is_connect() {
+            Self::Unreachable(why)
+        } else {
+            Self::Unreadable(why)
+        }
+    }
 }
 
 /// Why a document could not be fetched.

@@ -29,6 +29,7 @@ mod proxied;
 pub mod proxy_header;
 pub mod reply;
 mod request_stream;
+pub mod seldom;
 mod socket;
 pub mod tended;
 mod trailers;

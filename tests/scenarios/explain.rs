@@ -168,7 +168,7 @@ fn every_rule_is_told(name: &str, json: &Value) {
 }
 
 /// What is asked of activities alone.
-const NOT_OF_CALLBACKS: [&str; 10] = [
+const NOT_OF_CALLBACKS: [&str; 11] = [
     "channel_endorsed",
     "service_url_bound",
     "service_url_secure",
@@ -179,10 +179,11 @@ const NOT_OF_CALLBACKS: [&str; 10] = [
     "activity_type",
     "invoke_name",
     "direct_line_user",
+    "direct_line_issued",
 ];
 
 /// The names are contract.
-const RULES: [&str; 37] = [
+const RULES: [&str; 38] = [
     "rate_limit_address",
     "request",
     "framing",
@@ -219,6 +220,7 @@ const RULES: [&str; 37] = [
     "activity_type",
     "invoke_name",
     "direct_line_user",
+    "direct_line_issued",
     "rate_limits",
 ];
 

@@ -14,6 +14,7 @@
 //! | `connections` | TLS, how long connections stay open, and what they carry one after the other. |
 //! | `dashboards` | What the dashboard and the alerts name is what a gateway says. |
 //! | `demo` | `botgate demo` ends green. |
+//! | `direct_line` | A web page gets a token of Direct Line for one user, and neither the secret nor anybody else's session. |
 //! | `drain` | A gateway that ends loses nothing that clients sent before they could know. |
 //! | `explain` | `botgate explain` says what the gateway does. |
 //! | `failures` | When the bot, or the client, is not well; and the connections to the bot. |
@@ -76,6 +77,7 @@ mod check;
 mod connections;
 mod dashboards;
 mod demo;
+mod direct_line;
 mod drain;
 mod explain;
 mod failures;

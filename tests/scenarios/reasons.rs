@@ -1,6 +1,7 @@
 //! The reasons table, walked: every reason is produced here, or is on the list of those that a later version brings.
 
 use crate::support::client::Post;
+use crate::support::direct_line::{How as Service, SECRET, TokenService, page};
 use crate::support::wire::{LateRequest, Wire};
 use crate::support::{APP_ID, FOREIGN_TENANT, Gateway, TENANT, eventually, new_channel};
 use botgate::cli::demo::bot::{Answer, EchoBot};
@@ -294,9 +295,9 @@ fn how(reason: Reason) -> How {
         Reason::UpstreamUnhealthy => Told(|_| Box::pin(a_bot_that_says_it_is_not_well())),
 
         // Other doors.
-        Reason::OriginNotAllowed | Reason::DirectLineRefused | Reason::DirectLineUnreachable => {
-            Later("the Direct Line token broker")
-        }
+        Reason::OriginNotAllowed => Told(|_| Box::pin(a_page_of_another_origin())),
+        Reason::DirectLineRefused => Told(|_| Box::pin(a_secret_that_is_not_taken())),
+        Reason::DirectLineUnreachable => Told(|_| Box::pin(a_direct_line_that_is_not_there())),
         Reason::EgressDenied => Later("the egress guard"),
 
         Reason::Draining => Told(|_| Box::pin(a_gateway_about_to_end())),
@@ -392,6 +393,39 @@ async fn a_bot_that_says_it_is_not_well() {
     let reply = gateway.teams_message().send().await;
     let reply = reply.refused_after_proof(Reason::UpstreamUnhealthy).await;
     assert_eq!(reply.header("retry-after"), Some("1"));
+}
+
+async fn with_a_broker(service: &TokenService) -> Gateway {
+    Gateway::with(&service.broker("timeout = '200ms'"))
+        .file("secret", SECRET)
+        .start()
+        .await
+}
+
+async fn a_page_of_another_origin() {
+    let service = TokenService::start().await;
+    let gateway = with_a_broker(&service).await;
+    let post = page(&gateway).header("origin", "https://evil.example");
+    let reply = post.send().await;
+    reply.refused_before_proof(Reason::OriginNotAllowed).await;
+}
+
+async fn a_secret_that_is_not_taken() {
+    let service = TokenService::start().await;
+    service.takes_only("another");
+    let gateway = with_a_broker(&service).await;
+    let reply = page(&gateway).send().await;
+    reply.refused_before_proof(Reason::DirectLineRefused).await;
+}
+
+async fn a_direct_line_that_is_not_there() {
+    let service = TokenService::start().await;
+    service.answers_as(Service::Hangs);
+    let gateway = with_a_broker(&service).await;
+    let reply = page(&gateway).send().await;
+    reply
+        .refused_before_proof(Reason::DirectLineUnreachable)
+        .await;
 }
 
 async fn a_gateway_about_to_end() {

@@ -3,8 +3,10 @@
 use super::certificates::Authority;
 use super::entra;
 use botgate::cli::demo::channel::ISSUER;
+use botgate::cli::demo::direct_line::DirectLine;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -12,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -51,6 +53,8 @@ const CONNECTORS: &[&str] = &[
     THIEF,
 ];
 
+const DIRECT_LINE: &str = "directline.botframework.com";
+
 /// A host that is not Microsoft's. The stand-in answers for it too, to see what a bot would send to a stranger.
 pub(crate) const THIEF: &str = "thief.example";
 
@@ -87,6 +91,7 @@ pub(crate) struct Microsoft {
     replies: Mutex<Vec<Reply>>,
     asked: Mutex<Vec<String>>,
     unexpected: Mutex<Vec<String>>,
+    direct_line: OnceLock<DirectLine>,
 }
 
 impl Microsoft {
@@ -104,6 +109,7 @@ impl Microsoft {
             replies: Mutex::default(),
             asked: Mutex::default(),
             unexpected: Mutex::default(),
+            direct_line: OnceLock::new(),
         });
         let serving = Arc::clone(&microsoft);
         tokio::spawn(async move {
@@ -118,11 +124,17 @@ impl Microsoft {
                     // A client that goes away between requests is not of interest.
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
+                        .with_upgrades()
                         .await;
                 });
             }
         });
         microsoft
+    }
+
+    /// Plays Direct Line too: clients find it under its name, and what bots say there gets to them.
+    pub(crate) fn play_direct_line(&self, direct_line: &DirectLine) {
+        assert!(self.direct_line.set(direct_line.clone()).is_ok());
     }
 
     /// Everything the Connector received, and the stranger.
@@ -153,13 +165,19 @@ impl Microsoft {
     async fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let (head, body) = request.into_parts();
-        let host = head
-            .headers
+    ) -> Result<Response<UnsyncBoxBody<Bytes, std::io::Error>>, Infallible> {
+        let host = request
+            .headers()
             .get(header::HOST)
             .map_or("", |host| host.to_str().unwrap_or(""))
             .to_owned();
+        if host == DIRECT_LINE
+            && request.uri().path().starts_with("/v3/directline/")
+            && let Some(direct_line) = self.direct_line.get()
+        {
+            return Ok(direct_line.answer(request).await);
+        }
+        let (head, body) = request.into_parts();
         let line = format!("{} {host}{}", head.method, head.uri.path());
         self.asked.lock().unwrap().push(line.clone());
         let body = Limited::new(body, 1 << 20)
@@ -213,7 +231,8 @@ impl Microsoft {
         let response = Response::builder()
             .status(status)
             .header(header::CONTENT_TYPE, "application/json; charset=utf-8");
-        Ok(response.body(Full::from(json.to_string())).unwrap())
+        let body = Full::from(json.to_string()).map_err(|never| match never {});
+        Ok(response.body(body.boxed_unsync()).unwrap())
     }
 
     /// The channel's OpenID metadata and its keys.
@@ -301,6 +320,12 @@ impl Microsoft {
             .unwrap()
             .iter()
             .any(|given| given == token);
+        if host == DIRECT_LINE
+            && with_given_token
+            && let Some(direct_line) = self.direct_line.get()
+        {
+            direct_line.reply(conversation, activity.clone());
+        }
         let [conversation, reply_to] = [conversation, reply_to].map(str::to_owned);
         self.replies.lock().unwrap().push(Reply {
             service_url,

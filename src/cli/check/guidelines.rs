@@ -4,7 +4,9 @@
 //! Learn. What no gateway can do stays with the bot's team, and is said so.
 
 use super::posture::{server, service_urls, shared_store, softened, tenants};
-use crate::config::{Bot, Endpoint, Identifiers, Settings, SharedStore, TlsSource, TlsVersion};
+use crate::config::{
+    Bot, Endpoint, Identifiers, PageIdentity, Settings, SharedStore, TlsSource, TlsVersion,
+};
 use crate::judge::{AllowedCallers, HostList, Mode, TokenKind};
 use std::io::{self, Write};
 use url::Host;
@@ -80,7 +82,7 @@ fn table(settings: &Settings) -> Vec<(&'static str, Vec<Line>)> {
         (
             "Direct Line",
             with(
-                each(&direct_line),
+                each(&direct_line).into_iter().chain(brokers(settings)).collect(),
                 yours("turn enhanced authentication on in the channel, keep its secret on a server, give pages tokens for one user"),
             ),
         ),
@@ -281,6 +283,10 @@ fn retention(settings: &Settings) -> Line {
 fn direct_line(bot: &Bot) -> Line {
     let policy = &bot.policy.direct_line;
     match (policy.enhanced_authentication, policy.require_dl_user_id, policy.mode) {
+        (true, _, Mode::Enforce) if policy.issued_by.is_some() => (
+            State::Enforced,
+            "enhanced authentication: user ids must be ones that a broker of this gateway made".to_owned(),
+        ),
         (true, true, Mode::Enforce) => (
             State::Enforced,
             "enhanced authentication: user ids must start with dl_".to_owned(),
@@ -298,6 +304,23 @@ fn direct_line(bot: &Bot) -> Line {
             "enhanced_authentication is false: user ids of Direct Line and Web Chat may be what a page makes up".to_owned(),
         ),
     }
+}
+
+/// What pages are given, and by which word for who their user is.
+fn brokers(settings: &Settings) -> impl Iterator<Item = Line> {
+    settings.direct_lines.iter().map(|broker| {
+        let users = match &broker.identity {
+            PageIdentity::Random => "users at random",
+            PageIdentity::Site(_) => "users by the site's own token",
+            PageIdentity::Header { .. } => "users by a trusted header",
+        };
+        let origins = broker.origins.as_slice().join(", ");
+        let text = format!(
+            "broker {}: the secret stays here, {users}, for pages of {origins}",
+            broker.name
+        );
+        (State::Enforced, text)
+    })
 }
 
 fn data(settings: &Settings) -> Line {

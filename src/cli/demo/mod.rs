@@ -12,6 +12,7 @@ pub mod bot;
 pub mod channel;
 pub mod client;
 mod connector;
+pub mod direct_line;
 mod echo;
 pub mod gateway;
 mod loopback;
@@ -21,6 +22,8 @@ mod stage;
 mod table;
 pub mod token;
 mod verdict;
+pub mod web;
+mod web_server;
 mod witnesses;
 
 use self::bot::MESSAGES_PATH;
@@ -31,24 +34,38 @@ use crate::judge::Reason;
 use std::io;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Plays the demo and prints it: good only if every request went as it should. With `keep_running`, leaves everything
-/// up until Ctrl-C and prints what to try.
-pub(super) fn main(keep_running: bool) -> Exit {
+/// What the demo does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Programme {
+    /// Plays its scenes and prints them: good only if every request went as it should.
+    Scenes,
+    /// The same, and then leaves everything up until Ctrl-C and prints what to try.
+    ScenesAndStay,
+    /// Leaves a page with Web Chat up until Ctrl-C.
+    Web,
+}
+
+/// Runs it.
+pub(super) fn main(programme: Programme) -> Exit {
     match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime.block_on(run(keep_running)),
+        Ok(runtime) => runtime.block_on(run(programme)),
         Err(error) => broken(&error),
     }
 }
 
-async fn run(keep_running: bool) -> Exit {
+async fn run(programme: Programme) -> Exit {
+    let performing = async {
+        let played = match programme {
+            Programme::Web => return web::run().await,
+            Programme::Scenes => perform(false).await?,
+            Programme::ScenesAndStay => perform(true).await?,
+        };
+        Ok(if played { Exit::Good } else { Exit::NotSo })
+    };
     // Dropping the performance ends the gateway and removes its folder, also when it is cut short.
     tokio::select! {
-        played = perform(keep_running) => match played {
-            Ok(true) => Exit::Good,
-            Ok(false) => Exit::NotSo,
-            Err(error) => broken(&error),
-        },
-        () = interrupted() => if keep_running { Exit::Good } else { Exit::NotSo },
+        exit = performing => exit.unwrap_or_else(|error: io::Error| broken(&error)),
+        () = interrupted() => if programme == Programme::Scenes { Exit::NotSo } else { Exit::Good },
     }
 }
 
@@ -59,7 +76,7 @@ fn broken(error: &io::Error) -> Exit {
 
 async fn perform(keep_running: bool) -> io::Result<bool> {
     let colour = Colour::of_stdout();
-    let stage = Stage::set().await?;
+    let stage = Stage::set(None).await?;
     introduce(&stage, colour);
     let mut rows = vec![];
     for act in scenes::acts(&stage.channel)? {

@@ -12,14 +12,22 @@ use super::verdict::row;
 use super::witnesses::{Witnesses, telling};
 use bytes::Bytes;
 use http::{Request, Response, header};
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long anything may take that must happen. Long, because a failure is rare and machines can be slow.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a configuration has beside the demo's own.
+pub(super) struct Addition {
+    /// More of it, in which `BACKEND` stands for the bot's messaging endpoint.
+    pub(super) toml: String,
+    /// The name and content of a file beside it.
+    pub(super) secret: (&'static str, String),
+}
 
 /// The channel, the bot, and between them the real gateway.
 pub(super) struct Stage {
@@ -33,11 +41,17 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts everything and waits until the gateway is ready.
-    pub(super) async fn set() -> io::Result<Self> {
+    pub(super) async fn set(addition: Option<Addition>) -> io::Result<Self> {
         let folder = Folder::new()?;
         let (channel, bot) = (Channel::start().await?, EchoBot::start().await?);
         let config = folder.path().join("gateway.toml");
-        std::fs::write(&config, configuration(&channel, &bot))?;
+        let mut toml = configuration(&channel, &bot);
+        if let Some(Addition { toml: more, secret }) = addition {
+            toml.push_str(&more.replace("BACKEND", &bot.messages_url()));
+            let (name, content) = secret;
+            private_file(&folder.path().join(name), &content)?;
+        }
+        std::fs::write(&config, toml)?;
         let mut command = GatewayProcess::command(&std::env::current_exe()?, &config);
         command.current_dir(folder.path());
         let gateway = GatewayProcess::start(command, PATIENCE)
@@ -65,6 +79,11 @@ impl Stage {
     /// The origin of the gateway as its certificate names it.
     pub(super) fn origin(&self) -> String {
         format!("https://{SERVER_NAME}:{}", self.client.address().port())
+    }
+
+    /// What talks to the gateway.
+    pub(super) const fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The folder that all files of this demo are in.
@@ -178,6 +197,15 @@ cloud = "demo"
 per_user = {{ rate = "1/m", burst = {FLOOD_BURST} }}
 "#
     )
+}
+
+fn private_file(path: &Path, content: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content.as_bytes())
 }
 
 fn unanswered(scene: &Scene, error: &io::Error) -> Row {

@@ -122,7 +122,7 @@ pub(super) const fn of(reason: Reason) -> &'static str {
             "Take the name off bots.activities.deny_invoke if this bot may handle it."
         }
         Reason::UserIdNotTrusted => {
-            "Let the web page get its Direct Line token from your server, with a user id that begins with dl_."
+            "Let the web page get its Direct Line token from the broker ([[direct_line]]), or from your server with a user id that begins with dl_."
         }
         Reason::RateLimitedBot
         | Reason::RateLimitedTenant

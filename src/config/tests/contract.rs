@@ -133,6 +133,7 @@ callback_path = ""
 [bots.direct_line]
 require_dl_user_id = true
 enhanced_authentication = false
+issued_ids_only = false
 
 [bots.rate_limits]
 mode = "enforce"

@@ -6,6 +6,7 @@ mod callers;
 mod certificates;
 mod clouds;
 mod contract;
+mod direct_line;
 mod fetching;
 mod kinds;
 mod later;

@@ -264,6 +264,26 @@ pub(super) fn direct_line_user(policy: &Policy, evidence: Evidence<'_>) -> Facts
     )
 }
 
+pub(super) fn direct_line_issued(policy: &Policy, evidence: Evidence<'_>) -> Facts {
+    let Some(brokers) = policy.direct_line.issued_by.as_deref() else {
+        return Facts::default();
+    };
+    let activity = evidence.activity;
+    if !super::direct_line::says_who_a_page_is(activity) {
+        return Facts::default();
+    }
+    let seen = match activity.user() {
+        None => "no from.id",
+        Some(id) if brokers.iter().any(|broker| broker.has_issued(id)) => "from.id is such an id",
+        Some(id) if id.starts_with("dl_") => "from.id begins with \"dl_\", and is no such id",
+        Some(_) => "from.id is no such id",
+    };
+    Facts::of(
+        "from.id is one that a broker of this gateway made",
+        seen.to_owned(),
+    )
+}
+
 fn urls(evidence: Evidence<'_>) -> String {
     let each = super::service_url::urls(evidence).map(|(place, url)| format!("{place} {url:?}"));
     each.collect::<Vec<_>>().join(", ")

@@ -19,7 +19,9 @@ pub use service_url::HostList;
 pub(crate) use tenant::{effective as effective_tenant, is_platform};
 
 use super::{Activity, Admitted, Caller, Claims, Content, Reason, Rejection, TokenKind};
+use crate::judge::direct_line::Issuer;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// What the rules look at. Holds claims, not a [`Caller`], so that `explain` can ask the rules about an expired or
 /// unsigned token without any way to make an [`Admitted`].
@@ -136,6 +138,12 @@ pub const RULES: &[Rule] = &[
         check: direct_line::is_user_trusted,
         facts: facts::direct_line_user,
     },
+    Rule {
+        name: "direct_line_issued",
+        mode: |p, _| Some(p.direct_line.mode),
+        check: direct_line::is_user_issued,
+        facts: facts::direct_line_issued,
+    },
 ];
 
 /// What one bot accepts from a proven caller.
@@ -246,6 +254,8 @@ pub struct DirectLinePolicy {
     pub require_dl_user_id: bool,
     /// Whether the channel is configured with enhanced authentication.
     pub enhanced_authentication: bool,
+    /// Whose ids alone are taken: those of every broker of this gateway. `None` takes any.
+    pub issued_by: Option<Arc<[Arc<Issuer>]>>,
 }
 
 impl TenantPolicy {

@@ -4,6 +4,7 @@ mod entra;
 
 use super::*;
 use crate::judge::{StrictLimits, TenantId};
+use crate::secret::Secret;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -450,9 +451,41 @@ fn direct_line_user_ids_are_checked_when_the_channel_promises_them() {
             mode: Mode::Enforce,
             require_dl_user_id: true,
             enhanced_authentication: true,
+            issued_by: None,
         }
     });
     assert_eq!(teams_user.outcome(), Ok(()));
+}
+
+#[test]
+fn only_ids_that_a_broker_of_this_gateway_made_are_taken_where_that_is_asked_for() {
+    let issuer =
+        |name: &str, key: &[u8]| Arc::new(Issuer::new(name, &Secret::new(key.to_vec()), &[]));
+    let (site, shop) = (issuer("site", b"one"), issuer("shop", b"two"));
+    let brokers: Arc<[Arc<Issuer>]> = Arc::from([Arc::clone(&site), Arc::clone(&shop)]);
+    let case = |channel: &str, kind: &str, id: &str| {
+        let brokers = Arc::clone(&brokers);
+        let url = "https://directline.botframework.com/";
+        let case = teams().channel(channel, url).set("/type", json!(kind));
+        case.set("/from/id", json!(id))
+            .policy(|p| p.direct_line.issued_by = Some(brokers))
+            .outcome()
+    };
+    let id = site.id_of("ada").to_string();
+    for channel in ["directline", "webchat"] {
+        for good in [&id, &shop.id_of_stranger([5; 16]).to_string()] {
+            assert_eq!(case(channel, "message", good), Ok(()));
+        }
+        let other = issuer("site", b"another").id_of("ada").to_string();
+        let name = issuer("other", b"one").id_of("ada").to_string();
+        let other_letter = if &id[3..4] == "A" { "B" } else { "A" };
+        let changed = format!("dl_{other_letter}{}", &id[4..]);
+        for made_up in ["dl_1", "dl_", "ada", &id[3..], &other, &name, &changed] {
+            let outcome = case(channel, "message", made_up);
+            assert_eq!(outcome, Err(Reason::UserIdNotTrusted), "{made_up}");
+        }
+    }
+    assert_eq!(case("directline", "conversationUpdate", "a:1"), Ok(()));
 }
 
 #[test]
@@ -465,6 +498,7 @@ fn direct_line_may_tell_that_a_conversation_began_in_the_conversations_name() {
             mode: Mode::Enforce,
             require_dl_user_id: true,
             enhanced_authentication: true,
+            issued_by: None,
         };
         case.set("/from/id", json!(from))
             .policy(|p| p.direct_line = enhanced)

@@ -53,8 +53,16 @@ impl Jws {
         key.verifies(self.message.expose().as_bytes(), self.signature.expose())
     }
 
+    /// The payload as it was signed, unverified.
+    pub(in crate::judge) fn payload(&self) -> &[u8] {
+        self.payload.expose()
+    }
+
     /// The payload as one strict JSON object, unverified.
-    pub(super) fn claimed(&self, shape: &'static Shape) -> Result<Members<'_>, Rejection> {
+    pub(in crate::judge) fn claimed(
+        &self,
+        shape: &'static Shape,
+    ) -> Result<Members<'_>, Rejection> {
         object(self.payload.expose(), shape, "payload")
     }
 }

@@ -38,7 +38,8 @@ impl<'t> Presented<'t> {
         Ok(Self(rest.trim_start_matches(' ')))
     }
 
-    pub(super) const fn text(self) -> &'t str {
+    /// The text of it.
+    pub const fn text(self) -> &'t str {
         self.0
     }
 

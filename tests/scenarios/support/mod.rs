@@ -9,6 +9,7 @@ pub(crate) mod browser;
 pub(crate) mod client;
 mod config;
 pub(crate) mod detour;
+pub(crate) mod direct_line;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod held_bot;

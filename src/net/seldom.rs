@@ -9,11 +9,11 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// When it was last told.
 #[derive(Debug, Default)]
-pub(super) struct Seldom(Mutex<Option<Instant>>);
+pub struct Seldom(Mutex<Option<Instant>>);
 
 impl Seldom {
     /// Whether it is to be told now; then not again for a minute.
-    pub(super) fn is_due(&self) -> bool {
+    pub fn is_due(&self) -> bool {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = told.is_none_or(|told| told.elapsed() >= PAUSE);
         if is_due {

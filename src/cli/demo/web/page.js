@@ -1,0 +1,34 @@
+// Where the gateway gives tokens to this page, and Direct Line in the bot's region.
+const TOKENS = "https://bot.example.com/directline/token";
+const DOMAIN = "https://directline.botframework.com/v3/directline";
+
+// The gateway knows the browser again by a cookie, hence the credentials.
+const ask = (url, headers = {}) => fetch(url, { method: "POST", credentials: "include", headers });
+const element = document.getElementById("webchat");
+const over = (text) => { element.textContent = text; };
+
+async function chat() {
+  const first = await ask(TOKENS);
+  if (!first.ok) return over(`There is no chat now (${first.status}).`);
+  let { token, expires_in } = await first.json();
+
+  const directLine = WebChat.createDirectLine({ domain: DOMAIN, token });
+  WebChat.renderWebChat({ directLine }, element);
+
+  // Half-way through a token's life the gateway is asked for the next one. When it says no, the session is over.
+  async function renew() {
+    const next = await ask(`${TOKENS}/refresh`, { authorization: `Bearer ${token}` }).catch(() => undefined);
+    if (next?.ok) {
+      ({ token, expires_in } = await next.json());
+      setTimeout(renew, expires_in * 500);
+    } else if (next?.status === 401 || next?.status === 403) {
+      directLine.end();
+      over("This chat has ended. Load the page again to begin a new one.");
+    } else {
+      setTimeout(renew, 30_000);
+    }
+  }
+  setTimeout(renew, expires_in * 500);
+}
+
+chat().catch(() => over("There is no chat now."));

@@ -1,0 +1,436 @@
+//! The door for web pages: one gets a token of Direct Line here, and never the secret.
+
+mod answer;
+mod service;
+mod sessions;
+
+use crate::config::{DirectLine, PageIdentity, Settings};
+use crate::judge::direct_line::{Session, SiteIdentity, UserId, cookie_of, header_user, new_token};
+use crate::judge::{self, Presented, Reason, Rejection, Route, Routes, UnixSeconds};
+use crate::keyring::Keyring;
+use crate::limit::{BrokerLimits, Limiter};
+use crate::net::body::{self, ReadError};
+use crate::net::client::ClientProblem;
+use crate::net::headers::{self, is_trusted};
+use crate::net::reply::{self, Audience};
+use crate::net::{Body, Peer, clock};
+use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
+use crate::secret::Secret;
+use aws_lc_rs::rand;
+use http::header::{AUTHORIZATION, CONNECTION};
+use http::request::Parts;
+use http::{HeaderValue, Method, Response, StatusCode, Version};
+use hyper::body::{Body as _, Incoming};
+use service::{Given, Service};
+use sessions::Generations;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// Nobody has anything to say in a body; some libraries send `{}` all the same.
+const MAX_BODY_BYTES: usize = 4 * 1024;
+/// Requests to Direct Line at once, of all brokers: each waits for some hundred milliseconds.
+const MOST_AT_ONCE: usize = 256;
+
+/// All brokers of a gateway.
+pub struct Brokers {
+    settings: Arc<Settings>,
+    /// Two for each: where tokens are made, and where they are refreshed.
+    routes: Routes,
+    /// By the position of the broker.
+    services: Vec<Service>,
+    limits: BrokerLimits,
+    sessions: Arc<Generations>,
+    places: Arc<Semaphore>,
+    rooms: Rooms,
+    draining: CancellationToken,
+}
+
+/// The rooms this door leads through.
+#[derive(Clone)]
+pub struct Rooms {
+    /// Keys of sites that sign their users in.
+    pub keyring: Arc<Keyring>,
+    /// The budget of an address for anything at all.
+    pub limiter: Arc<Limiter>,
+    /// Who is told.
+    pub observer: Arc<Observer>,
+}
+
+/// Where at a broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    broker: usize,
+    is_refresh: bool,
+}
+
+/// How a request ends without a token.
+enum End {
+    Refused(Rejection),
+    ClientLeft,
+}
+
+impl<T: Into<Rejection>> From<T> for End {
+    fn from(refusal: T) -> Self {
+        Self::Refused(refusal.into())
+    }
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Rejected(rejection) => Self::Refused(rejection),
+            ReadError::ClientLeft => Self::ClientLeft,
+        }
+    }
+}
+
+/// What answering needs to know of how far a request came.
+struct Progress {
+    audience: Audience,
+    /// That of a trusted page, which may read the answer.
+    origin: Option<String>,
+}
+
+impl Brokers {
+    /// The brokers of these settings.
+    ///
+    /// # Errors
+    /// When what a broker trusts, or the proxy, cannot be used.
+    pub fn new(
+        settings: &Arc<Settings>,
+        rooms: Rooms,
+        draining: CancellationToken,
+    ) -> Result<Self, ClientProblem> {
+        let brokers = &settings.direct_lines;
+        let services = brokers
+            .iter()
+            .map(|broker| Service::new(broker, &settings.keys));
+        let routes: Vec<Route> = brokers
+            .iter()
+            .flat_map(|broker| {
+                let refresh = Route {
+                    path: broker.refresh_path(),
+                    ..broker.route.clone()
+                };
+                [broker.route.clone(), refresh]
+            })
+            .collect();
+        Ok(Self {
+            routes: Routes::new(&routes),
+            services: services.collect::<Result<_, _>>()?,
+            limits: BrokerLimits::new(settings),
+            sessions: Generations::new(),
+            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
+            settings: Arc::clone(settings),
+            rooms,
+            draining,
+        })
+    }
+
+    /// Those of other settings: budgets that are as before go on, and which cookies were exchanged stays known.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn renewed(&self, settings: &Arc<Settings>, rooms: Rooms) -> Result<Self, ClientProblem> {
+        let fresh = Self::new(settings, rooms, self.draining.clone())?;
+        Ok(Self {
+            limits: self.limits.renewed(&self.settings, settings),
+            sessions: Arc::clone(&self.sessions),
+            places: Arc::clone(&self.places),
+            ..fresh
+        })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.services.is_empty()
+    }
+
+    /// The broker that a request is for, if it is for one. What cannot be read in one way only is for nobody here.
+    pub fn find(&self, head: &Parts) -> Option<Place> {
+        let host = judge::host_of(head).ok()?;
+        let (position, _) = self.routes.find(&host, head.uri.path()).ok()?;
+        Some(Place {
+            broker: position.checked_div(2)?,
+            is_refresh: !position.is_multiple_of(2),
+        })
+    }
+
+    /// Forgets what was remembered long enough. To be called every few seconds.
+    pub fn sweep(&self) {
+        self.limits.sweep();
+    }
+
+    /// The sentence. Who may not ask learns so before anything is done for it, and a token is made last of all.
+    async fn broker_token(
+        &self,
+        (broker, service, place): (&DirectLine, &Service, Place),
+        (head, body): (&Parts, &mut Incoming),
+        peer: Peer,
+        watch: &mut Watch,
+        progress: &mut Progress,
+    ) -> Result<Response<Body>, End> {
+        if self.draining.is_cancelled() {
+            return Err(Rejection::from(Reason::Draining)
+                .retry_after(Duration::from_secs(1))
+                .into());
+        }
+        let limits = &self.settings.server.limits;
+        self.rooms.limiter.take_arrival(watch.line().client_ip)?;
+        judge::check_size(head, limits.header_bytes, limits.headers)?;
+        judge::check_fields(&head.headers)?;
+        judge::check_http2(head)?;
+        watch.set_route(&broker.route.path);
+        judge::check_page_head(head)?;
+        broker.origins.of(&head.headers)?;
+        if head.method == Method::OPTIONS {
+            return Ok(answer::preflight());
+        }
+        self.limits
+            .take_address(place.broker, watch.line().client_ip)?;
+        body::check_announced(body, MAX_BODY_BYTES)?;
+        let ignored = body::read(body, MAX_BODY_BYTES, limits.body_timeout, |_| Ok(())).await?;
+        watch.line_mut().bytes_in = u64::try_from(ignored.len()).unwrap_or(u64::MAX);
+
+        let now = clock::now();
+        if place.is_refresh {
+            let (token, session) = self.session_of(broker, head, peer, now)?;
+            progress.audience = Audience::Proven;
+            watch.line_mut().user = Some(session.user.to_string());
+            self.limits.take_session(place.broker, session.id)?;
+            let turn = self.sessions.claim(&session)?;
+            let _place = self.place()?;
+            let given = timed(watch, service.refresh(&token)).await?;
+            turn.used();
+            let session = session.refreshed(given.token.expose(), (now, given.expires_in));
+            return Ok(answer::token(broker, &given, &session.user, &session));
+        }
+        let user = self.user_of(broker, head, peer, now, watch).await?;
+        if broker.identity != PageIdentity::Random {
+            progress.audience = Audience::Proven;
+        }
+        watch.line_mut().user = Some(user.to_string());
+        // A browser that was here before is counted as the one that it is.
+        let before = self.session_before(broker, head, now);
+        if let Some(before) = &before {
+            self.limits.take_session(place.broker, before.id)?;
+        }
+        let turn = before.as_ref().and_then(|it| self.sessions.claim(it).ok());
+        let _place = self.place()?;
+        let given = timed(watch, service.generate(&user)).await?;
+        let (id, generation) = match (before, turn) {
+            (Some(before), Some(turn)) => {
+                turn.used();
+                (before.id, before.generation.saturating_add(1))
+            }
+            (None, _) | (_, None) => (random()?, 0),
+        };
+        let lives = (now, given.expires_in);
+        let session = Session::begun(id, generation, user, given.token.expose(), lives);
+        Ok(answer::token(broker, &given, &user, &session))
+    }
+
+    /// The token that a page wants to have refreshed, and the session whose last one it is.
+    fn session_of(
+        &self,
+        broker: &DirectLine,
+        head: &Parts,
+        peer: Peer,
+        now: UnixSeconds,
+    ) -> Result<(Secret<String>, Session), Rejection> {
+        let token = new_token(Presented::in_headers(&head.headers)?.text())?;
+        let cookie = cookie_of(&head.headers, &answer::cookie_name(broker))?;
+        let session = broker.issuer.opened(cookie)?;
+        let max_session = broker.max_session.map(|max| max.as_secs());
+        session.check(token, now, max_session)?;
+        // The site's own token is not shown again, since its place is taken; a header is.
+        if let PageIdentity::Header { .. } = &broker.identity
+            && header_id(broker, head, peer)? != session.user
+        {
+            return Err(Rejection::from(Reason::TokenClaimsInvalid)
+                .noting("the session is that of another user than the one who is signed in now"));
+        }
+        Ok((Secret::new(token.to_owned()), session))
+    }
+
+    /// The session that a browser still has, where it is one that counts.
+    fn session_before(
+        &self,
+        broker: &DirectLine,
+        head: &Parts,
+        now: UnixSeconds,
+    ) -> Option<Session> {
+        let cookie = cookie_of(&head.headers, &answer::cookie_name(broker)).ok()?;
+        let session = broker.issuer.opened(cookie).ok()?;
+        session.check_time(now).ok()?;
+        self.sessions.is_newest(&session).then_some(session)
+    }
+
+    /// Whom a token is to be made for. No page has a say in that.
+    async fn user_of(
+        &self,
+        broker: &DirectLine,
+        head: &Parts,
+        peer: Peer,
+        now: UnixSeconds,
+        watch: &mut Watch,
+    ) -> Result<UserId, Rejection> {
+        match &broker.identity {
+            PageIdentity::Random => Ok(broker.issuer.id_of_stranger(random()?)),
+            PageIdentity::Header { .. } => header_id(broker, head, peer),
+            PageIdentity::Site(identity) => {
+                let user = self.site_user(identity, head, now, watch).await?;
+                Ok(broker.issuer.id_of(&user))
+            }
+        }
+    }
+
+    async fn site_user(
+        &self,
+        identity: &SiteIdentity,
+        head: &Parts,
+        now: UnixSeconds,
+        watch: &mut Watch,
+    ) -> Result<String, Rejection> {
+        let token = identity.screen(Presented::in_headers(&head.headers)?, now)?;
+        watch.line_mut().token_issuer = Some(identity.issuer.clone());
+        watch.line_mut().key_id = Some(token.key_id().to_owned());
+        let keyring = &self.rooms.keyring;
+        let key = keyring.key_of(identity.keys, token.key_id()).await?;
+        token.verify(&key)
+    }
+
+    /// Room for one more request to Direct Line.
+    fn place(&self) -> Result<SemaphorePermit<'_>, Rejection> {
+        self.places.try_acquire().map_err(|_| {
+            Rejection::from(Reason::Overloaded)
+                .noting(format!("{MOST_AT_ONCE} requests wait for Direct Line"))
+                .retry_after(Duration::from_secs(1))
+        })
+    }
+
+    /// Everything around the sentence: the line, the verdict, the answer.
+    pub async fn answer(
+        self: Arc<Self>,
+        head: Parts,
+        mut body: Incoming,
+        peer: Peer,
+        place: Place,
+    ) -> Response<Body> {
+        let mut watch = self.rooms.observer.watch(self.line_of(&head, peer), None);
+        watch.trace(&head.headers);
+        let sent_token = head.headers.contains_key(AUTHORIZATION);
+        let mut progress = Progress {
+            audience: Audience::Stranger { sent_token },
+            origin: None,
+        };
+        let broker = self.settings.direct_lines.get(place.broker);
+        let outcome = match broker.zip(self.services.get(place.broker)) {
+            None => Err(Reason::PathNotFound.into()),
+            Some((broker, service)) => {
+                // A trusted page may read whatever it is refused for, also before it is its turn.
+                let origin = broker.origins.of(&head.headers).ok();
+                progress.origin = origin.map(str::to_owned);
+                self.broker_token(
+                    (broker, service, place),
+                    (&head, &mut body),
+                    peer,
+                    &mut watch,
+                    &mut progress,
+                )
+                .await
+            }
+        };
+        let mut response = match outcome {
+            Ok(mut response) => {
+                reply::name(&mut response, &watch.line().request_id);
+                let status = response.status().as_u16();
+                watch.conclude(Verdict::Forwarded { status });
+                response
+            }
+            Err(End::ClientLeft) => {
+                watch.conclude(Verdict::Abandoned);
+                let mut response = Response::new(body::empty());
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                response
+            }
+            Err(End::Refused(rejection)) => {
+                if rejection.reason().status() == 401 {
+                    self.rooms.limiter.count_failure(watch.line().client_ip);
+                }
+                let request_id = &watch.line().request_id;
+                let mut response =
+                    reply::refusal(&rejection, progress.audience, request_id, head.version);
+                if head.method == Method::HEAD && head.version == Version::HTTP_2 {
+                    // As at the ingress: HTTP/2 clients reset an answer to HEAD that has a body.
+                    response = response.map(|_| body::empty());
+                }
+                let status = response.status().as_u16();
+                watch.conclude(Verdict::Rejected { status, rejection });
+                response
+            }
+        };
+        watch.add_bytes_out(response.body().size_hint().lower());
+        answer::open_to(&mut response, progress.origin.as_deref());
+        watch.finish();
+        if head.version < Version::HTTP_2 && !body::is_here(&mut body, &head.headers).await {
+            // Nobody waits for the rest.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        response
+    }
+
+    fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
+        let request_id = headers::request_id(&head.headers)
+            .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+        let trusted = &self.settings.server.trusted_proxies;
+        let client_ip = headers::client_ip(peer.address.ip(), &head.headers, trusted);
+        RequestLine {
+            trace_id: headers::trace_id(&head.headers).map(str::to_owned),
+            method: Some(head.method.as_str().to_owned()),
+            path: Some(head.uri.path().to_owned()),
+            http_version: Some(head.version),
+            tls_version: peer.tls_version,
+            ..RequestLine::new(request_id, observe::Door::DirectLine, client_ip)
+        }
+    }
+}
+
+/// Asks Direct Line, and writes down how long that took and which conversation it is.
+async fn timed(
+    watch: &mut Watch,
+    asked: impl Future<Output = Result<Given, Rejection>>,
+) -> Result<Given, Rejection> {
+    let begun = Instant::now();
+    let given = asked.await;
+    watch.line_mut().upstream = Some(begun.elapsed());
+    if let Ok(given) = &given {
+        watch.line_mut().conversation = Some(given.conversation.clone());
+    }
+    given
+}
+
+/// The id of the user whom a server before the gateway names. Anybody else's header is nobody's word.
+fn header_id(broker: &DirectLine, head: &Parts, peer: Peer) -> Result<UserId, Rejection> {
+    let PageIdentity::Header { name, from } = &broker.identity else {
+        return Err(Reason::TokenMissing.into());
+    };
+    if !is_trusted(peer.address.ip(), from) {
+        return Err(Rejection::from(Reason::TokenMissing)
+            .noting("the connection does not come from identity.header.from"));
+    }
+    Ok(broker.issuer.id_of(header_user(&head.headers, name)?))
+}
+
+fn random() -> Result<[u8; 16], Rejection> {
+    let mut bytes = [0; 16];
+    rand::fill(&mut bytes).map_err(|_| {
+        Rejection::from(Reason::Overloaded).noting("the system gave no random numbers")
+    })?;
+    Ok(bytes)
+}
