@@ -171,7 +171,7 @@ fn sorted(tenants: &HashSet<TenantId>) -> Vec<String> {
 }
 
 /// In the smallest unit that makes it a whole number: 5 ms is `200/s`, 6 s is `10/m`.
-fn rate(quota: Quota) -> String {
+pub(super) fn rate(quota: Quota) -> String {
     let units = [("s", 1), ("m", 60), ("h", 3600)];
     let per =
         |seconds: u64| Duration::from_secs(seconds).as_secs_f64() / quota.interval.as_secs_f64();

@@ -1,7 +1,7 @@
 //! The status page's data: what runs, what came in, what was refused.
 
 use super::{Admin, page, policies, readiness, typed};
-use crate::config::Bot;
+use crate::config::{Bot, DirectLine};
 use crate::net::{Body, clock};
 use crate::observe::{Sample, Second, Traffic};
 use http::Response;
@@ -33,6 +33,7 @@ fn document(admin: &Admin) -> Value {
         "connections": measured.with("botgate_connections", "state", "open"),
         "in_flight": measured.sum("botgate_inflight_requests", |_| true),
         "bots": settings.bots.iter().map(|bot| described(bot, admin, &measured)).collect::<Vec<_>>(),
+        "direct_line": settings.direct_lines.iter().map(|broker| told(broker)).collect::<Vec<_>>(),
         "store": readiness::store(admin),
         "keys": keys(admin),
         "certificates": certificates(&measured),
@@ -92,6 +93,20 @@ fn described(bot: &Bot, admin: &Admin, measured: &Measured) -> Value {
             "abandoned": ended("abandoned"),
             "in_flight": measured.with("botgate_inflight_requests", "bot", &bot.name),
         },
+    })
+}
+
+fn told(broker: &DirectLine) -> Value {
+    json!({
+        "name": broker.name,
+        "hosts": broker.route.hosts,
+        "path": broker.route.path,
+        "endpoint": broker.endpoint,
+        "secrets": broker.secrets.len(),
+        "trusted_origins": broker.origins.as_slice(),
+        "users": broker.identity.says(),
+        "limits": format!("{} per address, {} per session", policies::rate(broker.per_ip), policies::rate(broker.per_session)),
+        "max_session_seconds": broker.max_session.map(|max| max.as_secs()),
     })
 }
 

@@ -444,6 +444,17 @@ pub enum PageIdentity {
     },
 }
 
+impl PageIdentity {
+    /// How users are known, for people to read.
+    pub const fn says(&self) -> &'static str {
+        match self {
+            Self::Random => "users at random",
+            Self::Site(_) => "users by the site's own token",
+            Self::Header { .. } => "users by a trusted header",
+        }
+    }
+}
+
 /// `[bots.rate_limits]`; `None` is unlimited.
 #[derive(Clone, Debug, Default)]
 pub struct RateLimits {

@@ -62,6 +62,8 @@ pub struct Lines {
     pub hosts: Vec<Option<u32>>,
     /// `backend` of each bot.
     pub backends: Vec<Option<u32>>,
+    /// `secret` of each broker.
+    pub direct_lines: Vec<Option<u32>>,
 }
 
 /// Reads and checks a file.
@@ -127,6 +129,7 @@ fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loade
     }
     let certificate_line = root.table("server").table("tls").line("cert");
     let bots = root.tables("bots");
+    let brokers = root.tables("direct_line");
     let clouds = root.table("clouds");
     let metadata = |name: &str| {
         let cloud = clouds.table(name);
@@ -141,8 +144,9 @@ fn resolve(text: &str, reading: &Reading<'_>, flags: StartFlags) -> Result<Loade
             .collect(),
         hosts: bots.iter().map(|bot| bot.line("hosts")).collect(),
         backends: bots.iter().map(|bot| bot.line("backend")).collect(),
+        direct_lines: brokers.iter().map(|it| it.line("secret")).collect(),
     };
-    drop((bots, clouds));
+    drop((bots, brokers, clouds));
     let problems = reading.problems();
     if problems.iter().any(Problem::is_error) {
         return Err(problems);

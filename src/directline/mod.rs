@@ -401,6 +401,23 @@ impl Brokers {
     }
 }
 
+/// Asks Direct Line for a token by each secret of a broker, for nobody in particular, and says of each what became of it. No bot hears
+/// of that.
+///
+/// # Errors
+/// As [`Brokers::new`].
+pub async fn try_out(
+    broker: &Arc<DirectLine>,
+    settings: &Settings,
+) -> Result<Vec<Result<(), Rejection>>, ClientProblem> {
+    let service = Service::new(broker, &settings.keys)?;
+    let user = random().map(|random| broker.issuer.id_of_stranger(random));
+    Ok(match user {
+        Ok(user) => service.try_each(&user).await,
+        Err(rejection) => vec![Err(rejection)],
+    })
+}
+
 /// Asks Direct Line, and writes down how long that took and which conversation it is.
 async fn timed(
     watch: &mut Watch,

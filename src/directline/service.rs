@@ -67,16 +67,35 @@ impl Service {
         })
     }
 
+    /// Asks for a token by each secret, and says of each whether it is taken.
+    pub(super) async fn try_each(&self, user: &UserId) -> Vec<Result<(), Rejection>> {
+        let body = self.wanted(user);
+        let mut found = Vec::with_capacity(self.broker.secrets.len());
+        for secret in &self.broker.secrets {
+            let asked = async {
+                let answer = self.post("generate", secret, body.clone()).await?;
+                self.read(&answer)
+            };
+            found.push(self.in_time(asked).await.map(drop));
+        }
+        found
+    }
+
+    /// What a token is to be good for.
+    fn wanted(&self, user: &UserId) -> Bytes {
+        let body = json!({
+            "user": { "id": user.to_string() },
+            "trustedOrigins": self.broker.origins.as_slice(),
+        });
+        Bytes::from(body.to_string())
+    }
+
     /// A token for this user, by the first secret that the service takes. All of it within the one deadline.
     ///
     /// # Errors
     /// [`Reason::DirectLineRefused`], [`Reason::DirectLineUnreachable`].
     pub(super) async fn generate(&self, user: &UserId) -> Result<Given, Rejection> {
-        let body = json!({
-            "user": { "id": user.to_string() },
-            "trustedOrigins": self.broker.origins.as_slice(),
-        });
-        let body = Bytes::from(body.to_string());
+        let body = self.wanted(user);
         let asked = async {
             let mut refused = None;
             for (secret, told) in self.broker.secrets.iter().zip(&self.told) {

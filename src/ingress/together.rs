@@ -56,7 +56,7 @@ impl Ingress {
                 lease: shared::LEASE,
             }),
             budgets: &together.budgets,
-            marks_refused: together.is_reported(),
+            ending: together.ending(),
         };
         let asked = Instant::now();
         let mut pause = FIRST_PAUSE;

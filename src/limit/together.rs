@@ -92,12 +92,16 @@ impl Limiter {
 }
 
 impl Together {
-    /// Whether a request goes on although a budget of the bot has no room.
-    pub fn is_reported(&self) -> bool {
-        self.mode == Mode::Report
+    /// How many of the budgets, from the first, end a request that they have no room for: in report mode only the address's, which is
+    /// not the bot's.
+    pub fn ending(&self) -> usize {
+        match self.mode {
+            Mode::Report => 1,
+            Mode::Enforce => self.budgets.len(),
+        }
     }
 
-    /// What the store refused. In report mode that is only noted in `admitted`, but for the address's budget, which always counts.
+    /// What the store refused. A budget that does not end requests is only noted in `admitted`.
     ///
     /// # Errors
     /// The reason of the budget without room.
@@ -118,7 +122,7 @@ impl Together {
                 quota.interval, quota.burst
             ))
             .retry_after(wait);
-        if self.is_reported() && *reason != Reason::RateLimitedIp {
+        if which >= self.ending() {
             admitted.note_would_reject(rejection);
             return Ok(());
         }

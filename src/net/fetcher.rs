@@ -312,7 +312,13 @@ pub enum PostProblem {
 impl PostProblem {
     fn of(error: &Error) -> Self {
         let why = explained(error);
-        if error.is_connect() {
+        let cause: Option<&hyper::Error> =
+            std::error::Error::source(error).and_then(|it| it.downcast_ref());
+        let is_broken = cause.is_some_and(|it| {
+            let is_io = std::error::Error::source(it).is_some_and(|it| it.is::<std::io::Error>());
+            it.is_incomplete_message() || it.is_closed() || it.is_canceled() || is_io
+        });
+        if error.is_connect() || is_broken {
             Self::Unreachable(why)
         } else {
             Self::Unreadable(why)

@@ -1,8 +1,8 @@
 -- One request, one command: whether an activity is a repeat, and whether every budget has room for it. All or nothing.
 --
 -- KEYS: the mark first, where there is one (ARGV[1] is not ""), then the budgets, narrowest first.
--- ARGV: owner of a new mark or "", request id, lease of the mark in ms, "1" to mark even what is refused, then of each budget its
--- interval in microseconds and its burst.
+-- ARGV: owner of a new mark or "", request id, lease of the mark in ms, how many of the budgets end a request that they have no room
+-- for (the ones behind them only tell, and the request goes on), then of each budget its interval in microseconds and its burst.
 --
 -- Answers {0} all is taken; {1, position of the first budget without room, wait in microseconds}; {2, fields of the mark ...}.
 --
@@ -49,12 +49,16 @@ for budget = 1, #kept do
   end
   whole[budget] = is
 end
-if refused > 0 then
-  if ARGV[4] == '1' then put_mark() end
+local ending = tonumber(ARGV[4])
+if refused > 0 and refused <= ending then
   return {1, refused, math.ceil(wait)}
 end
-for budget = 1, #whole do
+-- It goes on. Of budgets that only tell, all are taken or none, as where they end a request.
+for budget = 1, refused > 0 and math.min(ending, #whole) or #whole do
   put(first + budget - 1, whole[budget])
 end
 put_mark()
+if refused > 0 then
+  return {1, refused, math.ceil(wait)}
+end
 return {0}

@@ -184,7 +184,7 @@ fn asks(probe: &(String, Quota)) -> Question<'_> {
     Question {
         mark: None,
         budgets: std::slice::from_ref(probe),
-        marks_refused: false,
+        ending: 1,
     }
 }
 

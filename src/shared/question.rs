@@ -14,8 +14,9 @@ pub struct Question<'a> {
     pub mark: Option<Mark<'a>>,
     /// Names and quotas.
     pub budgets: &'a [(String, Quota)],
-    /// The request is going on even if a budget has no room for it, so that its mark counts.
-    pub marks_refused: bool,
+    /// How many of these, from the first, end a request that they have no room for. The ones behind them only tell: the request goes
+    /// on, and its mark counts.
+    pub ending: usize,
 }
 
 /// The mark of an activity.
@@ -44,7 +45,7 @@ impl Question<'_> {
                 call.arg("").arg("").arg(0);
             }
         }
-        call.arg(if self.marks_refused { "1" } else { "" });
+        call.arg(self.ending);
         for (name, quota) in self.budgets {
             let (interval, burst) = measure(*quota);
             call.key(name.as_str()).arg(interval).arg(burst);

@@ -452,6 +452,8 @@ async fn a_service_that_speaks_no_http_or_is_not_there_is_told_apart() {
     service.answers_as(How::Raw(b"SSH-2.0-OpenSSH_9.6\r\n"));
     let gateway = start(&service, GENEROUS).await;
     page_is_refused(page(&gateway), Reason::DirectLineRefused).await;
+    service.answers_as(How::Raw(b""));
+    page_is_refused(page(&gateway), Reason::DirectLineUnreachable).await;
     let address = service.address();
     drop(service);
     eventually("its port is closed", async || {
@@ -502,6 +504,66 @@ async fn while_secrets_are_exchanged_the_second_one_is_tried() {
     no_secret_is_told(&gateway, &[&first, &reply]);
     let line = reply.only_request_line().await;
     assert_eq!(line["note"], "Direct Line answered 403 BadArgument");
+}
+
+#[tokio::test]
+async fn check_online_has_a_token_made_by_each_secret() {
+    let service = TokenService::start().await;
+    let gateway = start(
+        &service,
+        &format!("secret = ['file:secret', 'file:second']\n{GENEROUS}"),
+    )
+    .await;
+    let checked = async || {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_botgate"))
+            .args(["check", "--online"])
+            .current_dir(gateway.folder())
+            .output();
+        let said = String::from_utf8(output.await.unwrap().stdout).unwrap();
+        assert!(!said.contains(SECRET) && !said.contains(SECOND), "{said}");
+        said
+    };
+    let said = checked().await;
+    let port = service.address().port();
+    for words in [
+        format!("Direct Line   site: http://localhost:{port} takes 1 of 2, in "),
+        "direct_line[0].secret of broker \"site\", number 2: Direct Line answered 403 BadArgument"
+            .to_owned(),
+        "compare it with the two keys".to_owned(),
+    ] {
+        assert!(said.contains(&words), "{words:?} is not in\n{said}");
+    }
+    assert!(said.contains("online: no errors"), "{said}");
+    let bearers: Vec<String> = service
+        .asked()
+        .iter()
+        .map(|one| one.bearer().to_owned())
+        .collect();
+    assert_eq!(bearers, [SECRET, SECOND]);
+    drop(service);
+    let said = checked().await;
+    for words in ["let this machine reach that address", "online: 2 errors"] {
+        assert!(said.contains(words), "{words:?} is not in\n{said}");
+    }
+    assert!(!said.contains(" takes "), "{said}");
+}
+
+#[tokio::test]
+async fn the_status_page_has_the_brokers() {
+    let service = TokenService::start().await;
+    let more = format!("max_session = '8h'\n{GENEROUS}");
+    let gateway = start(&service, &more).await;
+    let (status, text) = gateway.admin("/?format=json").await;
+    assert_eq!(status, 200);
+    let data: Value = serde_json::from_str(&text).unwrap();
+    let broker = &data["direct_line"][0];
+    assert_eq!(broker["name"], "site", "{broker}");
+    assert_eq!(broker["path"], "/directline/token", "{broker}");
+    assert_eq!(broker["trusted_origins"], json!([PAGE]), "{broker}");
+    assert_eq!(broker["users"], "users at random", "{broker}");
+    assert_eq!(broker["secrets"], 1, "{broker}");
+    assert_eq!(broker["max_session_seconds"], 8 * 3600, "{broker}");
+    assert!(!text.contains(SECRET));
 }
 
 #[tokio::test]
@@ -900,8 +962,6 @@ async fn a_gateway_about_to_end_gives_no_token() {
     idle.write(begun).await;
     gateway.signal(Signal::SIGTERM);
     gateway.event("drain_closing", |_| true).await;
-    // It is said a moment before it is so.
-    tokio::time::sleep(Duration::from_millis(100)).await;
     idle.write(rest).await;
     let reply = idle.answer().await.expect("an answer");
     may_be_read(&reply.refused_before_proof(Reason::Draining).await);

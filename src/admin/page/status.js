@@ -232,6 +232,8 @@ function row(one, isNew) {
   return tr;
 }
 
+const fact = (name, ...content) => [make("dt", {}, name), make("dd", {}, ...content)];
+
 const state = (kind, text) => make("span", { class: `state ${kind}` }, text);
 
 function showBots(bots) {
@@ -247,7 +249,6 @@ function showBots(bots) {
 
 function card(bot, at) {
   const title = `bot-title-${at}`;
-  const fact = (name, ...content) => [make("dt", {}, name), make("dd", {}, ...content)];
   const backends = bot.backends.map((one) => make("div", {}, state(one.up ? "good" : "bad", one.up ? "up" : "left out"), ` ${one.name}`));
   const policies = bot.policies.map((one) => make("tr", {}, make("td", {}, one.policy),
     make("td", {}, make("span", { class: `badge ${one.mode}` }, one.mode === "report" ? "report only" : "enforced")),
@@ -264,6 +265,19 @@ function card(bot, at) {
     make("table", { "aria-label": `Policies of ${bot.name}` },
       make("thead", {}, make("tr", {}, ...["Policy", "Mode", "Lets in"].map((head) => make("th", { scope: "col" }, head)))),
       make("tbody", {}, ...policies)));
+}
+
+function showBrokers(brokers) {
+  $("brokers-section").hidden = brokers.length === 0;
+  whenChanged("brokers", brokers, () => $("brokers").replaceChildren(...brokers.map((broker, at) => make("article", { class: "card bot", "aria-labelledby": `broker-title-${at}` },
+    make("header", {}, make("h3", { id: `broker-title-${at}` }, broker.name)),
+    make("dl", { class: "facts" },
+      ...fact("Gives tokens at", make("code", {}, `${broker.hosts.length > 0 ? broker.hosts.join(", ") : "any host"} ${broker.path}`)),
+      ...fact("To pages of", ...broker.trusted_origins.map((origin) => make("div", {}, make("code", {}, origin)))),
+      ...fact("From", make("code", {}, broker.endpoint), ` by ${broker.secrets === 1 ? "one secret" : `${broker.secrets} secrets`}`),
+      ...fact("Users", broker.users),
+      ...fact("Limits", broker.limits),
+      ...fact("Sessions", broker.max_session_seconds === null ? "as long as pages want" : `end after ${lasting(broker.max_session_seconds)}`))))));
 }
 
 function showTrust(data) {
@@ -305,6 +319,7 @@ async function refresh() {
     showTraffic(data);
     takeRefused(data.refused);
     showBots(data.bots);
+    showBrokers(data.direct_line);
     showTrust(data);
     lastGood = new Date();
     $("problem").hidden = true;

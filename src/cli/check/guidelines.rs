@@ -4,9 +4,7 @@
 //! Learn. What no gateway can do stays with the bot's team, and is said so.
 
 use super::posture::{server, service_urls, shared_store, softened, tenants};
-use crate::config::{
-    Bot, Endpoint, Identifiers, PageIdentity, Settings, SharedStore, TlsSource, TlsVersion,
-};
+use crate::config::{Bot, Endpoint, Identifiers, Settings, SharedStore, TlsSource, TlsVersion};
 use crate::judge::{AllowedCallers, HostList, Mode, TokenKind};
 use std::io::{self, Write};
 use url::Host;
@@ -309,11 +307,7 @@ fn direct_line(bot: &Bot) -> Line {
 /// What pages are given, and by which word for who their user is.
 fn brokers(settings: &Settings) -> impl Iterator<Item = Line> {
     settings.direct_lines.iter().map(|broker| {
-        let users = match &broker.identity {
-            PageIdentity::Random => "users at random",
-            PageIdentity::Site(_) => "users by the site's own token",
-            PageIdentity::Header { .. } => "users by a trusted header",
-        };
+        let users = broker.identity.says();
         let origins = broker.origins.as_slice().join(", ");
         let text = format!(
             "broker {}: the secret stays here, {users}, for pages of {origins}",

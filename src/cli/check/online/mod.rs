@@ -1,8 +1,9 @@
 //! `check --online`: tries out what the file only names. Keys are fetched, the certificate's chain is built as a channel builds it,
-//! this clock is compared, and every bot is asked whether it is there.
+//! this clock is compared, every bot is asked whether it is there, and the shared store and Direct Line whether they do as they are asked.
 
 mod backend;
 mod certificate;
+mod direct_line;
 mod sources;
 mod store;
 
@@ -73,6 +74,7 @@ pub(super) fn try_out(settings: &Settings, places: &Places) -> io::Result<Findin
         certificate::try_out(settings, places, &mut findings);
         backend::try_out(settings, places, &mut findings).await;
         store::try_out(settings, places, &mut findings).await;
+        direct_line::try_out(settings, places, &mut findings).await;
     });
     Ok(findings)
 }
