@@ -30,6 +30,7 @@ pub(crate) const NAMES: &[(&str, &str)] = &[
     ("bot.example.com", "127.0.0.2"),
     ("www.example.com", "127.0.0.3"),
     ("evil.example", "127.0.0.4"),
+    ("shop.example.com", "127.0.0.5"),
 ];
 
 /// Where pages get tokens.
@@ -38,6 +39,12 @@ pub(crate) const TOKENS: &str = "https://bot.example.com/directline/token";
 pub(crate) const PAGE: &str = "https://www.example.com";
 /// A site whose pages may not.
 pub(crate) const EVIL: &str = "https://evil.example";
+/// Another site, with a broker of its own whose sessions are short.
+pub(crate) const SHOP: &str = "https://shop.example.com";
+/// Where its pages get tokens.
+pub(crate) const SHOP_TOKENS: &str = "https://bot.example.com/shop/token";
+/// How long a conversation of such a page is renewed, seconds.
+pub(crate) const SHOP_SESSION: u64 = 7;
 /// Where the service is for pages.
 pub(crate) const DOMAIN: &str = "https://directline.botframework.com/v3/directline";
 /// What must never be in a browser.
@@ -52,7 +59,7 @@ pub(crate) struct World {
     /// The activities that the channel sent, each with the gateway's answer.
     pub(crate) delivered: Arc<Mutex<Vec<(Value, u16)>>>,
     channel: Arc<Channel>,
-    _sites: [Site; 2],
+    _sites: [Site; 3],
 }
 
 /// What sends to the gateway.
@@ -100,14 +107,14 @@ impl World {
         });
         let bundle = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(BUNDLE));
         let bundle = Bytes::from(bundle.unwrap());
-        let site = async |name: &str, address: &str| {
+        let site = async |name: &str, address: &str, tokens: &str| {
             let listener = TcpListener::bind((address, 443)).await.unwrap();
             let (certificate, key) = authority.issue(&[name]);
             let tls = rustls::ServerConfig::builder()
                 .with_no_client_auth()
                 .with_single_cert(vec![certificate], key);
             let tls = Arc::new(tls.unwrap());
-            Site::serve(listener, tls, bundle.clone(), TOKENS, DOMAIN)
+            Site::serve(listener, tls, bundle.clone(), tokens, DOMAIN)
         };
         let world = Self {
             direct_line,
@@ -118,8 +125,9 @@ impl World {
             delivered,
             channel,
             _sites: [
-                site("www.example.com", "127.0.0.3").await,
-                site("evil.example", "127.0.0.4").await,
+                site("www.example.com", "127.0.0.3", TOKENS).await,
+                site("evil.example", "127.0.0.4", TOKENS).await,
+                site("shop.example.com", "127.0.0.5", SHOP_TOKENS).await,
             ],
         };
         world.ready().await;
@@ -273,6 +281,14 @@ secret = "file:direct-line-secret"
 endpoint = "https://directline.botframework.com"
 trusted_origins = ["{PAGE}"]
 per_ip = {{ rate = "1/m", burst = {PER_IP} }}
+
+[[direct_line]]
+name = "shop"
+hosts = ["bot.example.com"]
+path = "/shop/token"
+secret = "file:direct-line-secret"
+trusted_origins = ["{SHOP}"]
+max_session = "{SHOP_SESSION}s"
 "#
     );
     std::fs::write(dir.join("gateway.toml"), config).unwrap();

@@ -7,7 +7,7 @@ mod stream;
 mod tokens;
 
 use self::conversations::{Conversations, since};
-use self::tokens::{Claims, Flaw, LIFETIME_SECONDS, Tokens};
+use self::tokens::{Claims, Flaw, Tokens};
 use super::loopback::{Body, hold, read, whole};
 use super::web_server::serve;
 use bytes::Bytes;
@@ -124,6 +124,11 @@ impl DirectLine {
     /// Puts its clock forward, for tokens.
     pub fn advance(&self, seconds: u64) {
         self.shared.tokens.advance(seconds);
+    }
+
+    /// How long tokens are good that are made from now on.
+    pub fn tokens_live_for(&self, seconds: u64) {
+        self.shared.tokens.live_for(seconds);
     }
 
     /// What was asked so far.
@@ -285,7 +290,7 @@ impl Shared {
             user.map(str::to_owned),
             origins.map(str::to_owned).collect(),
         );
-        Ok(given(StatusCode::OK, &conversation, &token))
+        Ok(self.given(StatusCode::OK, &conversation, &token))
     }
 
     fn refresh(&self, request: &Request<Incoming>) -> Answer {
@@ -293,7 +298,17 @@ impl Shared {
         let token = self
             .tokens
             .issue(&claims.conversation, claims.user, claims.origins);
-        Ok(given(StatusCode::OK, &claims.conversation, &token))
+        Ok(self.given(StatusCode::OK, &claims.conversation, &token))
+    }
+
+    /// A token, as it is handed out.
+    fn given(&self, status: StatusCode, conversation: &str, token: &str) -> Response<Body> {
+        let body = json!({
+            "conversationId": conversation,
+            "token": token,
+            "expires_in": self.tokens.lifetime_seconds(),
+        });
+        json_answer(status, &body)
     }
 
     /// Begins the conversation of the token, and tells the bot who is there.
@@ -448,7 +463,7 @@ impl Shared {
             &json!({
                 "conversationId": conversation,
                 "token": token,
-                "expires_in": LIFETIME_SECONDS,
+                "expires_in": self.tokens.lifetime_seconds(),
                 "streamUrl": stream,
                 "referenceGrammarId": uuid::Uuid::new_v4().to_string(),
             }),
@@ -456,15 +471,6 @@ impl Shared {
     }
 }
 
-/// A token, as it is handed out.
-fn given(status: StatusCode, conversation: &str, token: &str) -> Response<Body> {
-    let body = json!({
-        "conversationId": conversation,
-        "token": token,
-        "expires_in": LIFETIME_SECONDS,
-    });
-    json_answer(status, &body)
-}
 
 fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(whole(Bytes::from(body.to_string())));

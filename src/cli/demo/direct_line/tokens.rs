@@ -42,6 +42,8 @@ pub(super) struct Tokens {
     key: hmac::Key,
     /// By how much the stand-in's clock is ahead, so that a test need not wait half an hour.
     ahead_seconds: AtomicU64,
+    /// How long new tokens are good.
+    lifetime_seconds: AtomicU64,
 }
 
 impl Tokens {
@@ -50,11 +52,20 @@ impl Tokens {
         Ok(Self {
             key: key.map_err(io::Error::other)?,
             ahead_seconds: AtomicU64::new(0),
+            lifetime_seconds: AtomicU64::new(LIFETIME_SECONDS),
         })
     }
 
     pub(super) fn advance(&self, seconds: u64) {
         self.ahead_seconds.fetch_add(seconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn live_for(&self, seconds: u64) {
+        self.lifetime_seconds.store(seconds, Ordering::Relaxed);
+    }
+
+    pub(super) fn lifetime_seconds(&self) -> u64 {
+        self.lifetime_seconds.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> u64 {
@@ -73,7 +84,7 @@ impl Tokens {
             conversation: conversation.to_owned(),
             user,
             origins,
-            exp: self.now().saturating_add(LIFETIME_SECONDS),
+            exp: self.now().saturating_add(self.lifetime_seconds()),
             jti: uuid::Uuid::new_v4().simple().to_string(),
         };
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
