@@ -623,6 +623,33 @@ async fn a_browser_that_asks_again_and_again_is_counted_as_one() {
 }
 
 #[tokio::test]
+async fn so_many_wait_for_direct_line_and_no_more() {
+    const MOST: usize = 256;
+    let service = TokenService::start().await;
+    let gateway = start(
+        &service,
+        &format!("timeout = '60s'\n{GENEROUS}\n[server.limits]\nconnections_per_ip = 1000"),
+    )
+    .await;
+    service.answers_as(How::Hangs);
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..MOST {
+        waiting.spawn(page(&gateway).send());
+    }
+    eventually("all wait for Direct Line", async || service.count() == MOST).await;
+    let reply = page_is_refused(page(&gateway), Reason::Overloaded).await;
+    assert_eq!(reply.header("retry-after"), Some("1"));
+    assert_eq!(service.count(), MOST);
+    // Whoever leaves makes room.
+    waiting.abort_all();
+    service.answers_as(How::Gives(60));
+    eventually("there is room again", async || {
+        page(&gateway).send().await.status == 200
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn nobody_makes_the_gateway_keep_large_bodies() {
     let service = TokenService::start().await;
     let more = format!(

@@ -14,7 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
@@ -113,6 +113,9 @@ impl TokenService {
                         _ => None,
                     };
                     if let Some(bytes) = raw {
+                        // In answer to a request, and not before there is one.
+                        let mut asked = [0; 16 * 1024];
+                        let _read = stream.read(&mut asked).await;
                         let _left = stream.write_all(bytes).await;
                         return;
                     }

@@ -471,7 +471,6 @@ impl Shared {
     }
 }
 
-
 fn json_answer(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(whole(Bytes::from(body.to_string())));
     *response.status_mut() = status;
