@@ -22,10 +22,12 @@ pub mod forwarding;
 pub mod json;
 pub mod key_set;
 pub mod metadata;
+pub mod page;
 pub mod proxy_header;
 pub mod requests;
 pub mod route;
 pub mod saved_request;
+pub mod site_token;
 pub mod token;
 pub mod verify;
 mod wire;
@@ -43,10 +45,12 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("forwarding", forwarding::check),
     ("key_set", key_set::check),
     ("metadata", metadata::check),
+    ("page", page::check),
     ("proxy_header", proxy_header::check),
     ("requests", requests::check),
     ("route", route::check),
     ("saved_request", saved_request::check),
+    ("site_token", site_token::check),
     ("token", token::check),
     ("verify", verify::check),
 ];
