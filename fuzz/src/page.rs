@@ -1,16 +1,18 @@
 //! What a web page sends to the broker of Direct Line tokens: header lines. A page is one that is listed, a session cookie has one
-//! spelling and is the only one of its name, and an id that counts as made here has one spelling, too.
+//! spelling and is the only one in its place, and an id that counts as made here has one spelling, too.
 //!
 //! `X-Id` stands for the `from.id` of an activity.
 
-use botgate::judge::direct_line::{Issuer, TrustedOrigins, UserId, cookie_of};
+use super::token::NOW;
+use botgate::judge::direct_line::{Issuer, Jar, PLACES, TrustedOrigins, UserId, cookie_name};
 use botgate::secret::Secret;
 use http::header::{COOKIE, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::sync::LazyLock;
 use url::Url;
 
-const COOKIE_NAME: &str = "__Host-botgate-dl-site";
+/// The last one of the sessions that the seeds show.
+const TOKEN: &str = "a-token";
 
 static ISSUER: LazyLock<Issuer> = LazyLock::new(|| issuer("site", 7));
 
@@ -53,29 +55,37 @@ fn is_trusted(headers: &HeaderMap) -> bool {
 }
 
 fn is_session(headers: &HeaderMap) -> bool {
-    let Ok(cookie) = cookie_of(headers, COOKIE_NAME) else {
-        return false;
-    };
-    // As one text, which is what a server sees over HTTP/1.
+    let jar = Jar::of(headers, "site");
+    // Each crumb as text, as a plain server reads it.
     let fields = headers.get_all(COOKIE).iter();
-    let fields = fields.filter_map(|field| field.to_str().ok());
+    let fields = fields.map(|field| String::from_utf8_lossy(field.as_bytes()).into_owned());
     let joined = fields.collect::<Vec<_>>().join(";");
-    let pair = format!("{COOKIE_NAME}=");
-    let named = joined
-        .split(';')
-        .filter(|crumb| crumb.trim_ascii_start().starts_with(&pair));
-    let named: Vec<_> = named.collect();
-    assert!(
-        named.len() == 1 && named[0].contains(cookie),
-        "{named:?} {cookie:?}"
-    );
-    let Ok(session) = ISSUER.opened(cookie) else {
+    let named = |place: usize| {
+        let pair = format!("{}=", cookie_name("site", place));
+        let crumbs = joined.split(';').map(str::trim);
+        let values: Vec<_> = crumbs
+            .filter_map(|crumb| crumb.strip_prefix(&pair))
+            .collect();
+        values
+    };
+    let is_twice = (0..PLACES).any(|place| named(place).len() > 1);
+    assert_eq!(jar.is_err(), is_twice);
+    let Ok(jar) = jar else {
         return false;
     };
+    let (browser, place) = jar.room(&ISSUER, NOW, 0);
+    assert!(place < PLACES);
+    let Ok((place, session)) = jar.session_of(&ISSUER, TOKEN) else {
+        return false;
+    };
+    let cookie = named(place)[0];
     assert_eq!(ISSUER.sealed(&session), cookie, "a session has one cookie");
+    let is_alive = session.check_time(NOW, None).is_ok();
+    assert!(browser.is_some() || !is_alive);
     for other in [issuer("shop", 7), issuer("site", 8)] {
         assert!(other.opened(cookie).is_err(), "it is of this broker");
     }
+    assert!(jar.session_of(&ISSUER, "another-token").is_err());
     assert!(!format!("{session:?}").contains(cookie));
     true
 }

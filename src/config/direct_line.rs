@@ -11,6 +11,7 @@ use crate::judge::direct_line::{Issuer, OriginFlaw, SiteIdentity, TrustedOrigins
 use crate::judge::{CALLBACK_API, Route};
 use crate::secret::Secret;
 use http::HeaderName;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -36,7 +37,10 @@ pub(super) fn read(
         let Some(broker) = broker(&section, around, sources) else {
             continue;
         };
-        if brokers.iter().any(|other| other.name == broker.name) {
+        if brokers
+            .iter()
+            .any(|other| other.name.eq_ignore_ascii_case(&broker.name))
+        {
             let what = "is also the name of another [[direct_line]]";
             section.error("name", what, "give each broker a name of its own");
         }
@@ -100,9 +104,9 @@ fn shares_host(one: &Route, other: &Route) -> bool {
 
 fn broker(section: &Section<'_>, around: &Around, sources: &mut KeySources) -> Option<DirectLine> {
     let name = name(section);
-    let path = section.text("path").filter(identity::is_path);
+    let path = section.text("path").filter(is_path);
     let secrets = secrets(section);
-    let id_key = id_key(section);
+    let mut keys = id_keys(section);
     let endpoint = endpoint(section);
     let origins = origins(section);
     let per_ip = section.quota("per_ip").unwrap_or(ten_a_minute(10));
@@ -125,10 +129,9 @@ fn broker(section: &Section<'_>, around: &Around, sources: &mut KeySources) -> O
         callback: None,
     };
     let name = name?;
-    let keys = match id_key {
-        Some(key) => vec![key],
-        None => secrets.iter().map(Issuer::key_of_secret).collect(),
-    };
+    let has_id_key = !keys.is_empty();
+    // Known also beside keys of their own: users keep their ids when those come.
+    keys.extend(secrets.iter().map(Issuer::key_of_secret));
     let (first, others) = keys.split_first()?;
     let issuer = Arc::new(Issuer::new(&name, first, others));
     Some(DirectLine {
@@ -145,8 +148,25 @@ fn broker(section: &Section<'_>, around: &Around, sources: &mut KeySources) -> O
         same_site,
         identity,
         issuer,
+        has_id_key,
         ca,
     })
+}
+
+/// A path to which `/refresh` can be added, and that browsers leave as it is.
+fn is_path(text: &Text<'_>) -> bool {
+    if !identity::is_path(text) {
+        return false;
+    }
+    let is_segment = |segment: &str| !matches!(segment, "" | "." | "..") && !segment.contains('%');
+    let is_plain = text.value.split('/').skip(1).all(is_segment);
+    if !is_plain {
+        text.error(
+            format!("is {}, which pages could not ask for as it stands", text.shown()),
+            "write a path without a \"/\" at its end, empty or dotted segments and \"%\", such as \"/directline/token\"",
+        );
+    }
+    is_plain
 }
 
 fn name(section: &Section<'_>) -> Option<String> {
@@ -178,9 +198,14 @@ fn secrets(section: &Section<'_>) -> Vec<Secret<String>> {
             "a Direct Line site has two: the one in use, and the one that takes its place",
         );
     }
-    let mut secrets = Vec::new();
+    let mut secrets: Vec<Secret<String>> = Vec::new();
     for text in texts {
-        if text.value.is_empty() {
+        if secrets.iter().any(|other| *other.expose() == text.value) {
+            text.error(
+                "is the same secret once more",
+                "write the site's other key, or only one",
+            );
+        } else if text.value.is_empty() {
             text.error("is empty", HINT);
         } else if !text.value.bytes().all(|b| b.is_ascii_graphic()) {
             text.error(
@@ -200,19 +225,34 @@ fn secrets(section: &Section<'_>) -> Vec<Secret<String>> {
     secrets
 }
 
-fn id_key(section: &Section<'_>) -> Option<Secret<Vec<u8>>> {
+/// The first one makes ids and cookies; what the others made is known.
+fn id_keys(section: &Section<'_>) -> Vec<Secret<Vec<u8>>> {
     const LEAST: usize = 32;
-    let text = section
-        .secret("id_key")
-        .filter(|text| !text.written.is_empty())?;
-    if text.value.len() < LEAST {
-        text.error(
-            format!("has fewer than {LEAST} bytes"),
-            "make one: openssl rand -base64 48 > secrets/ids; then write id_key = \"file:secrets/ids\"",
-        );
-        return None;
+    const FEW: usize = 8;
+    let mut keys: Vec<Secret<Vec<u8>>> = Vec::new();
+    for text in section.secrets("id_key") {
+        if text.written.is_empty() {
+            continue;
+        }
+        let of_file = "make one: openssl rand -base64 48 > secrets/ids; then write id_key = \"file:secrets/ids\"";
+        if text.value.len() < LEAST {
+            text.error(format!("has fewer than {LEAST} bytes"), of_file);
+            continue;
+        }
+        let bytes: HashSet<u8> = text.value.bytes().collect();
+        if bytes.len() < FEW {
+            text.error("repeats a few characters: it can be guessed", of_file);
+            continue;
+        }
+        if text.written == text.value {
+            text.warn(
+                "stands in this file: whoever reads it can make user ids and sessions",
+                of_file,
+            );
+        }
+        keys.push(Secret::new(text.value.into_bytes()));
     }
-    Some(Secret::new(text.value.into_bytes()))
+    keys
 }
 
 /// Where Microsoft has Direct Line (AUTHENTICATION 7.1).
@@ -249,7 +289,13 @@ fn endpoint(section: &Section<'_>) -> Option<String> {
     };
     let url = url.filter(|url| url.scheme() == "https" || is_here(url));
     let Some(url) = url else {
-        text.error(format!("is {}, which cannot be used", text.shown()), HINT);
+        // A user's password may stand there.
+        let what = if text.value.contains('@') {
+            "cannot be used: it names a user".to_owned()
+        } else {
+            format!("is {}, which cannot be used", text.shown())
+        };
+        text.error(what, HINT);
         return None;
     };
     if !is_here(&url) && !url.host_str().is_some_and(|host| KNOWN.contains(&host)) {
@@ -350,7 +396,19 @@ fn site_identity(
         "audience",
         "write the aud claim of tokens that are meant for this broker, so that no other token of the site serves here",
     );
-    let claim = section.text("claim").filter(|text| !text.value.is_empty());
+    let claim = section.text("claim").filter(|text| {
+        let is_anybodys = matches!(
+            text.value.as_str(),
+            "iss" | "aud" | "exp" | "nbf" | "iat" | "jti"
+        );
+        if is_anybodys || text.value.trim() != text.value {
+            text.error(
+                format!("is {}, which tells no users apart", text.shown()),
+                "name the claim that holds the user's own id, such as \"sub\" or \"oid\"",
+            );
+        }
+        !text.value.is_empty()
+    });
     let keys = section.required_address(
         "jwks",
         "write where the site publishes its keys, such as \"https://login.example.com/keys\", or the name of a key set on this machine",
@@ -365,8 +423,7 @@ fn site_identity(
         None => KeyOrigin::KeySet(address),
     };
     let keys = sources.id(KeySource {
-        // No cloud's source has such a name.
-        name: format!("direct_line++{name}"),
+        name: format!("{}{name}", KeySource::OF_A_SITE),
         issuer: issuer.clone(),
         origin,
     });
@@ -383,25 +440,35 @@ fn trusted_header(section: &Section<'_>, around: &Around) -> Option<PageIdentity
     const NAMED: &str = "write the header in which the server before botgate names its user, such as name = \"X-Site-User\"";
     const FROM: &str = "write the addresses of that server, such as from = [\"10.0.0.7\"]";
     const TAKEN: &[&str] = &[
+        "accept",
         "authorization",
         "connection",
         "content-length",
         "content-type",
         "cookie",
+        "forwarded",
         "host",
         "origin",
+        "referer",
         "transfer-encoding",
+        "upgrade",
+        "user-agent",
+        "via",
+        "x-forwarded-for",
+        "x-request-id",
     ];
+    /// Wider networks are nobody's servers.
+    const WIDEST: u8 = 4;
     let text = section.required("name", NAMED);
     section.require("from");
     let from = proxies::networks(section, "from");
     if from.is_empty() && (!section.has("from") || section.has_empty_list("from")) {
         section.error("from", "names nobody who is believed", FROM);
     }
-    if from.iter().any(|network| network.prefix_len() == 0) {
+    if from.iter().any(|network| network.prefix_len() < WIDEST) {
         section.error(
             "from",
-            "names everybody: every visitor could say who it is",
+            "names half the world or more: every visitor could say who it is",
             FROM,
         );
     }
@@ -415,7 +482,10 @@ fn trusted_header(section: &Section<'_>, around: &Around) -> Option<PageIdentity
     let text: Text<'_> = text?;
     let name = HeaderName::from_bytes(text.value.as_bytes()).ok();
     // With a _ in its name a header is refused before anybody reads it.
-    let name = name.filter(|name| !TAKEN.contains(&name.as_str()) && !text.value.contains('_'));
+    let name = name.filter(|name| {
+        let is_taken = TAKEN.contains(&name.as_str()) || name.as_str().starts_with("sec-");
+        !is_taken && !text.value.contains('_')
+    });
     let Some(name) = name else {
         text.error(
             format!("is {}, which cannot name a user", text.shown()),

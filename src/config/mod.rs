@@ -92,6 +92,16 @@ pub struct KeySource {
     pub origin: KeyOrigin,
 }
 
+impl KeySource {
+    /// With what the names of those of sites begin; no cloud's has such a name.
+    const OF_A_SITE: &str = "direct_line++";
+
+    /// Whether a site signs its users in with them, for the pages of a broker. No channel needs them.
+    pub fn is_of_a_site(&self) -> bool {
+        self.name.starts_with(Self::OF_A_SITE)
+    }
+}
+
 /// Where keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyOrigin {
@@ -406,6 +416,8 @@ pub struct DirectLine {
     pub identity: PageIdentity,
     /// Makes and knows user ids and cookies.
     pub issuer: Arc<Issuer>,
+    /// Whether ids and cookies are made with a key of their own, and so outlive the secret.
+    pub has_id_key: bool,
     /// PEM of authorities trusted in place of the platform's.
     pub ca: Option<Vec<u8>>,
 }

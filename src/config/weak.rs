@@ -2,7 +2,7 @@
 
 use super::file::Section;
 use super::values::duration_text;
-use super::{Bot, Settings, SharedStore, TlsSource};
+use super::{Bot, PageIdentity, Settings, SharedStore, TlsSource};
 use std::time::Duration;
 
 /// Warns about every such setting.
@@ -12,6 +12,20 @@ pub(super) fn warn(root: &Section<'_>, settings: &Settings) {
     state(&root.table("state"), settings);
     for (section, bot) in root.tables("bots").iter().zip(&settings.bots) {
         of_bot(section, bot);
+    }
+    let counts = settings
+        .bots
+        .iter()
+        .any(|bot| bot.policy.direct_line.issued_by.is_some());
+    let brokers = root.tables("direct_line");
+    for (section, broker) in brokers.iter().zip(&settings.direct_lines) {
+        if !broker.has_id_key && (counts || broker.identity != PageIdentity::Random) {
+            section.warn(
+                "secret",
+                "is also what user ids are made with: when it is exchanged, users become others, and issued_ids_only refuses the old ones",
+                "set id_key = \"file:secrets/ids\" with a key of its own (openssl rand -base64 48); ids that were made before stay known",
+            );
+        }
     }
 }
 

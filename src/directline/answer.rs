@@ -2,15 +2,19 @@
 
 use super::service::Given;
 use crate::config::{DirectLine, SameSite};
-use crate::judge::direct_line::{COOKIE_PREFIX, Session, UserId};
+use crate::judge::direct_line::{Session, cookie_name};
+use crate::judge::{Reason, Rejection};
 use crate::net::{Body, body};
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY,
+    CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+
+/// For so many seconds a cookie stays longer than it counts: who comes too late is told so, and not that there never was a session.
+const LATE: u64 = 60 * 60;
 
 /// All that a page learns.
 #[derive(Serialize)]
@@ -23,26 +27,24 @@ struct Told<'a> {
     user: &'a str,
 }
 
-/// The name of a broker's cookie.
-pub(super) fn cookie_name(broker: &DirectLine) -> String {
-    format!("{COOKIE_PREFIX}{}", broker.name)
-}
-
 /// A token, and the cookie of the session that it is for.
 pub(super) fn token(
     broker: &DirectLine,
     given: &Given,
-    user: &UserId,
-    session: &Session,
-) -> Response<Body> {
+    (place, session): (usize, &Session),
+) -> Result<Response<Body>, Rejection> {
     let told = Told {
         token: given.token.expose(),
         expires_in: given.expires_in,
         conversation: &given.conversation,
-        user: &user.to_string(),
+        user: &session.user.to_string(),
     };
-    // It is made of texts and a number, and does not fail.
-    let mut response = Response::new(body::full(serde_json::to_vec(&told).unwrap_or_default()));
+    let unwritten =
+        |_| Rejection::from(Reason::DirectLineRefused).noting("what it gave cannot be passed on");
+    let told = serde_json::to_vec(&told)
+        .map_err(|_| ())
+        .map_err(unwritten)?;
+    let mut response = Response::new(body::full(told));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let same_site = match broker.same_site {
@@ -53,15 +55,16 @@ pub(super) fn token(
     };
     let cookie = format!(
         "{}={}; Path=/; Max-Age={}; HttpOnly; Secure; SameSite={same_site}",
-        cookie_name(broker),
+        cookie_name(&broker.name, place),
         broker.issuer.sealed(session),
-        given.expires_in
+        given.expires_in.saturating_add(LATE)
     );
-    if let Ok(mut cookie) = HeaderValue::from_str(&cookie) {
-        cookie.set_sensitive(true);
-        headers.insert(SET_COOKIE, cookie);
-    }
-    response
+    let mut cookie = HeaderValue::from_str(&cookie)
+        .map_err(|_| ())
+        .map_err(unwritten)?;
+    cookie.set_sensitive(true);
+    headers.insert(SET_COOKIE, cookie);
+    Ok(response)
 }
 
 /// Yes, the page may ask (Fetch, "CORS-preflight fetch").
@@ -84,6 +87,7 @@ pub(super) fn open_to(response: &mut Response<Body>, origin: Option<&str>) {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("Origin"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let Some(origin) = origin.and_then(|origin| HeaderValue::from_str(origin).ok()) else {
         return;
     };

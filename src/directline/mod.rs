@@ -5,7 +5,7 @@ mod service;
 mod sessions;
 
 use crate::config::{DirectLine, PageIdentity, Settings};
-use crate::judge::direct_line::{Session, SiteIdentity, UserId, cookie_of, header_user, new_token};
+use crate::judge::direct_line::{Jar, Session, SiteIdentity, UserId, header_user, new_token};
 use crate::judge::{self, Presented, Reason, Rejection, Route, Routes, UnixSeconds};
 use crate::keyring::Keyring;
 use crate::limit::{BrokerLimits, Limiter};
@@ -14,7 +14,7 @@ use crate::net::client::ClientProblem;
 use crate::net::headers::{self, is_trusted};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
-use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
+use crate::observe::{self, Observer, RequestLine, TokenGiven, Verdict, Watch};
 use crate::secret::Secret;
 use aws_lc_rs::rand;
 use http::header::{AUTHORIZATION, CONNECTION};
@@ -25,15 +25,12 @@ use service::{Given, Service};
 use sessions::Generations;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Nobody has anything to say in a body; some libraries send `{}` all the same.
 const MAX_BODY_BYTES: usize = 4 * 1024;
-/// Requests to Direct Line at once, of all brokers: each waits for some hundred milliseconds.
-const MOST_AT_ONCE: usize = 256;
 
 /// All brokers of a gateway.
 pub struct Brokers {
@@ -44,7 +41,6 @@ pub struct Brokers {
     services: Vec<Service>,
     limits: BrokerLimits,
     sessions: Arc<Generations>,
-    places: Arc<Semaphore>,
     rooms: Rooms,
     draining: CancellationToken,
 }
@@ -124,7 +120,6 @@ impl Brokers {
             services: services.collect::<Result<_, _>>()?,
             limits: BrokerLimits::new(settings),
             sessions: Generations::new(),
-            places: Arc::new(Semaphore::new(MOST_AT_ONCE)),
             settings: Arc::clone(settings),
             rooms,
             draining,
@@ -140,7 +135,6 @@ impl Brokers {
         Ok(Self {
             limits: self.limits.renewed(&self.settings, settings),
             sessions: Arc::clone(&self.sessions),
-            places: Arc::clone(&self.places),
             ..fresh
         })
     }
@@ -198,16 +192,29 @@ impl Brokers {
 
         let now = clock::now();
         if place.is_refresh {
-            let (token, session) = self.session_of(broker, head, peer, now)?;
+            let token = new_token(Presented::in_headers(&head.headers)?.text())?;
+            let jar = Jar::of(&head.headers, &broker.name)?;
+            let (at, session) = jar.session_of(&broker.issuer, token)?;
             progress.audience = Audience::Proven;
             watch.line_mut().user = Some(session.user.to_string());
-            self.limits.take_session(place.broker, session.id)?;
+            // The site's own token is not shown again, since its place is taken; a header is.
+            if let PageIdentity::Header { .. } = &broker.identity
+                && header_id(broker, head, peer)? != session.user
+            {
+                return Err(Rejection::from(Reason::TokenClaimsInvalid)
+                    .noting("the session is that of another user than the one who is signed in now")
+                    .into());
+            }
+            session.check_time(now, broker.max_session.map(|max| max.as_secs()))?;
+            self.limits.take_session(place.broker, session.browser)?;
             let turn = self.sessions.claim(&session)?;
-            let _place = self.place()?;
+            let _place = service.place()?;
+            let token = Secret::new(token.to_owned());
             let given = timed(watch, service.refresh(&token)).await?;
             turn.used();
+            self.told(broker, TokenGiven::Renewed);
             let session = session.refreshed(given.token.expose(), (now, given.expires_in));
-            return Ok(answer::token(broker, &given, &session.user, &session));
+            return Ok(answer::token(broker, &given, (at, &session))?);
         }
         let user = self.user_of(broker, head, peer, now, watch).await?;
         if broker.identity != PageIdentity::Random {
@@ -215,59 +222,24 @@ impl Brokers {
         }
         watch.line_mut().user = Some(user.to_string());
         // A browser that was here before is counted as the one that it is.
-        let before = self.session_before(broker, head, now);
-        if let Some(before) = &before {
-            self.limits.take_session(place.broker, before.id)?;
+        let chance = random()?;
+        let jar = Jar::of(&head.headers, &broker.name).unwrap_or_default();
+        let (browser, at) = jar.room(&broker.issuer, now, chance[0]);
+        if let Some(browser) = browser {
+            self.limits.take_session(place.broker, browser)?;
         }
-        let turn = before.as_ref().and_then(|it| self.sessions.claim(it).ok());
-        let _place = self.place()?;
+        let _place = service.place()?;
         let given = timed(watch, service.generate(&user)).await?;
-        let (id, generation) = match (before, turn) {
-            (Some(before), Some(turn)) => {
-                turn.used();
-                (before.id, before.generation.saturating_add(1))
-            }
-            (None, _) | (_, None) => (random()?, 0),
-        };
+        self.told(broker, TokenGiven::New);
+        let ids = (random()?, browser.unwrap_or(random()?));
         let lives = (now, given.expires_in);
-        let session = Session::begun(id, generation, user, given.token.expose(), lives);
-        Ok(answer::token(broker, &given, &user, &session))
+        let session = Session::begun(ids, user, given.token.expose(), lives);
+        Ok(answer::token(broker, &given, (at, &session))?)
     }
 
-    /// The token that a page wants to have refreshed, and the session whose last one it is.
-    fn session_of(
-        &self,
-        broker: &DirectLine,
-        head: &Parts,
-        peer: Peer,
-        now: UnixSeconds,
-    ) -> Result<(Secret<String>, Session), Rejection> {
-        let token = new_token(Presented::in_headers(&head.headers)?.text())?;
-        let cookie = cookie_of(&head.headers, &answer::cookie_name(broker))?;
-        let session = broker.issuer.opened(cookie)?;
-        let max_session = broker.max_session.map(|max| max.as_secs());
-        session.check(token, now, max_session)?;
-        // The site's own token is not shown again, since its place is taken; a header is.
-        if let PageIdentity::Header { .. } = &broker.identity
-            && header_id(broker, head, peer)? != session.user
-        {
-            return Err(Rejection::from(Reason::TokenClaimsInvalid)
-                .noting("the session is that of another user than the one who is signed in now"));
-        }
-        Ok((Secret::new(token.to_owned()), session))
-    }
-
-    /// The session that a browser still has, where it is one that counts.
-    fn session_before(
-        &self,
-        broker: &DirectLine,
-        head: &Parts,
-        now: UnixSeconds,
-    ) -> Option<Session> {
-        let cookie = cookie_of(&head.headers, &answer::cookie_name(broker)).ok()?;
-        let session = broker.issuer.opened(cookie).ok()?;
-        session.check_time(now).ok()?;
-        self.sessions.is_newest(&session).then_some(session)
+    fn told(&self, broker: &DirectLine, kind: TokenGiven) {
+        let metrics = self.rooms.observer.metrics();
+        metrics.gave_token(&broker.name, kind);
     }
 
     /// Whom a token is to be made for. No page has a say in that.
@@ -304,15 +276,6 @@ impl Brokers {
         token.verify(&key)
     }
 
-    /// Room for one more request to Direct Line.
-    fn place(&self) -> Result<SemaphorePermit<'_>, Rejection> {
-        self.places.try_acquire().map_err(|_| {
-            Rejection::from(Reason::Overloaded)
-                .noting(format!("{MOST_AT_ONCE} requests wait for Direct Line"))
-                .retry_after(Duration::from_secs(1))
-        })
-    }
-
     /// Everything around the sentence: the line, the verdict, the answer.
     pub async fn answer(
         self: Arc<Self>,
@@ -334,6 +297,7 @@ impl Brokers {
             Some((broker, service)) => {
                 // A trusted page may read whatever it is refused for, also before it is its turn.
                 let origin = broker.origins.of(&head.headers).ok();
+                watch.line_mut().broker = Some(broker.name.as_str().into());
                 progress.origin = origin.map(str::to_owned);
                 self.broker_token(
                     (broker, service, place),
@@ -359,7 +323,7 @@ impl Brokers {
                 response
             }
             Err(End::Refused(rejection)) => {
-                if rejection.reason().status() == 401 {
+                if is_attempt(rejection.reason()) {
                     self.rooms.limiter.count_failure(watch.line().client_ip);
                 }
                 let request_id = &watch.line().request_id;
@@ -442,6 +406,15 @@ fn header_id(broker: &DirectLine, head: &Parts, peer: Peer) -> Result<UserId, Re
             .noting("the connection does not come from identity.header.from"));
     }
     Ok(broker.issuer.id_of(header_user(&head.headers, name)?))
+}
+
+/// Whether only somebody who guesses is refused so: a session that is over, or was taken over, is nobody's attempt.
+const fn is_attempt(reason: Reason) -> bool {
+    let is_innocent = matches!(
+        reason,
+        Reason::TokenExpired | Reason::TokenMissing | Reason::TokenClaimsInvalid
+    );
+    reason.status() == 401 && !is_innocent
 }
 
 fn random() -> Result<[u8; 16], Rejection> {

@@ -7,13 +7,17 @@ use crate::net::client::{ClientProblem, Fetcher, PostProblem};
 use crate::net::seldom::Seldom;
 use crate::secret::Secret;
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Real answers have about one.
+/// Requests at once: each waits for some hundred milliseconds.
+const MOST_AT_ONCE: usize = 256;
+/// Real answers have about one KiB.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// Real ids have some tens.
 const MAX_CONVERSATION_BYTES: usize = 256;
@@ -26,6 +30,7 @@ pub(super) struct Service {
     fetcher: Fetcher,
     /// What keeps each secret from being reported with every token.
     told: Vec<Seldom>,
+    places: Semaphore,
 }
 
 /// What Direct Line gave.
@@ -64,6 +69,19 @@ impl Service {
             broker: Arc::clone(broker),
             fetcher,
             told: broker.secrets.iter().map(|_| Seldom::default()).collect(),
+            places: Semaphore::new(MOST_AT_ONCE),
+        })
+    }
+
+    /// Room for one more request. One broker whose service hangs takes none of another's.
+    ///
+    /// # Errors
+    /// [`Reason::Overloaded`].
+    pub(super) fn place(&self) -> Result<SemaphorePermit<'_>, Rejection> {
+        self.places.try_acquire().map_err(|_| {
+            Rejection::from(Reason::Overloaded)
+                .noting(format!("{MOST_AT_ONCE} requests wait for Direct Line"))
+                .retry_after(Duration::from_secs(1))
         })
     }
 
@@ -98,14 +116,14 @@ impl Service {
         let body = self.wanted(user);
         let asked = async {
             let mut refused = None;
-            for (secret, told) in self.broker.secrets.iter().zip(&self.told) {
+            for ((secret, told), number) in self.broker.secrets.iter().zip(&self.told).zip(1..) {
                 let answer = self.post("generate", secret, body.clone()).await?;
                 let status = answer.status();
                 if status != StatusCode::UNAUTHORIZED && status != StatusCode::FORBIDDEN {
                     return self.read(&answer);
                 }
                 if told.is_due() {
-                    self.tell_refused(secret, status);
+                    self.tell_refused(number, status);
                 }
                 refused = Some(refusal(&answer));
             }
@@ -214,15 +232,20 @@ impl Service {
         })
     }
 
-    fn tell_refused(&self, secret: &Secret<String>, status: StatusCode) {
-        let position = self.broker.secrets.iter().position(|one| one == secret);
+    fn tell_refused(&self, number: usize, status: StatusCode) {
+        let secrets = self.broker.secrets.len();
+        let then = if number < secrets {
+            "the next one is tried"
+        } else {
+            "there is no other one: pages get no token"
+        };
         tracing::warn!(
             event = "direct_line_secret_refused",
             broker = self.broker.name,
-            secret = position.map(|position| position.saturating_add(1)),
-            secrets = self.broker.secrets.len(),
+            secret = number,
+            secrets,
             status = status.as_u16(),
-            "Direct Line does not take a secret; the next one is tried, if there is one"
+            "Direct Line does not take a secret; {then}"
         );
     }
 }
@@ -241,5 +264,21 @@ fn refusal(answer: &Response<Bytes>) -> Rejection {
         Some(code) => format!("Direct Line answered {status} {code}"),
         None => format!("Direct Line answered {status}"),
     };
-    Rejection::from(Reason::DirectLineRefused).noting(note)
+    let refused = Rejection::from(Reason::DirectLineRefused).noting(note);
+    match wait(answer) {
+        Some(wait) => refused.retry_after(wait),
+        None => refused,
+    }
+}
+
+/// For how long it wants to be left alone: of a request that it has no time for now. Dates are for documents, and not sent by it.
+fn wait(answer: &Response<Bytes>) -> Option<Duration> {
+    const LONGEST: u64 = 3600;
+    let is_busy = matches!(
+        answer.status(),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    );
+    let said = answer.headers().get(RETRY_AFTER).filter(|_| is_busy)?;
+    let seconds: u64 = said.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds.min(LONGEST)))
 }

@@ -171,12 +171,13 @@ impl Keyring {
         self.verified.verify(token, key)
     }
 
-    /// The sources that have no usable keys, for readiness.
+    /// The sources that have no usable keys, for readiness. Those of sites are left out: a site whose keys are away keeps its own pages
+    /// from tokens, and no bot from its channels.
     pub fn missing(&self) -> Vec<String> {
         let now = clock::now();
         self.sources
             .iter()
-            .filter(|source| source.usable(now).is_none())
+            .filter(|source| !source.is_of_a_site() && source.usable(now).is_none())
             .map(|source| source.name().to_owned())
             .collect()
     }

@@ -97,6 +97,10 @@ impl Source {
         }
     }
 
+    pub(super) fn is_of_a_site(&self) -> bool {
+        self.source.is_of_a_site()
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.source.name
     }

@@ -143,7 +143,10 @@ const fn generic(status: u16) -> (&'static str, &'static str) {
         ),
         429 => ("too_many_requests", "Too many requests."),
         431 => ("headers_too_large", "The request head is too large."),
-        502 => ("bad_gateway", "The bot could not be reached."),
+        502 => (
+            "bad_gateway",
+            "What is behind the gateway gave no usable answer.",
+        ),
         503 => ("service_unavailable", "The service is not available now."),
         504 => ("gateway_timeout", "The bot did not answer in time."),
         _ => ("error", "The request failed."),

@@ -52,6 +52,8 @@ pub struct RequestLine {
     pub request_id: String,
     /// From `traceparent`.
     pub trace_id: Option<String>,
+    /// Name of the Direct Line broker that it is for.
+    pub broker: Option<Box<str>>,
     /// Where it came in.
     pub door: Door,
     /// Who is at the other end, after trusted proxies were asked.
@@ -102,6 +104,7 @@ impl RequestLine {
         Self {
             request_id,
             trace_id: None,
+            broker: None,
             door,
             client_ip,
             method: None,
@@ -155,6 +158,7 @@ macro_rules! request_event {
             request_id = &*capped(&line.request_id, MAX_CHARS),
             trace_id = short(&line.trace_id).as_deref(),
             bot = Some($entry.bot).filter(|name| !name.is_empty()),
+            broker = line.broker.as_deref(),
             door = line.door.word(),
             client_ip = %line.client_ip,
             method = short(&line.method).as_deref(),

@@ -77,6 +77,7 @@ pub(super) fn write(
         Some(entry.bot).filter(|bot| !bot.is_empty()),
         None,
     );
+    fields.text(quoted!("broker"), line.broker.as_deref(), None);
     fields.word(quoted!("door"), Some(line.door.word()));
     fields.address(quoted!("client_ip"), line.client_ip);
     fields.short(quoted!("method"), line.method.as_deref());

@@ -28,7 +28,8 @@ pub use audit::{Door, RequestLine};
 pub use history::{Second, Traffic};
 pub use log::{LogGuard, start};
 pub use metrics::{
-    CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, lacks_client_certificate,
+    CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, TokenGiven,
+    lacks_client_certificate,
 };
 pub use trace::BackendSpan;
 

@@ -20,6 +20,7 @@ use nix::sys::signal::Signal;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::time::Duration;
 
 async fn start(service: &TokenService, more: &str) -> Gateway {
@@ -66,10 +67,12 @@ async fn a_page_gets_a_token_for_one_user_and_never_the_secret() {
 
         let cookie = reply.header("set-cookie").unwrap();
         let mut parts: Vec<&str> = cookie.split("; ").collect();
-        assert!(parts.remove(0).starts_with("__Host-botgate-dl-site="));
+        let (name, value) = parts.remove(0).split_once('=').unwrap();
+        assert!(name.starts_with("__Host-botgate-dl") && name.ends_with("-site"));
+        assert_eq!((name.len(), value.len()), (23, 199));
         let attributes = [
             "Path=/",
-            "Max-Age=1800",
+            "Max-Age=5400",
             "HttpOnly",
             "Secure",
             "SameSite=Lax",
@@ -80,6 +83,7 @@ async fn a_page_gets_a_token_for_one_user_and_never_the_secret() {
         let line = reply.only_request_line().await;
         assert_eq!(line["door"], "directline", "{line}");
         assert_eq!(line["verdict"], "forwarded", "{line}");
+        assert_eq!(line["broker"], "site", "{line}");
         assert_eq!(line["user"], user.as_str(), "{line}");
         assert_eq!(line["conversation"], "a-conversation", "{line}");
         assert!(
@@ -99,6 +103,10 @@ async fn a_page_gets_a_token_for_one_user_and_never_the_secret() {
     let counted =
         "botgate_requests_total{bot=\"\",door=\"directline\",reason=\"\",verdict=\"forwarded\"}";
     assert!((gateway.metric(counted).await - 2.0).abs() < 0.1);
+    for (kind, count) in [("new", 2.0), ("renewed", 0.0)] {
+        let given = format!("botgate_direct_line_tokens_total{{broker=\"site\",kind=\"{kind}\"}}");
+        assert!((gateway.metric(&given).await - count).abs() < 0.1, "{kind}");
+    }
     // Bots are where they were.
     gateway.teams_message().send().await.forwarded().await;
     assert!(gateway.terminate().await.success());
@@ -300,7 +308,7 @@ async fn nobody_refreshes_what_is_not_the_last_token_of_the_own_session() {
             Reason::TokenSignatureInvalid,
         ),
         (
-            refresh().header("cookie", &cookie[..cookie.len() - 2]),
+            refresh().header("cookie", &cookie[..cookie.len() - 3]),
             Reason::TokenSignatureInvalid,
         ),
         (
@@ -308,7 +316,7 @@ async fn nobody_refreshes_what_is_not_the_last_token_of_the_own_session() {
             Reason::TokenMalformed,
         ),
         (
-            refresh().header("cookie", &format!("{name}={}", "A".repeat(178))),
+            refresh().header("cookie", &format!("{name}={}", "A".repeat(199))),
             Reason::TokenSignatureInvalid,
         ),
         (
@@ -344,6 +352,54 @@ async fn nobody_refreshes_what_is_not_the_last_token_of_the_own_session() {
 }
 
 #[tokio::test]
+async fn each_tab_of_a_browser_has_a_session_of_its_own() {
+    let service = TokenService::start().await;
+    let gateway = start(&service, GENEROUS).await;
+    // What a browser keeps: the cookie of each place, among those of the site.
+    let mut jar: HashMap<String, String> = HashMap::new();
+    let keep = |jar: &mut HashMap<String, String>, reply: &Reply| {
+        let cookie = cookie_of(reply);
+        let (name, value) = cookie.split_once('=').unwrap();
+        jar.insert(name.to_owned(), value.to_owned());
+    };
+    let shown = |jar: &HashMap<String, String>| {
+        let crumbs = jar.iter().map(|(name, value)| format!("; {name}={value}"));
+        "name=J\u{f6}rg".to_owned() + &crumbs.collect::<String>()
+    };
+    let mut tabs = vec![];
+    for _ in 0..8 {
+        let reply = page(&gateway).header("cookie", &shown(&jar)).send().await;
+        got_a_token(&reply);
+        keep(&mut jar, &reply);
+        tabs.push(reply);
+    }
+    assert_eq!(jar.len(), 8);
+    for tab in &mut tabs {
+        let post = refreshing(&gateway, tab).header("cookie", &shown(&jar));
+        let reply = post.send().await;
+        got_a_token(&reply);
+        assert_eq!(reply.json()["userId"], tab.json()["userId"]);
+        keep(&mut jar, &reply);
+        *tab = reply;
+    }
+    // There is no ninth place.
+    let ninth = page(&gateway).header("cookie", &shown(&jar)).send().await;
+    keep(&mut jar, &ninth);
+    assert_eq!(jar.len(), 8);
+    let mut statuses = vec![];
+    for tab in tabs.iter().chain([&ninth]) {
+        let post = refreshing(&gateway, tab).header("cookie", &shown(&jar));
+        let reply = post.send().await;
+        statuses.push(reply.status);
+        if reply.status == 200 {
+            keep(&mut jar, &reply);
+        }
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 1);
+    assert_eq!(statuses[8], 200);
+}
+
+#[tokio::test]
 async fn a_token_that_was_not_refreshed_in_time_is_over() {
     let service = TokenService::start().await;
     let gateway = start(&service, &format!("max_session = '1s'\n{GENEROUS}")).await;
@@ -354,7 +410,12 @@ async fn a_token_that_was_not_refreshed_in_time_is_over() {
     let asked = service.count();
     tokio::time::sleep(Duration::from_millis(2100)).await;
     for last in [&short, &long] {
-        page_is_refused(refreshing(&gateway, last), Reason::TokenExpired).await;
+        // Whose it was is known, so that the page may know why.
+        let reply = refreshing(&gateway, last).send().await;
+        let reply = reply.refused_after_proof(Reason::TokenExpired).await;
+        may_be_read(&reply);
+        let line = reply.only_request_line().await;
+        assert_eq!(line["user"], last.json()["userId"], "{line}");
     }
     assert_eq!(service.count(), asked);
     // A browser with what is over can begin anew.
@@ -625,12 +686,15 @@ async fn a_browser_that_asks_again_and_again_is_counted_as_one() {
 #[tokio::test]
 async fn so_many_wait_for_direct_line_and_no_more() {
     const MOST: usize = 256;
-    let service = TokenService::start().await;
-    let gateway = start(
-        &service,
-        &format!("timeout = '60s'\n{GENEROUS}\n[server.limits]\nconnections_per_ip = 1000"),
-    )
-    .await;
+    let (service, other) = (TokenService::start().await, TokenService::start().await);
+    let site = service.broker(&format!("timeout = '60s'\n{GENEROUS}"));
+    let shop = other.broker_named("shop", &format!("path = '/shop'\n{GENEROUS}"));
+    let gateway = Gateway::with(&site)
+        .and(&shop)
+        .and("[server.limits]\nconnections_per_ip = 1000")
+        .file("secret", SECRET)
+        .start()
+        .await;
     service.answers_as(How::Hangs);
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..MOST {
@@ -640,6 +704,8 @@ async fn so_many_wait_for_direct_line_and_no_more() {
     let reply = page_is_refused(page(&gateway), Reason::Overloaded).await;
     assert_eq!(reply.header("retry-after"), Some("1"));
     assert_eq!(service.count(), MOST);
+    // Another broker's service is another one.
+    got_a_token(&page(&gateway).path("/shop").send().await);
     // Whoever leaves makes room.
     waiting.abort_all();
     service.answers_as(How::Gives(60));
@@ -810,12 +876,15 @@ async fn a_header_names_the_user_only_where_a_trusted_server_sent_it() {
     page_is_refused(named("a b"), Reason::TokenClaimsInvalid).await;
     // Whoever signed in meanwhile does not go on with the conversation of the one before.
     let refresh = || refreshing(&gateway, &ada);
-    page_is_refused(refresh(), Reason::TokenMissing).await;
-    page_is_refused(
-        refresh().header("x-site-user", "bob"),
-        Reason::TokenClaimsInvalid,
-    )
-    .await;
+    for (post, reason) in [
+        (refresh(), Reason::TokenMissing),
+        (
+            refresh().header("x-site-user", "bob"),
+            Reason::TokenClaimsInvalid,
+        ),
+    ] {
+        may_be_read(&post.send().await.refused_after_proof(reason).await);
+    }
     got_a_token(&refresh().header("x-site-user", "ada").send().await);
 
     let gateway = start(&service, &from("10.0.0.0/8")).await;
@@ -827,6 +896,27 @@ async fn a_header_names_the_user_only_where_a_trusted_server_sent_it() {
         .header("x-forwarded-for", "10.0.0.1");
     page_is_refused(post, Reason::TokenMissing).await;
     assert_eq!(service.count(), asked);
+}
+
+#[tokio::test]
+async fn a_site_whose_keys_are_away_keeps_no_bot_from_its_channels() {
+    let service = TokenService::start().await;
+    let jwt = "identity = { jwt = { issuer = 'https://login.example', audience = 'chat', jwks = 'http://127.0.0.1:1/keys' } }";
+    let gateway = start(&service, &format!("{jwt}\n{GENEROUS}")).await;
+    let (status, text) = gateway.admin("/readyz").await;
+    assert_eq!(
+        (status, text.contains("\"missing\":[]")),
+        (200, true),
+        "{text}"
+    );
+    gateway.teams_message().send().await.forwarded().await;
+    // Pages learn that it is not their fault.
+    let key = SigningKey::generate("site-key").unwrap();
+    let spec = TokenSpec::new(&key, "https://login.example", "chat", "", now());
+    let token = format!("Bearer {}", spec.claim("sub", "ada").sign().unwrap());
+    let post = page(&gateway).authorization(&[&token]);
+    page_is_refused(post, Reason::KeysUnavailable).await;
+    assert_eq!(service.count(), 0);
 }
 
 #[tokio::test]

@@ -488,7 +488,11 @@ async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with
         let post = gateway.direct_line_message();
         let post = post.with("/from", json!({ "id": "9sCeNaRiO-eu|0000001" }));
         let post = post.with("/conversation/id", "9sCeNaRiO-eu|0000001");
-        post.with("/type", "conversationUpdate").to("enhanced")
+        let post = post.with("/membersAdded", json!([{ "id": "bot" }, { "id": "dl_1" }]));
+        let post = post.with("/recipient", json!({ "id": "bot", "name": "Bot" }));
+        post.with("/type", "conversationUpdate")
+            .lacking("/text")
+            .to("enhanced")
     };
     rows.extend([
         row(
@@ -497,6 +501,44 @@ async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with
             refused,
         ),
         row("a conversation that begins", begun(), Forwarded),
+        row(
+            "a conversation that begins with itself",
+            begun().with("/membersAdded", json!([{ "id": "9sCeNaRiO-eu|0000001" }])),
+            Forwarded,
+        ),
+        row(
+            "a conversation that somebody joins who came otherwise",
+            begun().with(
+                "/membersAdded",
+                json!([{ "id": "dl_1" }, { "id": "user-1" }]),
+            ),
+            refused,
+        ),
+        row(
+            "the same by another spelling of the name",
+            begun().with("/MembersAdded", json!([{ "Id": "user-1" }])),
+            refused,
+        ),
+        row(
+            "a conversation that somebody leaves who came otherwise",
+            begun().with("/membersRemoved", json!([{ "id": "user-1" }])),
+            refused,
+        ),
+        row(
+            "members that are no list of such",
+            begun().with("/membersAdded", json!({ "id": "dl_1" })),
+            refused,
+        ),
+        row(
+            "a conversation that says something",
+            begun().with("/text", "I am Ada"),
+            refused,
+        ),
+        row(
+            "a conversation that is somebody",
+            begun().with("/from/aadObjectId", "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11"),
+            refused,
+        ),
         row(
             "a message in the conversation's name",
             begun().with("/type", "message"),

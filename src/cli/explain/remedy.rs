@@ -13,7 +13,7 @@ pub(super) const fn of(reason: Reason) -> &'static str {
             "Add the host to bots.hosts, or correct the messaging endpoint of the Azure Bot resource."
         }
         Reason::PathNotFound => {
-            "Make bots.path and the path of the messaging endpoint in the Azure Bot resource the same, letter for letter."
+            "Make bots.path and the path of the messaging endpoint in the Azure Bot resource the same, letter for letter. (Requests of pages to a [[direct_line]] are not explained: their line in the log says why.)"
         }
         Reason::MethodNotAllowed => {
             "Nothing, if a browser or a scanner sent it: channels only POST."

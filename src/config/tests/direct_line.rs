@@ -64,7 +64,7 @@ fn what_is_written_counts() {
     let dir = directory();
     write(dir.path(), "one", "first-secret\n");
     write(dir.path(), "two", "second-secret");
-    write(dir.path(), "ids", &"k".repeat(32));
+    write(dir.path(), "ids", "8fK2mQz7vR4tYx1bNcW9sJd3hLgPaE6u");
     let keys = "hosts = [\"Chat.example.com\"]\npath = \"/t\"\nendpoint = \"https://europe.directline.botframework.com/\"\n\
                 per_ip = { rate = \"1/s\", burst = 2 }\nper_session = { rate = \"2/s\" }\nmax_session = \"8h\"\ntimeout = \"2s\"\n\
                 same_site = \"none\"\nid_key = \"file:ids\"\nidentity = \"random\"";
@@ -93,7 +93,8 @@ fn ids_are_made_with_the_secret_or_with_a_key_of_their_own() {
     let id = |keys: &str, secret: &str| {
         let text = with_broker(keys).replace("\"${SECRET}\"", secret);
         let dir = directory();
-        write(dir.path(), "ids", &"k".repeat(32));
+        write(dir.path(), "more", "p3Vn0XwZ5qTj8RkLmB2yHsC7dFgU9aEi");
+        write(dir.path(), "ids", "8fK2mQz7vR4tYx1bNcW9sJd3hLgPaE6u");
         let settings = parse_at(dir.path(), &text).unwrap().settings;
         let issuer = Arc::clone(&settings.direct_lines[0].issuer);
         (issuer.id_of("ada").to_string(), issuer)
@@ -103,7 +104,12 @@ fn ids_are_made_with_the_secret_or_with_a_key_of_their_own() {
     assert_ne!(of_one, of_both, "the first one makes them");
     assert!(both.has_issued(&of_one) && both.has_issued(&of_both));
     let (keyed, issuer) = id("id_key = \"file:ids\"", "\"${SECRET}\"");
-    assert!(!issuer.has_issued(&of_one));
+    assert_ne!(keyed, of_one);
+    // Who had an id before there was a key keeps it.
+    assert!(issuer.has_issued(&of_one));
+    let (changed, both) = id("id_key = [\"file:more\", \"file:ids\"]", "\"${APP_ID}\"");
+    assert_ne!(changed, keyed, "the first one makes them");
+    assert!(both.has_issued(&changed) && both.has_issued(&keyed) && !both.has_issued(&of_one));
     let (same, _) = id("id_key = \"file:ids\"", "\"${APP_ID}\"");
     assert_eq!(keyed, same, "whatever becomes of the secret");
 }
@@ -182,6 +188,27 @@ fn every_other_key_is_checked() {
         ("timeout = \"2m\"", "timeout", "out of range"),
         ("same_site = \"Lax\"", "same_site", "wanted one of"),
         ("id_key = \"${SECRET}\"", "id_key", "fewer than 32"),
+        (
+            "id_key = \"aaaabbbbccccddddaaaabbbbccccdddd\"",
+            "id_key",
+            "can be guessed",
+        ),
+        (
+            "id_key = \"8fK2mQz7vR4tYx1bNcW9sJd3hLgPaE6u\"",
+            "id_key",
+            "stands in this file",
+        ),
+        ("path = \"/\"", "path", "could not ask for"),
+        ("path = \"/a/\"", "path", "could not ask for"),
+        ("path = \"/a//b\"", "path", "could not ask for"),
+        ("path = \"/a/../b\"", "path", "could not ask for"),
+        ("path = \"/a%2fb\"", "path", "could not ask for"),
+        ("path = \"a\"", "path", "not a path"),
+        (
+            "endpoint = \"https://user:hunter2@directline.botframework.com\"",
+            "endpoint",
+            "names a user",
+        ),
         ("ca = \"none.pem\"", "ca", "cannot be read"),
         ("identity = \"nobody\"", "identity", "other than \"random\""),
         ("identity = {}", "identity", "neither"),
@@ -203,6 +230,7 @@ fn every_other_key_is_checked() {
 fn a_site_says_who_its_users_are_by_its_own_tokens_or_by_a_header() {
     let dir = directory();
     write(dir.path(), "keys.json", include_str!("local-keys.json"));
+    write(dir.path(), "ids", "8fK2mQz7vR4tYx1bNcW9sJd3hLgPaE6u");
     let jwt = "identity = { jwt = { issuer = \"https://login.example\", audience = \"chat\", jwks = \"JWKS\" } }";
     for (jwks, origin) in [
         (
@@ -216,7 +244,14 @@ fn a_site_says_who_its_users_are_by_its_own_tokens_or_by_a_header() {
         ("keys.json", KeyOrigin::File(dir.path().join("keys.json"))),
     ] {
         let text = with_broker(&jwt.replace("JWKS", jwks));
-        let loaded = parse_at(dir.path(), &text).unwrap();
+        let told = parse_at(dir.path(), &text).unwrap().warnings;
+        assert!(
+            told.iter()
+                .any(|it| it.what.contains("user ids are made with")),
+            "{}",
+            listed(&told)
+        );
+        let loaded = parse_at(dir.path(), &format!("{text}\nid_key = \"file:ids\"")).unwrap();
         assert!(loaded.warnings.is_empty(), "{}", listed(&loaded.warnings));
         let PageIdentity::Site(identity) = &loaded.settings.direct_lines[0].identity else {
             panic!("{jwks}");
@@ -246,8 +281,16 @@ fn an_identity_that_anybody_could_claim_is_refused() {
         format!("identity = {{ header = {{ name = \"{name}\", from = {from} }} }}")
     };
     for (keys, at, says) in [
-        (header("X-User", "[\"0.0.0.0/0\"]"), "identity.header.from", "names everybody"),
+        (header("X-User", "[\"0.0.0.0/0\"]"), "identity.header.from", "half the world"),
+        (header("X-User", "[\"0.0.0.0/1\", \"128.0.0.0/1\"]"), "identity.header.from", "half the world"),
         (header("X-User", "[]"), "identity.header.from", "names nobody"),
+        (header("User-Agent", "[\"10.0.0.1\"]"), "identity.header.name", "cannot name a user"),
+        (header("Sec-Fetch-Site", "[\"10.0.0.1\"]"), "identity.header.name", "cannot name a user"),
+        (
+            "identity = { jwt = { issuer = \"x\", audience = \"y\", jwks = \"https://login.example/keys\", claim = \"iss\" } }".to_owned(),
+            "identity.jwt.claim",
+            "tells no users apart",
+        ),
         (header("X-User", "[\"proxy.example\"]"), "identity.header.from[0]", "wanted a network"),
         (header("X_User", "[\"10.0.0.1\"]"), "identity.header.name", "cannot name a user"),
         (header("Cookie", "[\"10.0.0.1\"]"), "identity.header.name", "cannot name a user"),
@@ -328,7 +371,7 @@ fn ids_can_be_asked_for_only_where_a_broker_makes_them() {
         "direct_line.issued_ids_only",
         &["error", "no [[direct_line]]"],
     );
-    let loaded = good(&format!("{bot}\n{BROKER}"));
+    let loaded = good(&format!("{bot}\n{BROKER}id_key = \"${{APP_ID}}\""));
     assert!(loaded.warnings.is_empty(), "{}", listed(&loaded.warnings));
     let issuers = loaded.settings.bots[0]
         .policy
@@ -342,7 +385,7 @@ fn ids_can_be_asked_for_only_where_a_broker_makes_them() {
         .to_string();
     assert!(issuers[0].has_issued(&id));
     let text = format!(
-        "{}\n{BROKER}",
+        "{}\n{BROKER}id_key = \"${{APP_ID}}\"",
         with_bot(&format!("direct_line.issued_ids_only = true {MARK}"))
     );
     assert_problem(

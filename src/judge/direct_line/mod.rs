@@ -8,7 +8,7 @@ mod site_user;
 
 pub use ids::{Issuer, UserId};
 pub use origin::{Flaw as OriginFlaw, TrustedOrigins};
-pub use session::{COOKIE_PREFIX, Session, SessionId, cookie_of, new_token};
+pub use session::{Jar, PLACES, Session, SessionId, cookie_name, new_token};
 pub use site_user::{SiteIdentity, SiteToken, header_user};
 
 use super::{Reason, Rejection, UnixSeconds};

@@ -2,41 +2,130 @@
 
 use super::{Evidence, Policy};
 use crate::judge::{Activity, Reason, Rejection};
+use serde_json::{Map, Value};
 
 /// With enhanced authentication on, the user id comes from the Direct Line token and starts with `dl_`
 /// (Microsoft Learn, "Direct Line enhanced authentication"); any other was chosen by the client.
-///
-/// Direct Line itself tells that a conversation began in the conversation's name: `from.id` is `conversation.id`
-/// (BotFramework-WebChat pull request 1608). No user's words come with that.
 pub(super) fn is_user_trusted(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let rule = &policy.direct_line;
-    let activity = evidence.activity;
-    let applies =
-        rule.enhanced_authentication && rule.require_dl_user_id && says_who_a_page_is(activity);
-    if !applies || activity.user().is_some_and(|id| id.starts_with("dl_")) {
+    if !rule.enhanced_authentication || !rule.require_dl_user_id {
         return Ok(());
     }
-    Err(Rejection::from(Reason::UserIdNotTrusted).noting("from.id does not start with \"dl_\""))
+    let is_trusted = |id: &str| id.starts_with("dl_");
+    names_only(evidence.activity, is_trusted, "does not start with \"dl_\"")
 }
 
 /// Where only ids of this gateway's own brokers count, an id that somebody made up is known by its missing proof, and that without a
 /// memory of those that were made.
 pub(super) fn is_user_issued(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    let activity = evidence.activity;
     let Some(brokers) = policy.direct_line.issued_by.as_deref() else {
         return Ok(());
     };
     let is_issued = |id: &str| brokers.iter().any(|broker| broker.has_issued(id));
-    if !says_who_a_page_is(activity) || activity.user().is_some_and(is_issued) {
-        return Ok(());
-    }
-    Err(Rejection::from(Reason::UserIdNotTrusted)
-        .noting("from.id was not made by a broker of this gateway"))
+    names_only(
+        evidence.activity,
+        is_issued,
+        "was not made by a broker of this gateway",
+    )
 }
 
-/// Whether an activity speaks for the user of a web page.
-pub(super) fn says_who_a_page_is(activity: &Activity) -> bool {
-    let tells_of_itself =
-        activity.kind() == "conversationUpdate" && activity.user() == Some(activity.conversation());
-    matches!(activity.base_channel(), "directline" | "webchat") && !tells_of_itself
+/// Whether an activity speaks of users of web pages, as those of other channels do not.
+pub(super) fn is_of_a_page(activity: &Activity) -> bool {
+    matches!(activity.base_channel(), "directline" | "webchat")
+}
+
+/// Whether Direct Line itself tells, in the conversation's name, who came and went: `from.id` is `conversation.id` then
+/// (BotFramework-WebChat pull request 1608). No user's words come with that.
+pub(super) fn is_of_the_conversation(activity: &Activity) -> bool {
+    activity.kind() == "conversationUpdate" && activity.user() == Some(activity.conversation())
+}
+
+fn names_only(
+    activity: &Activity,
+    is_good: impl Fn(&str) -> bool,
+    flaw: &str,
+) -> Result<(), Rejection> {
+    if !is_of_a_page(activity) || activity.user().is_some_and(&is_good) {
+        return Ok(());
+    }
+    let refused = |what: &str| Err(Rejection::from(Reason::UserIdNotTrusted).noting(what));
+    if !is_of_the_conversation(activity) {
+        return refused(&format!("from.id {flaw}"));
+    }
+    match Told::of(activity) {
+        None => refused("from.id is conversation.id, and more is said than who came and went"),
+        Some(told)
+            if told
+                .members
+                .iter()
+                .all(|id| told.is_nobody(id) || is_good(id)) =>
+        {
+            Ok(())
+        }
+        Some(_) => refused(&format!("the id of a member who came or went {flaw}")),
+    }
+}
+
+/// What an activity tells in the name of its conversation.
+struct Told<'a> {
+    conversation: &'a str,
+    bot: String,
+    members: Vec<String>,
+}
+
+impl<'a> Told<'a> {
+    /// Whether an id is no user's: the bot's, or the conversation's own.
+    fn is_nobody(&self, id: &str) -> bool {
+        id == self.bot || id == self.conversation
+    }
+
+    /// Reads it, by names in any case, as bots do; nothing where it is of another form, or tells more. It is seldom, and so read by
+    /// itself; the body was read strictly, so that it has one reading.
+    fn of(activity: &'a Activity) -> Option<Self> {
+        const SAYS_NOTHING: &[&str] = &["id", "name", "role"];
+        let body: Map<String, Value> = serde_json::from_slice(activity.raw()).ok()?;
+        let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
+        let id_of = |one: &Value| -> Option<String> {
+            let mut ids = one.as_object()?.iter().filter(|(name, _)| is(name, "id"));
+            let (_, id) = ids.next()?;
+            ids.next()
+                .is_none()
+                .then(|| id.as_str().map(str::to_owned))?
+        };
+        let mut told = Self {
+            conversation: activity.conversation(),
+            bot: String::new(),
+            members: vec![],
+        };
+        for (name, value) in &body {
+            if ["membersAdded", "membersRemoved"]
+                .iter()
+                .any(|it| is(it, name))
+            {
+                for member in value.as_array()? {
+                    told.members.push(id_of(member)?);
+                }
+            } else if is(name, "recipient") {
+                told.bot = id_of(value)?;
+            } else if is(name, "from") {
+                let mut names = value.as_object()?.keys();
+                if !names.all(|name| SAYS_NOTHING.iter().any(|known| is(known, name))) {
+                    return None;
+                }
+            } else if ["text", "value", "attachments"]
+                .iter()
+                .any(|it| is(it, name))
+            {
+                let is_nothing = match value {
+                    Value::Null => true,
+                    Value::Array(list) => list.is_empty(),
+                    _ => false,
+                };
+                if !is_nothing {
+                    return None;
+                }
+            }
+        }
+        Some(told)
+    }
 }

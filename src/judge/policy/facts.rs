@@ -244,44 +244,52 @@ pub(super) fn invoke_name(policy: &Policy, evidence: Evidence<'_>) -> Facts {
 
 pub(super) fn direct_line_user(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     let rule = &policy.direct_line;
-    let channel = evidence.activity.base_channel();
-    if !rule.enhanced_authentication
-        || !rule.require_dl_user_id
-        || !matches!(channel, "directline" | "webchat")
-    {
+    if !rule.enhanced_authentication || !rule.require_dl_user_id {
         return Facts::default();
     }
-    let prefix: Option<String> = evidence
-        .activity
-        .user()
-        .map(|user| user.chars().take(3).collect());
-    Facts::of(
-        "from.id begins with \"dl_\"",
-        match prefix {
-            Some(prefix) => format!("from.id begins with {prefix:?}"),
-            None => "no from.id".to_owned(),
-        },
-    )
+    of_a_page("begins with \"dl_\"", evidence, |id| {
+        let prefix: String = id.chars().take(3).collect();
+        format!("from.id begins with {prefix:?}")
+    })
 }
 
 pub(super) fn direct_line_issued(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     let Some(brokers) = policy.direct_line.issued_by.as_deref() else {
         return Facts::default();
     };
+    of_a_page(
+        "is one that a broker of this gateway made",
+        evidence,
+        |id| {
+            let seen = if brokers.iter().any(|broker| broker.has_issued(id)) {
+                "from.id is such an id"
+            } else if id.starts_with("dl_") {
+                "from.id begins with \"dl_\", and is no such id"
+            } else {
+                "from.id is no such id"
+            };
+            seen.to_owned()
+        },
+    )
+}
+
+fn of_a_page(wanted: &str, evidence: Evidence<'_>, seen: impl Fn(&str) -> String) -> Facts {
     let activity = evidence.activity;
-    if !super::direct_line::says_who_a_page_is(activity) {
+    if !super::direct_line::is_of_a_page(activity) {
         return Facts::default();
     }
-    let seen = match activity.user() {
-        None => "no from.id",
-        Some(id) if brokers.iter().any(|broker| broker.has_issued(id)) => "from.id is such an id",
-        Some(id) if id.starts_with("dl_") => "from.id begins with \"dl_\", and is no such id",
-        Some(_) => "from.id is no such id",
-    };
-    Facts::of(
-        "from.id is one that a broker of this gateway made",
-        seen.to_owned(),
-    )
+    if super::direct_line::is_of_the_conversation(activity) {
+        return Facts::of(
+            format!(
+                "from.id {wanted}, or is the conversation's, which tells of such members and nothing else"
+            ),
+            "a conversationUpdate whose from.id is conversation.id".to_owned(),
+        );
+    }
+    let seen = activity
+        .user()
+        .map_or_else(|| "no from.id".to_owned(), seen);
+    Facts::of(format!("from.id {wanted}"), seen)
 }
 
 fn urls(evidence: Evidence<'_>) -> String {

@@ -4,6 +4,7 @@
 //! becomes a label, or clients could fill the memory of whoever collects them.
 
 mod bot;
+mod brokers;
 mod certificates;
 mod describe;
 mod read;
@@ -14,6 +15,7 @@ mod trust;
 mod upkeep;
 
 pub(super) use bot::BotMetrics;
+pub use brokers::TokenGiven;
 pub use certificates::{CertificateReload, Order};
 pub use read::Sample;
 pub use slow::{Ending, Repeat};
@@ -42,6 +44,7 @@ pub struct Metrics {
     no_bot: Arc<BotMetrics>,
     certificates: certificates::Certificates,
     slow: slow::Slow,
+    brokers: brokers::Brokers,
     spans: SpanCounts,
     transport: transport::Transport,
     trust: trust::Trust,
@@ -78,6 +81,7 @@ impl Metrics {
             no_bot: Arc::new(per_bot.of("")),
             per_bot,
             slow: slow::Slow::new(&describe)?,
+            brokers: brokers::Brokers::new(&describe)?,
             spans: SpanCounts::new(&describe)?,
             certificates: certificates::Certificates::new(&describe)?,
             transport: transport::Transport::new(&describe)?,
@@ -97,6 +101,9 @@ impl Metrics {
             bots.entry(bot.name.clone())
                 .or_insert_with(|| Arc::new(self.per_bot.of(&bot.name)));
             self.slow.begin(&bot.name);
+        }
+        for broker in &settings.direct_lines {
+            self.brokers.begin(&broker.name);
         }
         self.bots.store(Arc::new(bots));
         self.trust.follow(settings);

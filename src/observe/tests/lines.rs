@@ -17,6 +17,7 @@ fn full_line() -> RequestLine {
         method: text("POST"),
         path: text("/api/messages"),
         token_kind: Some(TokenKind::Channel),
+        broker: Some("site".into()),
         token_issuer: text("https://api.botframework.com"),
         key_id: text("k1"),
         caller_app_id: text("a1"),
@@ -74,7 +75,7 @@ fn a_full_line_says_everything_in_the_words_of_the_contract() {
         serde_json::json!({
             "level": "INFO", "target": "botgate::audit", "event": "request",
             "verdict": "would_reject", "status": 200, "reason": "tenant_not_allowed", "note": "seen: contoso",
-            "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c", "bot": "helpdesk", "door": "ingress",
+            "request_id": "r-1", "trace_id": "0af7651916cd43dd8448eb211c80319c", "bot": "helpdesk", "broker": "site", "door": "ingress",
             "client_ip": "192.0.2.1", "method": "POST", "path": "/api/messages",
             "token_kind": "channel", "token_issuer": "https://api.botframework.com", "key_id": "k1", "caller_app_id": "a1",
             "channel": "msteams", "activity_type": "invoke", "invoke_name": "task/fetch",
@@ -321,7 +322,7 @@ fn any_line() -> impl Strategy<Value = RequestLine> {
         http::Version::HTTP_2,
         http::Version::HTTP_3,
     ];
-    let texts = prop::collection::vec(prop::option::of(words()), 14);
+    let texts = prop::collection::vec(prop::option::of(words()), 15);
     let counts = (any::<u64>(), prop::option::of(durations()), any::<bool>());
     let chosen = (
         prop::sample::select(doors.to_vec()),
@@ -339,6 +340,7 @@ fn any_line() -> impl Strategy<Value = RequestLine> {
                 trace_id: text(),
                 method: text(),
                 path: text(),
+                broker: text().map(Into::into),
                 token_kind,
                 token_issuer: text(),
                 key_id: text(),
