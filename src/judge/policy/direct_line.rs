@@ -97,11 +97,12 @@ impl<'a> Told<'a> {
             bot: String::new(),
             members: vec![],
         };
+        let is_one_of = |name: &str, names: &[&str]| names.iter().any(|one| is(name, one));
         for (name, value) in &body {
-            if ["membersAdded", "membersRemoved"]
-                .iter()
-                .any(|it| is(it, name))
-            {
+            if is_nothing(value) {
+                continue;
+            }
+            if is_one_of(name, &["membersAdded", "membersRemoved"]) {
                 for member in value.as_array()? {
                     told.members.push(id_of(member)?);
                 }
@@ -109,23 +110,22 @@ impl<'a> Told<'a> {
                 told.bot = id_of(value)?;
             } else if is(name, "from") {
                 let mut names = value.as_object()?.keys();
-                if !names.all(|name| SAYS_NOTHING.iter().any(|known| is(known, name))) {
+                if !names.all(|name| is_one_of(name, SAYS_NOTHING)) {
                     return None;
                 }
-            } else if ["text", "value", "attachments"]
-                .iter()
-                .any(|it| is(it, name))
-            {
-                let is_nothing = match value {
-                    Value::Null => true,
-                    Value::Array(list) => list.is_empty(),
-                    _ => false,
-                };
-                if !is_nothing {
-                    return None;
-                }
+            } else if is_one_of(name, &["text", "value", "attachments"]) {
+                return None;
             }
         }
         Some(told)
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
     }
 }
