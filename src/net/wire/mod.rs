@@ -13,6 +13,7 @@ mod head;
 mod request;
 
 pub use answer::AnswerReader;
+pub use chunks::{ChunkStep, Unchunked};
 pub use request::{RequestReader, check_request, request_length};
 
 use crate::judge::{Reason, Rejection};
