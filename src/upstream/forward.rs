@@ -163,7 +163,7 @@ impl Fleet {
             }
         };
         let answer = Answer::receive(body, kind, lease, ahead).await?;
-        head.headers = headers::to_client(&head.headers);
+        head.headers = headers::to_client(head.headers);
         Ok(Response::from_parts(head, answer))
     }
 
