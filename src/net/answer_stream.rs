@@ -1,8 +1,8 @@
-//! The stream between hyper's client and a bot, for HTTP/1: what hyper reads from it are whole heads and bodies with one reading.
+//! The stream between an HTTP/1 client (that of `upstream::link`; hyper's, for health checks) and a bot: what the client reads
+//! from it are whole heads and bodies with one reading.
 //!
-//! It also knows what hyper does not tell: whether anything of a request was written yet, so that it may be sent again on another
-//! connection, and whether a connection may be used again. hyper sends one request at a time; requests other than HEAD and
-//! CONNECT are assumed.
+//! It also knows whether anything of a request was written yet, so that it may be sent again on another connection, and whether a
+//! connection may be used again. The client sends one request at a time; requests other than HEAD and CONNECT are assumed.
 
 mod state;
 

@@ -84,10 +84,11 @@ impl Fleet {
     ) -> Result<(Response<FromBot>, Lease), Rejection> {
         let patience = self.bot.backend.connect_timeout;
         let started = Instant::now();
-        let is_worth_waiting = !self.have_all_failed_for(patience);
+        let is_worth_waiting = !self.have_all_failed_for(patience, started);
         let mut tries = Tries::default();
+        let mut now = started;
         loop {
-            match self.choose(&tries.round) {
+            match self.choose(&tries.round, now) {
                 Ok((target, lease)) => {
                     message.sent.goes_to(lease.position());
                     match self.try_once(target, message).await {
@@ -105,6 +106,7 @@ impl Fleet {
                     tries.round.clear();
                 }
             }
+            now = Instant::now();
         }
     }
 
