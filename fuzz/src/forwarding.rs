@@ -169,7 +169,7 @@ fn backends(headers: &HeaderMap, origin: Origin<'_>) {
 }
 
 fn answers(headers: &HeaderMap) {
-    let sent = to_client(headers);
+    let sent = to_client(headers.clone());
     for name in sent.keys() {
         let name = name.as_str();
         assert!(!HOP_BY_HOP.contains(&name), "{name}");

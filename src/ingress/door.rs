@@ -1,6 +1,6 @@
 //! The door's hinges: requests go to the sentence, and what ends before there is a request is counted and told.
 
-use super::Ingress;
+use super::{Ingress, new_request_id};
 use crate::judge::{Reason, Rejection};
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer};
@@ -9,7 +9,6 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use std::net::IpAddr;
 use std::sync::Arc;
-use uuid::Uuid;
 
 impl Door for Ingress {
     fn answer(
@@ -84,7 +83,7 @@ impl Ingress {
             Reason::RequestMalformed
         };
         let client_ip: IpAddr = peer.address.ip().to_canonical();
-        let request_id = Uuid::new_v4().simple().to_string();
+        let request_id = new_request_id();
         let line = RequestLine {
             tls_version: peer.tls_version,
             ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)

@@ -332,8 +332,8 @@ impl Ingress {
     }
 
     fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
-        let request_id = headers::request_id(&head.headers)
-            .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+        let request_id =
+            headers::request_id(&head.headers).map_or_else(new_request_id, str::to_owned);
         let client_ip = headers::client_ip(
             peer.address.ip(),
             &head.headers,
@@ -350,6 +350,13 @@ impl Ingress {
             ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
         }
     }
+}
+
+/// For a request that brings none.
+fn new_request_id() -> String {
+    let mut text = Uuid::encode_buffer();
+    let id = Uuid::new_v4().simple();
+    id.encode_lower(&mut text).to_owned()
 }
 
 /// Concludes a refused request and makes its answer.

@@ -13,24 +13,46 @@ pub fn check_target(target: &[u8]) -> Result<(), &'static str> {
         return Err("the target is not a path: absolute-form, authority-form or asterisk-form");
     }
     let mut rest = target;
-    while let Some((byte, after)) = rest.split_first() {
-        rest = after;
-        match byte {
-            b'%' => match after {
-                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    rest = after;
-                }
-                _ => return Err("the target has a % without two hexadecimal digits"),
-            },
-            b'#' => return Err("the target has a fragment"),
-            b'/' | b'?' | b':' | b'@' | b'-' | b'.' | b'_' | b'~' => {}
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {}
-            other if other.is_ascii_alphanumeric() => {}
+    while let Some(odd) = rest.iter().position(|byte| !is_plain(*byte)) {
+        rest = match rest.get(odd..) {
+            Some([b'%', high, low, after @ ..])
+                if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() =>
+            {
+                after
+            }
+            Some([b'%', ..]) => return Err("the target has a % without two hexadecimal digits"),
+            Some([b'#', ..]) => return Err("the target has a fragment"),
             _ => return Err("the target has a character that must be percent-encoded"),
-        }
+        };
     }
     Ok(())
 }
+
+/// Whether a byte stands for itself: `unreserved`, `sub-delims`, `:`, `@`, and what divides path and query.
+fn is_plain(byte: u8) -> bool {
+    PLAIN.get(usize::from(byte)) == Some(&true)
+}
+
+/// A look into a table, since every request is asked this of every byte of its target.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the compiler runs this, and would refuse a wrong index"
+)]
+static PLAIN: [bool; 256] = {
+    let others = b"/?:@-._~!$&'()*+,;=";
+    let mut plain = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        plain[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        plain[others[at] as usize] = true;
+        at += 1;
+    }
+    plain
+};
 
 #[cfg(test)]
 mod tests {

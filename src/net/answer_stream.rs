@@ -1,8 +1,8 @@
-//! The stream between hyper's client and a bot, for HTTP/1: what hyper reads from it are whole heads and bodies with one reading.
+//! The stream between an HTTP/1 client (that of `upstream::link`; hyper's, for health checks) and a bot: what the client reads
+//! from it are whole heads and bodies with one reading.
 //!
-//! It also knows what hyper does not tell: whether anything of a request was written yet, so that it may be sent again on another
-//! connection, and whether a connection may be used again. hyper sends one request at a time; requests other than HEAD and
-//! CONNECT are assumed.
+//! It also knows whether anything of a request was written yet, so that it may be sent again on another connection, and whether a
+//! connection may be used again. The client sends one request at a time; requests other than HEAD and CONNECT are assumed.
 
 mod state;
 
@@ -28,6 +28,8 @@ pub struct AnswerStream<S> {
     held: Held,
     reading: Reading,
     writing: Writing,
+    /// The length of the next request, where whoever writes it has said so.
+    announced: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -69,7 +71,13 @@ impl<S> AnswerStream<S> {
                 end: None,
             },
             writing: Writing::Between,
+            announced: None,
         }
+    }
+
+    /// How long the request is that is written next: then it need not be read for that.
+    pub fn announce(&mut self, head: usize, body: usize) {
+        self.announced = u64::try_from(head.saturating_add(body)).ok();
     }
 
     /// What is known of this connection, now and later.
@@ -175,7 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AnswerStream<S> {
             self.reading.end.get_or_insert(End::Closed);
             return Err(NothingSent::error());
         }
-        self.writing = Writing::Request(wire::request_length(first));
+        let length = self.announced.take();
+        let length = length.or_else(|| wire::request_length(first));
+        self.writing = Writing::Request(length);
         self.reading.reader.expect();
         Ok(())
     }

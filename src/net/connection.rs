@@ -201,7 +201,7 @@ impl HttpBody for Held {
         if self.is_metered {
             ready!(self.serving.poll_written(cx));
         }
-        let frame = Pin::new(&mut self.body).poll_frame(cx).map_ok(own);
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
         if self.is_metered
             && let Poll::Ready(Some(Ok(frame))) = &frame
         {
@@ -218,16 +218,4 @@ impl HttpBody for Held {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
-}
-
-/// A small piece of its own: as it comes, it keeps the whole buffer that it was read into, which is larger.
-fn own(frame: Frame<Bytes>) -> Frame<Bytes> {
-    const SMALL: usize = 4096;
-    frame.map_data(|data| {
-        if data.len() < SMALL {
-            Bytes::copy_from_slice(&data)
-        } else {
-            data
-        }
-    })
 }

@@ -89,7 +89,7 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
             || claims_origin(text)
             || is_of_a_family(text)
             || text.as_bytes().contains(&b'_')
-            || (listed.contains(name) && !NOT_STRIPPED.contains(name));
+            || (is_listed(&listed, text) && !NOT_STRIPPED.contains(name));
         if !dropped {
             headers.append(name.clone(), value.clone());
         }
@@ -122,19 +122,19 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// The headers a client gets: end-to-end ones as the bot sent them, without what tells strangers what runs there.
-pub fn to_client(received: &HeaderMap) -> HeaderMap {
-    let listed = connection_options(received);
-    let mut headers = HeaderMap::with_capacity(received.len());
-    for (name, value) in received {
+pub fn to_client(mut headers: HeaderMap) -> HeaderMap {
+    let listed = connection_options(&headers);
+    let is_dropped = |name: &&HeaderName| {
         // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
         let text = name.as_str();
-        let dropped = is_for_neighbours(text)
+        is_for_neighbours(text)
             || is_not_for_strangers(text)
             || text.starts_with("proxy-")
-            || (listed.contains(name) && *name != header::CONTENT_TYPE);
-        if !dropped {
-            headers.append(name.clone(), value.clone());
-        }
+            || (is_listed(&listed, text) && **name != header::CONTENT_TYPE)
+    };
+    let dropped: Vec<_> = headers.keys().filter(is_dropped).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
     }
     headers
 }
@@ -166,13 +166,18 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
         .then_some(id)
 }
 
-fn connection_options(headers: &HeaderMap) -> Vec<HeaderName> {
-    // Byte by byte: an entry that is no text hides none of the others.
+/// What `Connection` lists (RFC 9110 7.6.1). Byte by byte: an entry that is no text hides none of the others.
+fn connection_options(headers: &HeaderMap) -> Vec<&[u8]> {
     let values = headers.get_all(header::CONNECTION).iter();
     values
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
         .collect()
+}
+
+fn is_listed(options: &[&[u8]], name: &str) -> bool {
+    let mut options = options.iter();
+    options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origin<'_>) {

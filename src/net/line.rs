@@ -19,18 +19,24 @@ pub struct Line(Take<AnswerStream<Box<dyn Stream>>>);
 const AT_ONCE: u64 = 2 * 1024;
 
 /// A socket, or TLS on one.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug> Stream for S {}
 
 impl Line {
-    pub(super) fn new(stream: impl Stream + 'static) -> Self {
+    /// Around a connected stream.
+    pub fn new(stream: impl Stream + 'static) -> Self {
         let stream: Box<dyn Stream> = Box::new(stream);
         Self(AnswerStream::new(stream).take(AT_ONCE))
     }
 }
 
 impl Line {
+    /// How long the request is that is written next, in bytes: its head, and its body.
+    pub fn announce(&mut self, head: usize, body: usize) {
+        self.0.get_mut().announce(head, body);
+    }
+
     /// What is known of this connection, now and later.
     pub fn state(&self) -> AnswerState {
         self.0.get_ref().state()

@@ -4,7 +4,7 @@
 use super::failure::broken;
 use super::fleet::Lease;
 use super::link::FromBot;
-use super::outgoing::Sent;
+use super::sent::Sent;
 use crate::judge::{Reason, Rejection};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};

@@ -1,9 +1,9 @@
 //! How sending a request to a server of a bot fails, and what may be done about it.
 
+use super::link::Trouble;
 use crate::judge::{Reason, Rejection};
 use crate::net::answer_stream::NothingSent;
 use crate::net::client::chain;
-use hyper::Error;
 use std::error::Error as StdError;
 use std::io;
 
@@ -50,10 +50,10 @@ impl Failure {
     }
 }
 
-impl From<&Error> for Failure {
+impl From<&Trouble> for Failure {
     /// There was a connection.
-    fn from(error: &Error) -> Self {
-        let is_unsent = NothingSent::is_cause_of(error) || error.is_canceled();
+    fn from(error: &Trouble) -> Self {
+        let is_unsent = NothingSent::is_cause_of(error);
         Self {
             rejection: broken(error),
             stage: if is_unsent {

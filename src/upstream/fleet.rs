@@ -86,8 +86,12 @@ impl Fleet {
     }
 
     /// The next server, and the place of a request on it.
-    pub(super) fn choose(self: &Arc<Self>, tried: &[usize]) -> Result<(&Target, Lease), Nobody> {
-        let position = self.roster().choose(tried, Instant::now())?;
+    pub(super) fn choose(
+        self: &Arc<Self>,
+        tried: &[usize],
+        now: Instant,
+    ) -> Result<(&Target, Lease), Nobody> {
+        let position = self.roster().choose(tried, now)?;
         let lease = Lease {
             fleet: Arc::clone(self),
             position,
@@ -97,8 +101,8 @@ impl Fleet {
     }
 
     /// Whether a server that comes back soon is not worth waiting for.
-    pub(super) fn have_all_failed_for(&self, this_long: Duration) -> bool {
-        self.roster().have_all_failed_for(this_long, Instant::now())
+    pub(super) fn have_all_failed_for(&self, this_long: Duration, now: Instant) -> bool {
+        self.roster().have_all_failed_for(this_long, now)
     }
 
     pub(super) fn are_all_unwell(&self) -> bool {

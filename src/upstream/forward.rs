@@ -3,15 +3,16 @@
 use super::answer::{Answer, Kind};
 use super::failure::{Failure, Stage};
 use super::fleet::{Fleet, Lease};
+use super::head::RequestHead;
 use super::link::FromBot;
-use super::outgoing::{Outgoing, Sent};
 use super::roster::Nobody;
+use super::sent::Sent;
 use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::headers;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, Method, Request, Response, Version};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -83,10 +84,11 @@ impl Fleet {
     ) -> Result<(Response<FromBot>, Lease), Rejection> {
         let patience = self.bot.backend.connect_timeout;
         let started = Instant::now();
-        let is_worth_waiting = !self.have_all_failed_for(patience);
+        let is_worth_waiting = !self.have_all_failed_for(patience, started);
         let mut tries = Tries::default();
+        let mut now = started;
         loop {
-            match self.choose(&tries.round) {
+            match self.choose(&tries.round, now) {
                 Ok((target, lease)) => {
                     message.sent.goes_to(lease.position());
                     match self.try_once(target, message).await {
@@ -104,6 +106,7 @@ impl Fleet {
                     tries.round.clear();
                 }
             }
+            now = Instant::now();
         }
     }
 
@@ -114,10 +117,17 @@ impl Fleet {
         message: &Message<'_>,
     ) -> Result<Response<FromBot>, Failure> {
         let mut link = target.connect().await?;
+        let request_target = target.target(message.path, message.query);
+        let head = RequestHead {
+            method: &message.method,
+            target: &request_target,
+            host: &target.host,
+            headers: message.headers,
+        };
         let within = self.bot.backend.response_timeout;
         let outcome = tokio::select! {
             biased;
-            outcome = link.ask(message.request(target)) => outcome,
+            outcome = link.ask(head, message.body.clone(), message.sent.clone()) => outcome,
             waited = message.sent.time_is_over(within) => {
                 let note = format!("no answer from the bot within {waited:?}");
                 let rejection = Rejection::from(Reason::UpstreamTimedOut).noting(note);
@@ -125,9 +135,7 @@ impl Fleet {
             }
         };
         match outcome {
-            Ok(response) => {
-                Ok(response.map(|body| FromBot::new(body, link, Arc::clone(&target.pool))))
-            }
+            Ok(response) => Ok(response.map(|()| FromBot::new(link, Arc::clone(&target.pool)))),
             Err(error) => {
                 let failure = Failure::from(&error);
                 if failure.stage == Stage::NothingSent {
@@ -157,10 +165,7 @@ impl Fleet {
             }
         };
         let answer = Answer::receive(body, kind, lease, ahead).await?;
-        head.headers = headers::to_client(&head.headers);
-        head.extensions.clear();
-        // Between bot and gateway; the client's connection has its own.
-        head.version = Version::HTTP_11;
+        head.headers = headers::to_client(head.headers);
         Ok(Response::from_parts(head, answer))
     }
 
@@ -169,17 +174,6 @@ impl Fleet {
         Rejection::from(Reason::UpstreamUnhealthy)
             .noting("every backend fails its health check")
             .retry_after(every.unwrap_or_default())
-    }
-}
-
-impl Message<'_> {
-    fn request(&self, target: &Target) -> Request<Outgoing> {
-        let mut request = Request::new(Outgoing::new(self.body.clone(), self.sent.clone()));
-        *request.method_mut() = self.method.clone();
-        *request.uri_mut() = target.target(self.path, self.query);
-        *request.headers_mut() = self.headers.clone();
-        request.headers_mut().insert(HOST, target.host.clone());
-        request
     }
 }
 

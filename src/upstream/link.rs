@@ -1,63 +1,125 @@
 //! One connection to a server of a bot, driven by the request that is on it.
 //!
-//! hyper-util's pooled client hands each connection to a task of its own, and each request then wakes that task, and the task the
-//! request: two switches, two queues and their locks for every answer. Here whoever waits for the answer moves the connection
-//! himself. Nobody moves one that rests: that it was closed shows when the next request is to be written, and then nothing of
-//! that was sent (see [`NothingSent`](crate::net::answer_stream::NothingSent)).
+//! HTTP clients are made for bodies of any kind in both directions, and for requests that do not wait for a connection: channels,
+//! tasks and locks between the two ends of each. Here a request is two pieces of memory, and whoever waits for its answer moves the
+//! connection himself. What is read was judged below ([`AnswerStream`](crate::net::answer_stream::AnswerStream)), and has one
+//! reading. Nobody moves a connection that rests: that it was closed shows when the next request is to be written, and then nothing
+//! of that was sent (see [`NothingSent`]).
 
-use super::outgoing::Outgoing;
+use super::head::{AnswerHead, Framing, RequestHead, Unreadable};
 use super::pool::Pool;
-use crate::net::answer_stream::AnswerState;
+use super::sent::Sent;
+use crate::net::answer_stream::{AnswerState, NothingSent};
 use crate::net::line::Line;
-use bytes::Bytes;
-use http::{Request, Response};
+use crate::net::wire::{ChunkStep, Unchunked};
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use tokio::task::coop::unconstrained;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 
-/// For the head of an answer.
-const HEAD_BYTES: usize = 64 * 1024;
-const HEADERS: usize = 100;
+/// So much is read at once.
+const PIECE: usize = 2 * 1024;
+/// A longer head of a request is not kept room for.
+const USUAL_HEAD: usize = 8 * 1024;
 
 /// See the module.
+#[derive(Debug)]
 pub(super) struct Link {
-    sender: SendRequest<Outgoing>,
-    connection: Moving,
+    line: Line,
     state: AnswerState,
+    writing: Writing,
+    /// What was read and not yet taken.
+    input: BytesMut,
+    reading: Reading,
+    keeps_alive: bool,
 }
 
-/// Nothing once it has ended: hyper tells whoever waits for an answer that there is none when the connection is dropped.
-type Moving = Option<Pin<Box<Connection<TokioIo<Line>, Outgoing>>>>;
+/// The request, as far as it was written.
+#[derive(Debug, Default)]
+struct Writing {
+    head: Vec<u8>,
+    /// Of the head.
+    written: usize,
+    /// What is left of it.
+    body: Bytes,
+    /// Told when all was taken; nothing once that is so, and nothing is left in buffers either.
+    sent: Option<Sent>,
+}
 
-impl std::fmt::Debug for Link {
+/// What comes next of the answer.
+#[derive(Debug)]
+enum Reading {
+    Head,
+    Length(u64),
+    Chunks(Unchunked),
+    UntilClosed,
+    Over,
+}
+
+/// How a request on a connection fails.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The connection ended before an answer.
+    Ended,
+    Writing(io::Error),
+    Reading(io::Error),
+    /// Reading, behind the head.
+    Body(io::Error),
+}
+
+impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
-            .field("state", &self.state)
-            .field("is_over", &self.connection.is_none())
-            .finish_non_exhaustive()
+        f.write_str(match self {
+            Self::Ended => "connection closed before message completed",
+            Self::Writing(_) => "error writing a body to connection",
+            Self::Reading(_) => "connection error",
+            Self::Body(_) => "error reading a body from connection",
+        })
+    }
+}
+
+impl std::error::Error for Trouble {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Ended => None,
+            Self::Writing(error) | Self::Reading(error) | Self::Body(error) => Some(error),
+        }
+    }
+}
+
+impl Writing {
+    fn head_left(&self) -> &[u8] {
+        self.head.get(self.written..).unwrap_or_default()
+    }
+
+    fn is_written(&self) -> bool {
+        self.head_left().is_empty() && self.body.is_empty()
+    }
+
+    fn advance(&mut self, count: usize) {
+        let of_head = count.min(self.head_left().len());
+        self.written = self.written.saturating_add(of_head);
+        let of_body = count.saturating_sub(of_head).min(self.body.len());
+        self.body.advance(of_body);
     }
 }
 
 impl Link {
     /// Around a connected stream.
-    pub(super) async fn new(line: TokioIo<Line>) -> hyper::Result<Self> {
-        let state = line.inner().state();
-        let (sender, connection) = Builder::new()
-            .max_buf_size(HEAD_BYTES)
-            .max_headers(HEADERS)
-            .handshake(line)
-            .await?;
-        Ok(Self {
-            sender,
-            connection: Some(Box::pin(connection)),
-            state,
-        })
+    pub(super) fn new(line: Line) -> Self {
+        Self {
+            state: line.state(),
+            line,
+            writing: Writing::default(),
+            input: BytesMut::new(),
+            reading: Reading::Over,
+            keeps_alive: true,
+        }
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -66,53 +128,193 @@ impl Link {
     /// Dropping it leaves the link in the middle of a request: it is to be dropped, too.
     pub(super) fn ask(
         &mut self,
-        request: Request<Outgoing>,
-    ) -> impl Future<Output = hyper::Result<Response<Incoming>>> {
-        let Self {
-            sender, connection, ..
-        } = self;
-        // Boxed, because it has room for the request, which is on its way already.
-        let mut answer = Box::pin(unconstrained(sender.send_request(request)));
-        poll_fn(move |cx| {
-            drive(connection, cx);
-            // The connection alone can make it ready, and was moved just now: woken by it, this task would only look twice.
-            answer.as_mut().poll(&mut asleep())
-        })
+        head: RequestHead<'_>,
+        body: Bytes,
+        sent: Sent,
+    ) -> impl Future<Output = Result<Response<()>, Trouble>> {
+        let writing = &mut self.writing;
+        writing.head.clear();
+        head.write(body.len(), &mut writing.head);
+        writing.written = 0;
+        self.line.announce(writing.head.len(), body.len());
+        writing.body = body;
+        writing.sent = Some(sent);
+        self.reading = Reading::Head;
+        poll_fn(|cx| self.poll_head(cx))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Trouble>> {
+        self.write(cx)?;
+        loop {
+            let read = AnswerHead::read(&self.input);
+            if let Some((head, length)) = read.map_err(|Unreadable| unreadable())? {
+                self.input.advance(length);
+                return Poll::Ready(Ok(self.begin(head)));
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(0) if self.state.has_written() => return Poll::Ready(Err(Trouble::Ended)),
+                Ok(0) => return Poll::Ready(Err(Trouble::Reading(NothingSent::error()))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Trouble::Reading(error))),
+            }
+        }
+    }
+
+    fn begin(&mut self, head: AnswerHead) -> Response<()> {
+        self.keeps_alive = head.keeps_alive;
+        self.reading = match head.framing {
+            Framing::Length(0) => Reading::Over,
+            Framing::Length(length) => Reading::Length(length),
+            Framing::Chunked => Reading::Chunks(Unchunked::default()),
+            Framing::UntilClosed => Reading::UntilClosed,
+        };
+        let mut response = Response::new(());
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        response
+    }
+
+    /// Writes as much of the request as the bot takes.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<(), Trouble> {
+        let writing = &mut self.writing;
+        if writing.sent.is_none() {
+            return Ok(());
+        }
+        let mut line = Pin::new(&mut self.line);
+        while !writing.is_written() {
+            let pieces = [writing.head_left(), &writing.body].map(IoSlice::new);
+            match line.as_mut().poll_write_vectored(cx, &pieces) {
+                Poll::Ready(Ok(0)) => {
+                    return Err(Trouble::Writing(io::ErrorKind::WriteZero.into()));
+                }
+                Poll::Ready(Ok(count)) => writing.advance(count),
+                Poll::Ready(Err(error)) => return Err(Trouble::Writing(error)),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        writing.sent.iter().for_each(Sent::set);
+        match line.poll_flush(cx) {
+            Poll::Ready(outcome) => {
+                writing.sent = None;
+                outcome.map_err(Trouble::Writing)
+            }
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Reads more; nothing where the bot has ended.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.input.reserve(PIECE);
+        pin!(self.line.read_buf(&mut self.input)).poll(cx)
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Trouble>>> {
+        // Some bots answer before they have the whole request.
+        if let Err(trouble) = self.write(cx) {
+            return Poll::Ready(Some(Err(trouble)));
+        }
+        loop {
+            match self.take_piece() {
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(piece))),
+                Ok(None) if self.is_over() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Some(Err(Trouble::Body(error)))),
+            }
+            match ready!(self.poll_read(cx)) {
+                Ok(0) => {
+                    let how = match std::mem::replace(&mut self.reading, Reading::Over) {
+                        Reading::UntilClosed => return Poll::Ready(None),
+                        Reading::Chunks(chunks) if !chunks.is_in_data() => {
+                            "unexpected EOF during chunk size line"
+                        }
+                        _ => "end of file before message length reached",
+                    };
+                    let error = io::Error::new(io::ErrorKind::UnexpectedEof, how);
+                    return Poll::Ready(Some(Err(Trouble::Body(error))));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(Trouble::Body(error)))),
+            }
+        }
+    }
+
+    /// What there is of the body.
+    fn take_piece(&mut self) -> io::Result<Option<Bytes>> {
+        loop {
+            let count = match &mut self.reading {
+                Reading::Length(left) => {
+                    let count = usize::try_from(*left).unwrap_or(usize::MAX);
+                    let count = count.min(self.input.len());
+                    *left = left.saturating_sub(u64::try_from(count).unwrap_or(u64::MAX));
+                    if *left == 0 {
+                        self.reading = Reading::Over;
+                    }
+                    count
+                }
+                Reading::Chunks(chunks) => match chunks.step(&self.input) {
+                    Ok(ChunkStep::Data(count)) => count,
+                    Ok(ChunkStep::Framing(count)) => {
+                        self.input.advance(count);
+                        continue;
+                    }
+                    Ok(ChunkStep::More) => 0,
+                    Ok(ChunkStep::End) => {
+                        self.reading = Reading::Over;
+                        0
+                    }
+                    Err(flaw) => return Err(io::Error::new(io::ErrorKind::InvalidData, flaw)),
+                },
+                Reading::UntilClosed => self.input.len(),
+                Reading::Head | Reading::Over => 0,
+            };
+            let piece = self.input.get(..count).filter(|piece| !piece.is_empty());
+            // Of its own: else it would keep the buffer it was read into, which is larger.
+            let piece = piece.map(Bytes::copy_from_slice);
+            self.input.advance(count);
+            return Ok(piece);
+        }
+    }
+
+    const fn is_over(&self) -> bool {
+        matches!(self.reading, Reading::Over)
     }
 
     /// Whether it may carry another request. To be asked once an answer has been read to its end.
-    fn is_reusable(&mut self) -> bool {
-        // Woken for nobody: whoever used it goes on with other things.
-        drive(&mut self.connection, &mut asleep());
-        self.connection.is_some() && !self.state.is_spent() && self.sender.is_ready()
+    fn is_reusable(&self) -> bool {
+        self.is_over()
+            && self.keeps_alive
+            && self.writing.sent.is_none()
+            && self.input.is_empty()
+            && !self.state.is_spent()
+    }
+
+    /// Gives back what a request took that was larger than most.
+    fn rest(&mut self) {
+        if self.writing.head.capacity() > USUAL_HEAD {
+            self.writing.head = Vec::new();
+        }
+        if self.input.capacity() > PIECE {
+            self.input = BytesMut::new();
+        }
     }
 }
 
-/// Moves the connection as far as it goes. How it ends, whoever waits for the answer is told through that.
-fn drive(connection: &mut Moving, cx: &mut Context<'_>) {
-    if let Some(moving) = connection
-        && moving.as_mut().poll(cx).is_ready()
-    {
-        *connection = None;
-    }
-}
-
-const fn asleep() -> Context<'static> {
-    Context::from_waker(Waker::noop())
+fn unreadable() -> Trouble {
+    let what = "a head that cannot be read";
+    Trouble::Reading(io::Error::new(io::ErrorKind::InvalidData, what))
 }
 
 /// The body of an answer with the connection that it comes over, which is free for another request once it has ended.
 #[derive(Debug)]
 pub(super) struct FromBot {
-    body: Incoming,
-    link: Option<Link>,
+    /// Nothing once the body has ended.
+    link: Option<Box<Link>>,
     pool: Arc<Pool>,
 }
 
 impl FromBot {
-    pub(super) const fn new(body: Incoming, link: Link, pool: Arc<Pool>) -> Self {
+    pub(super) const fn new(link: Box<Link>, pool: Arc<Pool>) -> Self {
         Self {
-            body,
             link: Some(link),
             pool,
         }
@@ -122,6 +324,7 @@ impl FromBot {
         if let Some(mut link) = self.link.take()
             && link.is_reusable()
         {
+            link.rest();
             self.pool.put(link);
         }
     }
@@ -129,33 +332,37 @@ impl FromBot {
 
 impl Body for FromBot {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Trouble;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
         let this = self.get_mut();
-        // First, because the connection reads on only when somebody wants to have it.
-        let mut polled = Pin::new(&mut this.body).poll_frame(&mut asleep());
-        if let (Poll::Pending, Some(link)) = (&polled, &mut this.link) {
-            drive(&mut link.connection, cx);
-            polled = Pin::new(&mut this.body).poll_frame(&mut asleep());
+        let Some(link) = &mut this.link else {
+            return Poll::Ready(None);
+        };
+        let piece = ready!(link.poll_piece(cx));
+        if matches!(piece, Some(Err(_))) {
+            this.link = None;
+        } else if link.is_over() {
+            this.give_back();
         }
-        match &polled {
-            Poll::Ready(None) => this.give_back(),
-            Poll::Ready(Some(Ok(_))) if this.body.is_end_stream() => this.give_back(),
-            Poll::Ready(Some(Err(_))) => this.link = None,
-            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
-        }
-        polled
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.link.as_ref().is_none_or(|link| link.is_over())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.link.as_ref().map(|link| &link.reading) {
+            Some(Reading::Length(left)) => SizeHint::with_exact(*left),
+            Some(Reading::Head | Reading::Chunks(_) | Reading::UntilClosed) => SizeHint::default(),
+            Some(Reading::Over) | None => SizeHint::with_exact(0),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,16 +4,17 @@ mod answer;
 mod failure;
 mod fleet;
 mod forward;
+mod head;
 mod link;
-mod outgoing;
 mod pool;
 mod probe;
 mod roster;
+mod sent;
 mod target;
 
 pub use answer::{Answer, READ_AHEAD};
 pub use forward::is_event_stream;
-pub use outgoing::Sent;
+pub use sent::Sent;
 
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Reason, Rejection};

@@ -16,12 +16,12 @@ pub(super) struct Pool(Mutex<Vec<Resting>>);
 #[derive(Debug)]
 struct Resting {
     since: Instant,
-    link: Link,
+    link: Box<Link>,
 }
 
 impl Pool {
     /// A connection that rests, if there is one.
-    pub(super) fn take(&self) -> Option<Link> {
+    pub(super) fn take(&self) -> Option<Box<Link>> {
         let resting = self.resting().pop()?;
         if resting.since.elapsed() >= IDLE {
             // All others rest for longer.
@@ -32,7 +32,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn put(&self, link: Link) {
+    pub(super) fn put(&self, link: Box<Link>) {
         let since = Instant::now();
         let mut resting = self.resting();
         if resting.len() < MOST_IDLE {

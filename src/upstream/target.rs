@@ -23,7 +23,7 @@ pub(super) struct Target {
     pub(super) host: HeaderValue,
     uri: Uri,
     /// The target of a request for the server's own address, in origin form.
-    own_target: Uri,
+    own_target: PathAndQuery,
 }
 
 impl Target {
@@ -46,7 +46,7 @@ impl Target {
             name: endpoint.name.clone(),
             host,
             uri,
-            own_target: own_target.into(),
+            own_target,
         })
     }
 
@@ -54,7 +54,7 @@ impl Target {
     ///
     /// # Errors
     /// What keeps one from being made.
-    pub(super) async fn connect(&self) -> Result<Link, Failure> {
+    pub(super) async fn connect(&self) -> Result<Box<Link>, Failure> {
         match self.pool.take() {
             Some(link) => Ok(link),
             // Boxed, because it is seldom needed, and every request would carry room for it.
@@ -62,10 +62,10 @@ impl Target {
         }
     }
 
-    async fn dial(&self) -> Result<Link, Failure> {
+    async fn dial(&self) -> Result<Box<Link>, Failure> {
         let line = self.dialer.clone().call(self.uri.clone()).await;
         let line = line.map_err(|error| Failure::to_connect(&error))?;
-        Link::new(line).await.map_err(|error| (&error).into())
+        Ok(Box::new(Link::new(line.into_inner())))
     }
 
     /// Another path and query on the server.
@@ -77,7 +77,7 @@ impl Target {
 
     /// The target of a request in origin form: the server's own address, or another path there, with the query of the request where
     /// the address has none.
-    pub(super) fn target(&self, path: Option<&str>, query: Option<&str>) -> Uri {
+    pub(super) fn target(&self, path: Option<&str>, query: Option<&str>) -> PathAndQuery {
         let query = query.filter(|_| path.is_some() || self.uri.query().is_none());
         let path_and_query = match (path.unwrap_or(self.uri.path()), query) {
             (_, None) if path.is_none() => return self.own_target.clone(),
@@ -85,7 +85,7 @@ impl Target {
             (path, Some(query)) => format!("{path}?{query}"),
         };
         let other = path_and_query.parse::<PathAndQuery>();
-        other.map_or_else(|_| self.own_target.clone(), Uri::from)
+        other.unwrap_or_else(|_| self.own_target.clone())
     }
 }
 

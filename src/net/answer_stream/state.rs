@@ -75,7 +75,8 @@ impl NothingSent {
         false
     }
 
-    pub(super) fn error() -> io::Error {
+    /// As what a stream fails with.
+    pub fn error() -> io::Error {
         io::Error::new(io::ErrorKind::NotConnected, Self)
     }
 }

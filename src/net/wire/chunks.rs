@@ -153,6 +153,57 @@ impl Chunks {
     }
 }
 
+/// Takes the data of a bot's chunked body out of its framing. What comes here was read before, and so all of it passes.
+#[derive(Clone, Debug)]
+pub struct Unchunked(Chunks);
+
+/// What the next bytes of a chunked body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkStep {
+    /// So many bytes of data.
+    Data(usize),
+    /// So many bytes between them.
+    Framing(usize),
+    /// Nothing can be said before there are more.
+    More,
+    /// The body has ended.
+    End,
+}
+
+impl Default for Unchunked {
+    fn default() -> Self {
+        Self(Chunks::new(Sender::Bot))
+    }
+}
+
+impl Unchunked {
+    /// Whether the next byte is one of data.
+    pub const fn is_in_data(&self) -> bool {
+        matches!(self.0.place, Place::Data(_))
+    }
+
+    /// Looks at what follows the bytes that were stepped over.
+    ///
+    /// # Errors
+    /// What is wrong with the body.
+    pub fn step(&mut self, unread: &[u8]) -> Result<ChunkStep, Flaw> {
+        // Trailers are left out before they come here.
+        const LIMITS: Limits = Limits {
+            head_bytes: TRAILER_BYTES,
+            fields: 0,
+        };
+        if self.0.is_over() {
+            return Ok(ChunkStep::End);
+        }
+        let is_data = self.is_in_data();
+        Ok(match self.0.step(unread, LIMITS)? {
+            Step::Body(count) if is_data => ChunkStep::Data(count),
+            Step::Head(count) | Step::Body(count) | Step::Drop(count) => ChunkStep::Framing(count),
+            Step::More => ChunkStep::More,
+        })
+    }
+}
+
 /// How many of these bytes are among the `left` ones, and how many are left then.
 pub(super) fn take(unread: &[u8], left: u64) -> (usize, u64) {
     let count = usize::try_from(left)

@@ -2,8 +2,8 @@
 //!
 //! hyper's parser repairs what servers of old let pass: it takes a bare LF for a line's end, keeps one of two framings, cuts
 //! white space off. Alone on a machine that is kindness; between a client and a bot it is the ground on which request smuggling
-//! grows, since the two readers may repair differently. So every byte of a connection comes through here first, and hyper only
-//! sees what has one reading. `docs/http.md` lists what is refused.
+//! grows, since the two readers may repair differently. So every byte of a connection comes through here first, and hyper, or
+//! on the bot's side `upstream::link`, only sees what has one reading. `docs/http.md` lists what is refused.
 
 mod answer;
 mod bytes;
@@ -13,6 +13,7 @@ mod head;
 mod request;
 
 pub use answer::AnswerReader;
+pub use chunks::{ChunkStep, Unchunked};
 pub use request::{RequestReader, check_request, request_length};
 
 use crate::judge::{Reason, Rejection};

@@ -1,0 +1,241 @@
+//! The head of a request to a bot as bytes, and that of its answer as what it says. Pure.
+//!
+//! An answer's head was read by [`wire`](crate::net::wire) before, which refuses all that has more than one reading: here it is
+//! only taken apart.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{Entry, TRANSFER_ENCODING};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode};
+
+/// What a request is called, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RequestHead<'a> {
+    pub(super) method: &'a Method,
+    pub(super) target: &'a PathAndQuery,
+    pub(super) host: &'a HeaderValue,
+    /// Without what is said here: host and framing.
+    pub(super) headers: &'a HeaderMap,
+}
+
+impl RequestHead<'_> {
+    /// Writes it, for a body of so many bytes.
+    pub(super) fn write(&self, body_bytes: usize, out: &mut Vec<u8>) {
+        for piece in [self.method.as_str(), " ", self.target.as_str()] {
+            out.extend_from_slice(piece.as_bytes());
+        }
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        for (name, value) in self.headers {
+            let is_ours = *name == HOST || *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING;
+            if !is_ours {
+                field(out, name, value.as_bytes());
+            }
+        }
+        field(out, &HOST, self.host.as_bytes());
+        if body_bytes > 0 {
+            let mut digits = itoa::Buffer::new();
+            field(out, &CONTENT_LENGTH, digits.format(body_bytes).as_bytes());
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(super) struct AnswerHead {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) framing: Framing,
+    /// Whether the connection may carry another request once the answer is complete (RFC 9112 9.3).
+    pub(super) keeps_alive: bool,
+}
+
+/// How the body of an answer is delimited (RFC 9112 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClosed,
+}
+
+/// What cannot be, since it was read before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unreadable;
+
+impl AnswerHead {
+    /// Reads it from the bytes that begin with it, and says how many those are; nothing as long as it is not whole.
+    pub(super) fn read(bytes: &[u8]) -> Result<Option<(Self, usize)>, Unreadable> {
+        let Some((first, mut rest)) = line(bytes) else {
+            return Ok(None);
+        };
+        let (version, status) = first.split_at_checked(9).ok_or(Unreadable)?;
+        let status = status.get(..3).ok_or(Unreadable)?;
+        let status = StatusCode::from_bytes(status).map_err(|_| Unreadable)?;
+        let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
+        loop {
+            let Some((text, behind)) = line(rest) else {
+                return Ok(None);
+            };
+            rest = behind;
+            if text.is_empty() {
+                break;
+            }
+            let colon = memchr::memchr(b':', text).ok_or(Unreadable)?;
+            let (name, value) = text.split_at_checked(colon).ok_or(Unreadable)?;
+            let name = HeaderName::from_bytes(name).map_err(|_| Unreadable)?;
+            let value = value.get(1..).unwrap_or_default().trim_ascii();
+            // Of its own: a piece of what was read would hold all of that for as long as the answer is on its way.
+            let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value));
+            let value = value.map_err(|_| Unreadable)?;
+            match headers.try_entry(name).map_err(|_| Unreadable)? {
+                Entry::Vacant(place) => drop(place.try_insert(value).map_err(|_| Unreadable)?),
+                Entry::Occupied(mut place) => place.append(value),
+            }
+        }
+        let says = |option: &str| has_option(&headers, option);
+        let keeps_alive = if version == b"HTTP/1.0 " {
+            says("keep-alive") && !says("close")
+        } else {
+            !says("close")
+        };
+        let head = Self {
+            status,
+            framing: framing(status, &headers)?,
+            keeps_alive,
+            headers,
+        };
+        Ok(Some((head, bytes.len().saturating_sub(rest.len()))))
+    }
+}
+
+/// Most bots send no more; for one more a table is made that is twice as large.
+const USUAL_FIELDS: usize = 6;
+
+/// The first line without its CRLF, and what follows; nothing where it has not ended.
+fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (line, rest) = bytes.split_at_checked(memchr::memchr(b'\n', bytes)?)?;
+    Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
+}
+
+fn has_option(headers: &HeaderMap, option: &str) -> bool {
+    let mut options = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
+fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, Unreadable> {
+    if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Ok(Framing::Length(0));
+    }
+    // It is `chunked`, and there is no length beside it: all else was refused.
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return Ok(Framing::Chunked);
+    }
+    let Some(length) = headers.get(CONTENT_LENGTH) else {
+        return Ok(Framing::UntilClosed);
+    };
+    let length = length.to_str().ok().and_then(|digits| digits.parse().ok());
+    length.map(Framing::Length).ok_or(Unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(head: &str) -> AnswerHead {
+        let (read, length) = AnswerHead::read(head.as_bytes()).unwrap().unwrap();
+        assert_eq!(length, head.len(), "{head:?}");
+        read
+    }
+
+    #[test]
+    fn a_request_is_written_with_our_host_and_length_and_the_fields_as_they_are() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_static("2"));
+        headers.append(HOST, HeaderValue::from_static("gateway"));
+        headers.append(CONTENT_LENGTH, HeaderValue::from_static("9"));
+        let head = RequestHead {
+            method: &Method::POST,
+            target: &PathAndQuery::from_static("/api/messages?a=b"),
+            host: &HeaderValue::from_static("bot:3978"),
+            headers: &headers,
+        };
+        let written = |body_bytes| {
+            let mut out = Vec::new();
+            head.write(body_bytes, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let common = "POST /api/messages?a=b HTTP/1.1\r\nx-a: 1\r\nx-a: 2\r\nhost: bot:3978\r\n";
+        assert_eq!(written(12), format!("{common}content-length: 12\r\n\r\n"));
+        assert_eq!(written(0), format!("{common}\r\n"));
+    }
+
+    #[test]
+    fn an_answer_is_read_when_it_is_whole_and_not_beyond_its_end() {
+        let head = "HTTP/1.1 200 OK\r\nA: b\r\na:c\r\nContent-Length:\t5 \r\n\r\n";
+        for end in 0..head.len() {
+            let part = head.get(..end).unwrap().as_bytes();
+            assert!(AnswerHead::read(part).unwrap().is_none(), "{end}");
+        }
+        let with_body = format!("{head}hello");
+        let (read, length) = AnswerHead::read(with_body.as_bytes()).unwrap().unwrap();
+        assert_eq!((read.status.as_u16(), length), (200, head.len()));
+        assert_eq!(read.framing, Framing::Length(5));
+        assert!(read.keeps_alive);
+        let values: Vec<_> = read.headers.get_all("a").iter().collect();
+        assert_eq!(values, ["b", "c"]);
+    }
+
+    #[test]
+    fn the_end_of_a_body_is_where_rfc_9112_has_it() {
+        for (head, framing) in [
+            ("HTTP/1.1 204\r\n\r\n", Framing::Length(0)),
+            (
+                "HTTP/1.1 304 \r\ncontent-length: 7\r\n\r\n",
+                Framing::Length(0),
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\n", Framing::UntilClosed),
+            (
+                "HTTP/1.1 500 Oh no\r\nTransfer-Encoding: Chunked\r\n\r\n",
+                Framing::Chunked,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+                Framing::Length(0),
+            ),
+        ] {
+            assert_eq!(read(head).framing, framing, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_stays_unless_version_or_option_say_otherwise() {
+        for (head, keeps_alive) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nconnection: a, Close\r\n\r\n", false),
+            (
+                "HTTP/1.1 200 OK\r\nconnection: a\r\nConnection: close\r\n\r\n",
+                false,
+            ),
+            ("HTTP/1.0 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\nconnection: Keep-Alive\r\n\r\n", true),
+            (
+                "HTTP/1.0 200 OK\r\nconnection: keep-alive, close\r\n\r\n",
+                false,
+            ),
+        ] {
+            assert_eq!(read(head).keeps_alive, keeps_alive, "{head:?}");
+        }
+    }
+}
