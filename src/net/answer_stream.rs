@@ -10,10 +10,12 @@ pub use state::{AnswerState, BrokenAnswer, NothingSent};
 
 use super::held::{Held, Judged};
 use super::wire::{self, AnswerReader, Flaw, Limits, Step};
+use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop::unconstrained;
 
 /// What a bot's answer may have as a head, with the interim answers before it. hyper's client has room for 100 fields.
 const LIMITS: Limits = Limits {
@@ -78,6 +80,11 @@ impl<S> AnswerStream<S> {
     /// How long the request is that is written next: then it need not be read for that.
     pub fn announce(&mut self, head: usize, body: usize) {
         self.announced = u64::try_from(head.saturating_add(body)).ok();
+    }
+
+    /// Whether what is written is thrown away, since the bot takes no more of the present request.
+    pub fn refuses(&self) -> bool {
+        self.writing == Writing::Refused
     }
 
     /// What is known of this connection, now and later.
@@ -172,9 +179,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AnswerStream<S> {
     fn begin(&mut self, cx: &mut Context<'_>, first: &[u8]) -> io::Result<()> {
         let mut byte = [0];
         let mut buf = ReadBuf::new(&mut byte);
-        let is_silent = Pin::new(&mut self.stream)
-            .poll_read(cx, &mut buf)
-            .is_pending();
+        // In any case: a task that has done its share for now is told `Pending` whatever there is to read.
+        let read = poll_fn(|cx| Pin::new(&mut self.stream).poll_read(cx, &mut buf));
+        let is_silent = pin!(unconstrained(read)).poll(cx).is_pending();
         if !is_silent || self.reading.end.is_some() || self.reading.state.is_spent() {
             if !buf.filled().is_empty() {
                 self.reading.state.note_surplus();
@@ -299,12 +306,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for AnswerStream<S> {
         }
         let outcome = ready!(Pin::new(&mut this.stream).poll_flush(cx));
         Poll::Ready(outcome.or_else(|error| {
-            // With nothing written there is nothing to flush: this is of the present request.
-            this.reading
-                .state
-                .has_written()
-                .then_some(())
-                .ok_or(error)?;
+            // With nothing written there is nothing to flush: this is of the present request, or of one that the bot answered
+            // before it had its end.
+            let is_before_answer = this.writing != Writing::Between;
+            if is_before_answer && !this.reading.state.has_written() {
+                return Err(error);
+            }
             this.reading.state.spend();
             this.writing = Writing::Refused;
             Ok(())

@@ -37,6 +37,11 @@ impl Line {
         self.0.get_mut().announce(head, body);
     }
 
+    /// Whether what is written is thrown away, since the bot takes no more of the present request.
+    pub fn refuses(&self) -> bool {
+        self.0.get_ref().refuses()
+    }
+
     /// What is known of this connection, now and later.
     pub fn state(&self) -> AnswerState {
         self.0.get_ref().state()

@@ -9,8 +9,8 @@ use http::header::{Entry, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 
-/// What a request is called, and where it goes.
-#[derive(Clone, Copy, Debug)]
+/// What a request is called, and where it goes. Not to be shown: there is a token among the fields.
+#[derive(Clone, Copy)]
 pub(super) struct RequestHead<'a> {
     pub(super) method: &'a Method,
     pub(super) target: &'a PathAndQuery,
@@ -151,6 +151,9 @@ fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, Unreadabl
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::wire::{AnswerReader, Limits, Step};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn read(head: &str) -> AnswerHead {
         let (read, length) = AnswerHead::read(head.as_bytes()).unwrap().unwrap();
@@ -237,5 +240,71 @@ mod tests {
         ] {
             assert_eq!(read(head).keeps_alive, keeps_alive, "{head:?}");
         }
+    }
+
+    #[test]
+    fn what_may_stand_in_a_value_is_written_as_it_is_and_no_more_can_be_in_one() {
+        let mut headers = HeaderMap::new();
+        headers.append("x", HeaderValue::from_bytes(b"\t a\x80\xff ").unwrap());
+        let head = RequestHead {
+            method: &Method::GET,
+            target: &PathAndQuery::from_static("/"),
+            host: &HeaderValue::from_static("bot"),
+            headers: &headers,
+        };
+        let mut out = Vec::new();
+        head.write(0, &mut out);
+        assert_eq!(
+            out,
+            b"GET / HTTP/1.1\r\nx: \t a\x80\xff \r\nhost: bot\r\n\r\n"
+        );
+        for byte in (0..b' ').chain([0x7f]).filter(|byte| *byte != b'\t') {
+            assert!(HeaderValue::from_bytes(&[b'a', byte]).is_err(), "{byte:x}");
+            let target = format!("/a{}b", char::from(byte));
+            // A target of the configuration, or one that was checked; this is what is left if it was not.
+            let target = target.parse::<PathAndQuery>();
+            assert!(byte == 0x7f || target.is_err(), "{byte:x}");
+        }
+    }
+
+    proptest! {
+        /// Two readers of one head: what the first lets pass, the second reads, up to the same byte and with the same body behind it.
+        #[test]
+        fn what_was_read_before_is_read_alike(
+            version in "HTTP/1\\.[01]",
+            status in "(100|103|200|204|205|304|404|599|000|600| 20)",
+            reason in "( [ -~\t]{0,8})?",
+            fields in vec(field(), 0..6),
+            body in "[ -~\r\n]{0,20}",
+        ) {
+            let fields: String = fields.iter().map(|line| format!("{line}\r\n")).collect();
+            let bytes = format!("{version} {status}{reason}\r\n{fields}\r\n{body}");
+            let bytes = bytes.as_bytes();
+            let mut reader = AnswerReader::new(Limits { head_bytes: 1024, fields: 100 });
+            reader.expect();
+            let Ok(Step::Head(length)) = reader.step(bytes) else {
+                return Ok(());
+            };
+            let (head, read) = AnswerHead::read(bytes).unwrap().unwrap();
+            prop_assert_eq!(read, length);
+            prop_assert_eq!(reader.is_between(), head.framing == Framing::Length(0));
+            let is_until_closed = head.framing == Framing::UntilClosed;
+            prop_assert_eq!(reader.ends_with_connection(), is_until_closed);
+            if let Framing::Length(length @ 1..) = head.framing {
+                let unread = vec![b'x'; usize::try_from(length).unwrap()];
+                prop_assert_eq!(reader.step(&unread), Ok(Step::Body(unread.len())));
+                prop_assert!(reader.is_between());
+            }
+        }
+    }
+
+    fn field() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[!#$%&'*+.^`|~0-9A-Za-z_-]{1,5}:[ \t]{0,2}[ -~\t\u{80}-\u{ff}]{0,6}",
+            "[Cc]ontent-[Ll]ength:[ \t]{0,2}[0-9]{1,3}[ \t]?",
+            "[Tt]ransfer-[Ee]ncoding: ?([Cc]hunked|gzip)[ \t]?",
+            "[Cc]onnection: ?(close|[Kk]eep-[Aa]live|,|x)[ \t]?(, ?close)?",
+            "[ -~]{0,6}",
+        ]
     }
 }

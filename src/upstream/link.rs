@@ -28,7 +28,6 @@ const PIECE: usize = 2 * 1024;
 const USUAL_HEAD: usize = 8 * 1024;
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Link {
     line: Line,
     state: AnswerState,
@@ -40,7 +39,7 @@ pub(super) struct Link {
 }
 
 /// The request, as far as it was written.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Writing {
     head: Vec<u8>,
     /// Of the head.
@@ -49,6 +48,16 @@ struct Writing {
     body: Bytes,
     /// Told when all was taken; nothing once that is so, and nothing is left in buffers either.
     sent: Option<Sent>,
+}
+
+/// Without the request, which has a token in it, and without what was read.
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("state", &self.state)
+            .field("reading", &self.reading)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What comes next of the answer.
@@ -106,6 +115,10 @@ impl Writing {
         self.written = self.written.saturating_add(of_head);
         let of_body = count.saturating_sub(of_head).min(self.body.len());
         self.body.advance(of_body);
+        if self.body.is_empty() {
+            // Even with nothing left it would hold the memory, for as long as the answer comes and the connection rests.
+            self.body = Bytes::new();
+        }
     }
 }
 
@@ -192,7 +205,10 @@ impl Link {
                 Poll::Pending => return Ok(()),
             }
         }
-        writing.sent.iter().for_each(Sent::set);
+        // What the connection refuses is thrown away there: then the bot has not taken it.
+        if !line.refuses() {
+            writing.sent.iter().for_each(Sent::set);
+        }
         match line.poll_flush(cx) {
             Poll::Ready(outcome) => {
                 writing.sent = None;

@@ -246,3 +246,73 @@ async fn an_answer_before_the_whole_request_is_not_lost() {
         assert!(asked(&mut sender, 2).await.is_err(), "no second request");
     }
 }
+
+#[tokio::test]
+async fn a_task_that_has_done_its_share_still_sees_what_came_before_its_request() {
+    let (ours, mut bot) = duplex(1024);
+    let mut stream = AnswerStream::new(ours);
+    bot.write_all(OK.as_bytes()).await.unwrap();
+    let mut is_fresh = true;
+    let outcome = std::future::poll_fn(|cx| {
+        // Until tokio says that it is the turn of others.
+        while is_fresh && tokio::task::coop::has_budget_remaining() {
+            let proceeded = std::task::ready!(tokio::task::coop::poll_proceed(cx));
+            proceeded.made_progress();
+        }
+        is_fresh = false;
+        Pin::new(&mut stream).poll_write(cx, b"POST / HTTP/1.1\r\n\r\n")
+    });
+    assert!(NothingSent::is_cause_of(&outcome.await.unwrap_err()));
+    assert!(stream.state().has_surplus());
+}
+
+/// Takes what is written, and fails to pass it on.
+struct Unflushed(DuplexStream);
+
+impl AsyncRead for Unflushed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Unflushed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_lost_to_a_request_that_cannot_be_flushed() {
+    for is_answered_before in [true, false] {
+        let (ours, mut bot) = duplex(1024);
+        let mut stream = AnswerStream::new(Unflushed(ours));
+        stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        bot.write_all(OK.as_bytes()).await.unwrap();
+        let mut first = 0;
+        if is_answered_before {
+            stream.read_exact(&mut vec![0; OK.len()]).await.unwrap();
+            first = OK.len();
+        }
+        stream.flush().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, OK[first..]);
+        assert!(stream.state().is_spent());
+    }
+}

@@ -211,3 +211,158 @@ async fn a_request_is_sent_when_its_last_byte_was_taken() {
     let whole = "POST / HTTP/1.1\r\nhost: bot\r\ncontent-length: 100\r\n\r\n".len() + 100;
     assert_eq!(taken.div_ceil(16) * 16 + 64, whole.div_ceil(16) * 16);
 }
+
+/// Asks with this body, and reads the answer's head.
+async fn begun(link: &mut Link, body: Bytes, sent: &Sent) -> Result<Response<()>, Trouble> {
+    let (target, host) = (
+        PathAndQuery::from_static("/"),
+        HeaderValue::from_static("bot"),
+    );
+    let token = HeaderValue::from_static("Bearer secret");
+    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, token)]);
+    let head = RequestHead {
+        method: &Method::POST,
+        target: &target,
+        host: &host,
+        headers: &headers,
+    };
+    link.ask(head, body, sent.clone()).await
+}
+
+#[tokio::test]
+async fn a_link_carries_one_request_after_the_other_and_nothing_of_the_one_before() {
+    let (mut link, mut bot) = connected(64);
+    for body_bytes in [100_000, 2, 0, 3] {
+        let body = Bytes::from(vec![b'x'; body_bytes]);
+        let length = match body_bytes {
+            0 => String::new(),
+            bytes => format!("content-length: {bytes}\r\n"),
+        };
+        let head = format!("POST /api HTTP/1.1\r\nx-a: b\r\nhost: bot\r\n{length}\r\n");
+        let bot_side = async {
+            let mut request = vec![0; head.len() + body_bytes];
+            bot.read_exact(&mut request).await.unwrap();
+            assert_eq!(request, [head.as_bytes(), &body].concat());
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nx: {}\r\ncontent-length: 0\r\n\r\n",
+                "y".repeat(64_800)
+            );
+            bot.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let ((outcome, free), ()) = tokio::join!(asked(link, body.clone()), bot_side);
+        assert_eq!(outcome, Ok((200, Bytes::new())));
+        link = free.unwrap();
+        assert!(link.input.capacity() <= PIECE, "{}", link.input.capacity());
+    }
+}
+
+#[tokio::test]
+async fn a_link_whose_answer_was_not_read_to_its_end_is_not_kept() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
+        "HTTP/1.1 200 OK\r\n\r\nok",
+    ] {
+        let (mut link, mut bot) = connected(1024);
+        bot_answers_after_a_request(&mut link, &mut bot, answer).await;
+        let pool = Arc::new(Pool::default());
+        let mut body = FromBot::new(link, Arc::clone(&pool));
+        let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(piece, "ok");
+        assert!(!body.is_end_stream());
+        let more = tokio::time::timeout(std::time::Duration::from_millis(5), body.frame()).await;
+        assert!(more.is_err(), "{answer:?}");
+        drop(body);
+        assert!(pool.take().is_none(), "{answer:?}");
+        assert_eq!(bot.read(&mut [0; 8]).await.unwrap(), 0, "it is closed");
+    }
+}
+
+async fn bot_answers_after_a_request(link: &mut Link, bot: &mut DuplexStream, answer: &str) {
+    let sent = Sent::default();
+    let bot_side = async {
+        let mut seen = vec![];
+        while !seen.ends_with(b"\r\n\r\n{}") {
+            seen.push(bot.read_u8().await.unwrap());
+        }
+        bot.write_all(answer.as_bytes()).await.unwrap();
+    };
+    let (response, ()) = tokio::join!(begun(link, Bytes::from_static(BODY), &sent), bot_side);
+    assert_eq!(response.unwrap().status(), 200);
+    assert!(sent.is_complete());
+}
+
+#[tokio::test]
+async fn a_bot_may_write_all_of_a_long_answer_before_it_reads_on() {
+    let (link, mut bot) = connected(256);
+    let (asked_with, answered_with) = (100_000, 200_000);
+    let bot_side = async {
+        let mut first = [0; 100];
+        bot.read_exact(&mut first).await.unwrap();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {answered_with}\r\n\r\n");
+        bot.write_all(head.as_bytes()).await.unwrap();
+        bot.write_all(&vec![b'y'; answered_with - 1]).await.unwrap();
+        let head = "POST /api HTTP/1.1\r\nx-a: b\r\nhost: bot\r\ncontent-length: 100000\r\n\r\n";
+        let mut rest = vec![0; head.len() + asked_with - first.len()];
+        bot.read_exact(&mut rest).await.unwrap();
+        bot.write_all(b"y").await.unwrap();
+    };
+    let exchange =
+        async { tokio::join!(asked(link, Bytes::from(vec![b'x'; asked_with])), bot_side) };
+    let within = std::time::Duration::from_secs(30);
+    let ((outcome, link), ()) = tokio::time::timeout(within, exchange).await.unwrap();
+    let (status, answer) = outcome.unwrap();
+    assert_eq!((status, answer.len()), (200, answered_with));
+    assert!(link.is_some(), "the bot had all of the request");
+}
+
+#[tokio::test]
+async fn what_was_sent_holds_no_memory_while_the_answer_comes() {
+    let (mut link, mut bot) = connected(1024);
+    let (body, sent) = (Bytes::from(vec![b'x'; 100]), Sent::default());
+    let bot_side = async {
+        bot.read_exact(&mut [0; 100]).await.unwrap();
+        bot.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+            .await
+            .unwrap();
+    };
+    let (response, ()) = tokio::join!(begun(&mut link, body.clone(), &sent), bot_side);
+    assert_eq!(response.unwrap().status(), 200);
+    assert!(body.is_unique());
+}
+
+#[tokio::test]
+async fn a_link_shows_no_token() {
+    let (mut link, mut bot) = connected(1024);
+    bot_answers_after_a_request(&mut link, &mut bot, "HTTP/1.1 200 OK\r\n\r\n").await;
+    assert!(link.writing.head.windows(6).any(|six| six == b"secret"));
+    let shown = format!("{link:?}");
+    let as_numbers = format!("{:?}", b"secret");
+    assert!(
+        !shown.contains("secret") && !shown.contains(as_numbers.trim_matches(['[', ']'])),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_of_which_the_bot_refused_the_rest_was_not_sent() {
+    for answer in ["", "HTTP/1.1 413 No\r\ncontent-length: 2\r\n\r\nno"] {
+        let (mut link, mut bot) = connected(256);
+        let sent = Sent::default();
+        let bot_side = async move {
+            bot.read_exact(&mut [0; 100]).await.unwrap();
+            bot.write_all(answer.as_bytes()).await.unwrap();
+        };
+        let body = Bytes::from(vec![b'x'; 10_000]);
+        let (outcome, ()) = tokio::join!(begun(&mut link, body, &sent), bot_side);
+        assert_eq!(outcome.is_ok(), !answer.is_empty());
+        if outcome.is_ok() {
+            let pool = Arc::new(Pool::default());
+            let body = FromBot::new(link, Arc::clone(&pool)).collect().await;
+            assert_eq!(body.unwrap().to_bytes(), "no");
+            assert!(pool.take().is_none());
+        }
+        assert!(!sent.is_complete(), "{answer:?}");
+    }
+}
