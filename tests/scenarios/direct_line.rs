@@ -587,6 +587,9 @@ async fn check_online_has_a_token_made_by_each_secret() {
     let said = checked().await;
     let port = service.address().port();
     for words in [
+        "\nbroker site\n  served at     any host /directline/token\n".to_owned(),
+        format!("  pages of      {PAGE}\n"),
+        format!("  Direct Line   http://localhost:{port}, by 2 secrets\n"),
         format!("Direct Line   site: http://localhost:{port} takes 1 of 2, in "),
         "direct_line[0].secret of broker \"site\", number 2: Direct Line answered 403 BadArgument"
             .to_owned(),

@@ -1,7 +1,9 @@
 //! What a configuration enforces, a line each.
 
 use super::guidelines;
-use crate::config::{Bot, Endpoint, Quota, Settings, SharedStore, StoreServers, TlsSource};
+use crate::config::{
+    Bot, DirectLine, Endpoint, Quota, Settings, SharedStore, StoreServers, TlsSource,
+};
 use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -76,12 +78,48 @@ pub(super) fn write(settings: &Settings, out: &mut dyn Write) -> io::Result<()> 
             row(out, name, &value)?;
         }
     }
+    for broker in &settings.direct_lines {
+        writeln!(out, "broker {}", broker.name)?;
+        for (name, value) in of_broker(broker) {
+            row(out, name, &value)?;
+        }
+    }
     writeln!(out)?;
     guidelines::write(settings, out)
 }
 
 fn row(out: &mut dyn Write, name: &str, value: &str) -> io::Result<()> {
     writeln!(out, "  {name:<13} {value}")
+}
+
+/// What pages get of one broker, and what not, a line each.
+fn of_broker(broker: &DirectLine) -> Vec<(&'static str, String)> {
+    let hosts = listed(&broker.route.hosts, "any host");
+    let secrets = match broker.secrets.len() {
+        1 => "one secret".to_owned(),
+        more => format!("{more} secrets"),
+    };
+    let ids = if broker.has_id_key {
+        "signed with id_key"
+    } else {
+        "signed with a key made of the secret"
+    };
+    let sessions = broker.max_session.map_or_else(
+        || "renewed for as long as pages want".to_owned(),
+        |max| format!("renewed for {} s", max.as_secs()),
+    );
+    let (per_ip, per_session) = (quota(&broker.per_ip), quota(&broker.per_session));
+    vec![
+        ("served at", format!("{hosts} {}", broker.route.path)),
+        ("pages of", broker.origins.as_slice().join(", ")),
+        ("Direct Line", format!("{}, by {secrets}", broker.endpoint)),
+        ("users", format!("{}, ids {ids}", broker.identity.says())),
+        ("sessions", sessions),
+        (
+            "limits",
+            format!("{per_ip} per address, {per_session} per session"),
+        ),
+    ]
 }
 
 /// What is enforced for one bot, a line each.
