@@ -3,8 +3,10 @@
 use super::file::Section;
 use super::roots::LOCAL;
 use super::text::{Text, read_file};
-use crate::judge::{AGENT_PLATFORM, BUILT_IN, Cloud, EntraIssuer, HostList, KeySet, TenantId};
-use url::{Host, Url};
+use crate::judge::{
+    AGENT_PLATFORM, BUILT_IN, Cloud, EntraIssuer, HostList, KeySet, TenantId, is_on_this_machine,
+};
+use url::Url;
 
 /// Every cloud a bot can name: the built-in ones, then those of the file.
 pub(super) fn read(root: &Section<'_>) -> Vec<Cloud> {
@@ -205,12 +207,7 @@ fn check_metadata(text: &Text<'_>) {
     let Some(url) = url else {
         return text.error("is not a URL", HINT);
     };
-    let is_loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    };
+    let is_loopback = is_on_this_machine(&url);
     if !url.username().is_empty() || url.password().is_some() {
         text.error(
             "holds a user name or password",

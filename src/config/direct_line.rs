@@ -8,17 +8,16 @@ use super::text::Text;
 use super::{Bot, DirectLine, KeyOrigin, KeySource, PageIdentity, Quota, SameSite};
 use super::{backend, identity, proxies};
 use crate::judge::direct_line::{Issuer, OriginFlaw, SiteIdentity, TrustedOrigins};
-use crate::judge::{CALLBACK_API, Route};
+use crate::judge::{CALLBACK_API, Route, is_on_this_machine};
 use crate::secret::Secret;
 use http::HeaderName;
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use toml::de::DeValue;
-use url::{Host, Url};
+use url::Url;
 
 /// What the rest of the file means for a broker.
 pub(super) struct Around {
@@ -281,13 +280,7 @@ fn endpoint(section: &Section<'_>) -> Option<String> {
             && url.path() == "/";
         is_bare && matches!(url.scheme(), "http" | "https") && url.has_host()
     });
-    let is_here = |url: &Url| match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => IpAddr::from(ip).is_loopback(),
-        Some(Host::Ipv6(ip)) => IpAddr::from(ip).is_loopback(),
-        None => false,
-    };
-    let url = url.filter(|url| url.scheme() == "https" || is_here(url));
+    let url = url.filter(|url| url.scheme() == "https" || is_on_this_machine(url));
     let Some(url) = url else {
         // A user's password may stand there.
         let what = if text.value.contains('@') {
@@ -298,7 +291,7 @@ fn endpoint(section: &Section<'_>) -> Option<String> {
         text.error(what, HINT);
         return None;
     };
-    if !is_here(&url) && !url.host_str().is_some_and(|host| KNOWN.contains(&host)) {
+    if !is_on_this_machine(&url) && !url.host_str().is_some_and(|host| KNOWN.contains(&host)) {
         text.warn(
             format!(
                 "is {}, no address of Microsoft's: the secret is sent there",

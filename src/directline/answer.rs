@@ -40,10 +40,8 @@ pub(super) fn token(
         user: &session.user.to_string(),
     };
     let unwritten =
-        |_| Rejection::from(Reason::DirectLineRefused).noting("what it gave cannot be passed on");
-    let told = serde_json::to_vec(&told)
-        .map_err(|_| ())
-        .map_err(unwritten)?;
+        || Rejection::from(Reason::DirectLineRefused).noting("what it gave cannot be passed on");
+    let told = serde_json::to_vec(&told).map_err(|_| unwritten())?;
     let mut response = Response::new(body::full(told));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -59,9 +57,7 @@ pub(super) fn token(
         broker.issuer.sealed(session),
         given.expires_in.saturating_add(LATE)
     );
-    let mut cookie = HeaderValue::from_str(&cookie)
-        .map_err(|_| ())
-        .map_err(unwritten)?;
+    let mut cookie = HeaderValue::from_str(&cookie).map_err(|_| unwritten())?;
     cookie.set_sensitive(true);
     headers.insert(SET_COOKIE, cookie);
     Ok(response)

@@ -26,6 +26,7 @@ pub use cloud::{AGENT_PLATFORM, BUILT_IN, BuiltIn, Cloud};
 pub use head::{
     check_callback_head, check_fields, check_head, check_http2, check_page_head, check_size,
 };
+pub use plain_url::is_on_this_machine;
 pub use policy::{
     ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
     Evidence, Facts, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,

@@ -1,6 +1,7 @@
 //! URLs in the one form that RFC 3986 and WHATWG parsers read alike: scheme, host, port, path, nothing else.
 
 use std::borrow::Cow;
+use url::{Host, Url};
 
 /// The longest URL that is looked at, bytes. Places in it fit in a `u16`.
 const MAX_URL_BYTES: usize = 2048;
@@ -186,6 +187,16 @@ fn is_odd(path: &str) -> bool {
             .iter()
             .any(|odd| lower.contains(odd))
             || path.split('/').any(|segment| matches!(segment, "." | ".."))
+    }
+}
+
+/// Whether a URL's host is the very machine that asks: what is said to it by plain http, nobody else hears.
+pub fn is_on_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }
 

@@ -150,14 +150,8 @@ impl Fetcher {
         request: Request<Bytes>,
         max_bytes: usize,
     ) -> Result<Response<Bytes>, PostProblem> {
-        let request = request.map(Full::new);
-        let sent = match &self.proxied {
-            Some(proxied) if proxied.matcher.intercept(request.uri()).is_some() => {
-                proxied.client.request(request).await
-            }
-            Some(_) | None => self.direct.request(request).await,
-        };
-        let (head, body) = sent.map_err(|error| PostProblem::of(&error))?.into_parts();
+        let sent = self.send(request.map(Full::new)).await;
+        let (head, body) = sent.map_err(PostProblem::of)?.into_parts();
         #[expect(clippy::disallowed_methods, reason = "the body is limited")]
         let body = Limited::new(body, max_bytes).collect().await;
         let body = body.map_err(|error| {
@@ -195,22 +189,37 @@ impl Fetcher {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, FetchProblem> {
-        match &self.proxied {
-            Some(proxied) if proxied.matcher.intercept(request.uri()).is_some() => {
-                let response = proxied.client.request(request).await;
-                response.map_err(|error| {
-                    FetchProblem::Other(format!(
-                        "through the proxy {}: {}",
-                        proxied.address,
-                        explained(&error)
-                    ))
-                })
-            }
-            Some(_) | None => {
-                let response = self.direct.request(request).await;
-                response.map_err(|error| FetchProblem::Other(explained(&error)))
-            }
+        let sent = self.send(request).await;
+        sent.map_err(|unsent| FetchProblem::Other(unsent.to_string()))
+    }
+
+    /// By the way that `keys.proxy` says.
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Unsent<'_>> {
+        let by = self.proxied.as_ref();
+        let by = by.filter(|it| it.matcher.intercept(request.uri()).is_some());
+        let sent = match by {
+            Some(proxied) => proxied.client.request(request).await,
+            None => self.direct.request(request).await,
+        };
+        sent.map_err(|error| Unsent {
+            error,
+            proxy: by.map(|proxied| &proxied.address),
+        })
+    }
+}
+
+/// Why there is no head of an answer.
+struct Unsent<'a> {
+    error: Error,
+    proxy: Option<&'a Uri>,
+}
+
+impl fmt::Display for Unsent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(proxy) = self.proxy {
+            write!(f, "through the proxy {proxy}: ")?;
         }
+        f.write_str(&explained(&self.error))
     }
 }
 
@@ -310,10 +319,10 @@ pub enum PostProblem {
 }
 
 impl PostProblem {
-    fn of(error: &Error) -> Self {
-        let why = explained(error);
+    fn of(unsent: Unsent<'_>) -> Self {
+        let (why, error) = (unsent.to_string(), unsent.error);
         let cause: Option<&hyper::Error> =
-            std::error::Error::source(error).and_then(|it| it.downcast_ref());
+            std::error::Error::source(&error).and_then(|it| it.downcast_ref());
         let is_broken = cause.is_some_and(|it| {
             let is_io = std::error::Error::source(it).is_some_and(|it| it.is::<std::io::Error>());
             it.is_incomplete_message() || it.is_closed() || it.is_canceled() || is_io

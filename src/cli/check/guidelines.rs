@@ -5,9 +5,8 @@
 
 use super::posture::{server, service_urls, shared_store, softened, tenants};
 use crate::config::{Bot, Endpoint, Identifiers, Settings, SharedStore, TlsSource, TlsVersion};
-use crate::judge::{AllowedCallers, HostList, Mode, TokenKind};
+use crate::judge::{AllowedCallers, HostList, Mode, TokenKind, is_on_this_machine};
 use std::io::{self, Write};
-use url::Host;
 
 /// How far an item is taken care of here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,12 +142,7 @@ fn listeners(settings: &Settings) -> Line {
 
 fn backends(bot: &Bot) -> Line {
     let is_safe = |endpoint: &&Endpoint| {
-        let is_here = match endpoint.url.host() {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            Some(Host::Domain(name)) => name == "localhost",
-            None => false,
-        };
+        let is_here = is_on_this_machine(&endpoint.url);
         endpoint.url.scheme() == "https" || endpoint.socket.is_some() || is_here
     };
     let endpoints = bot.backend.endpoints.iter();

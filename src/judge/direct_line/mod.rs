@@ -2,13 +2,15 @@
 //! the site's own token is. Neither time nor chance is found here: both are arguments.
 
 mod ids;
+mod jar;
 mod origin;
 mod session;
 mod site_user;
 
 pub use ids::{Issuer, UserId};
+pub use jar::{Jar, PLACES, cookie_name};
 pub use origin::{Flaw as OriginFlaw, TrustedOrigins};
-pub use session::{Jar, PLACES, Session, SessionId, cookie_name, new_token};
+pub use session::{Session, SessionId, new_token};
 pub use site_user::{SiteIdentity, SiteToken, header_user};
 
 use super::{Reason, Rejection, UnixSeconds};

@@ -1,9 +1,9 @@
 //! Which web pages may ask for a Direct Line token.
 
-use crate::judge::{Reason, Rejection};
+use crate::judge::{Reason, Rejection, is_on_this_machine};
 use http::HeaderMap;
 use http::header::{HeaderName, ORIGIN};
-use url::{Host, Url};
+use url::Url;
 
 /// The origins of the pages that may ask, each as browsers write it (RFC 6454 6.2): scheme, host, and the port where it is not the
 /// scheme's own.
@@ -32,12 +32,7 @@ impl TrustedOrigins {
             return Err(Flaw::NotAnOrigin);
         }
         let is_plain = url.scheme() == "http";
-        let is_here = match url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback(),
-            None => false,
-        };
+        let is_here = is_on_this_machine(&url);
         let written = url.origin().ascii_serialization();
         if written != text {
             return Err(Flaw::WrittenOtherwise(written));
