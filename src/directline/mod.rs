@@ -341,8 +341,7 @@ impl Brokers {
         watch.add_bytes_out(response.body().size_hint().lower());
         answer::open_to(&mut response, progress.origin.as_deref());
         watch.finish();
-        if head.version < Version::HTTP_2 && !body::is_here(&mut body, &head.headers).await {
-            // Nobody waits for the rest.
+        if body::let_go(&mut body, &head).await {
             let close = HeaderValue::from_static("close");
             response.headers_mut().insert(CONNECTION, close);
         }

@@ -320,9 +320,8 @@ impl Ingress {
                     self.limiter.count_failure(watch.line().client_ip);
                 }
                 let mut response = refuse(watch, &progress, rejection, &head);
-                if head.version < Version::HTTP_2 && !body::is_here(&mut body, &head.headers).await
-                {
-                    // Nobody waits for the rest. hyper closes after this answer, and says so only if told.
+                if body::let_go(&mut body, &head).await {
+                    // hyper closes after this answer, and says so only if told.
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(CONNECTION, close);
                 }

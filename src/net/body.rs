@@ -3,7 +3,8 @@
 use super::{Body, BodyError};
 use crate::judge::{Reason, Rejection};
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::Version;
+use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -11,6 +12,11 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// How much of a refused body is taken over HTTP/2: what a client may send before it hears from this side.
+const REST_BYTES: usize = 64 * 1024;
+/// And how long is waited for it: most of it comes with its head, the rest is under way.
+const REST_WITHIN: Duration = Duration::from_secs(1);
 
 /// How reading a body can fail.
 #[derive(Debug)]
@@ -130,13 +136,37 @@ fn too_large(max_bytes: usize) -> Rejection {
     Rejection::from(Reason::BodyTooLarge).noting(format!("more than {max_bytes} bytes"))
 }
 
-/// Whether all of a refused request's body has come, so that the connection can serve the next one. Takes what is there, and
-/// waits for nothing.
-pub async fn is_here(body: &mut Incoming, headers: &HeaderMap) -> bool {
-    // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
-    if headers.contains_key(http::header::EXPECT) {
-        return body.is_end_stream();
+/// What is left to do with the body of a request that is refused. Says whether its connection has to close after the answer.
+///
+/// In HTTP/1 nobody waits for the rest of it: either all has come, so that the connection can serve the next request, or it
+/// closes. In HTTP/2 an answer before the body's end is followed by a reset of the stream (RFC 9113 8.1), which some clients take
+/// for a failure although the answer is whole (curl 7.88). So a small body that is on its way is waited for, but not for long.
+pub async fn let_go(body: &mut Incoming, head: &Parts) -> bool {
+    let is_http2 = head.version >= Version::HTTP_2;
+    if body.is_end_stream() || head.headers.contains_key(http::header::EXPECT) {
+        // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
+        return !is_http2 && !body.is_end_stream();
     }
+    if is_http2 {
+        let _ = timeout(REST_WITHIN, take(body, REST_BYTES)).await;
+        return false;
+    }
+    !is_here(body).await
+}
+
+/// Takes what comes until the end, or so many bytes, and throws it away.
+async fn take(body: &mut Incoming, max_bytes: usize) {
+    let mut taken = 0_usize;
+    while let Some(Ok(frame)) = body.frame().await {
+        taken = taken.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        if taken > max_bytes || body.is_end_stream() {
+            return;
+        }
+    }
+}
+
+/// Takes what is there, waits for nothing, and says whether that was all of it.
+async fn is_here(body: &mut Incoming) -> bool {
     std::future::poll_fn(|cx| {
         while !body.is_end_stream() {
             match Pin::new(&mut *body).poll_frame(cx) {

@@ -258,3 +258,43 @@ async fn streams_beyond_a_hundred_are_refused_one_by_one() {
     assert_eq!(refused, 100, "each is answered");
     assert_eq!(gateway.bot().count(), 1);
 }
+
+/// Some clients take the reset of a stream for a failure, although RFC 9113 8.1 lets it follow an answer that came early.
+#[tokio::test]
+async fn a_refusal_does_not_reset_the_stream_of_a_small_body_that_is_on_its_way() {
+    let gateway = Gateway::start().await;
+    let (mut fields, body) = fields(gateway.teams_message());
+    fields.retain(|(name, _)| name != b"authorization");
+    let head = frame(HEADERS, END_HEADERS, 1, &block(&fields));
+    let (first, rest) = body.split_at(body.len() / 2);
+    let mut wire = FrameWire::open(&gateway).await;
+    wire.write(&head).await;
+    wire.write(&frame(DATA, 0, 1, first)).await;
+    // The gateway has read all of that when it answers this.
+    wire.write(&frame(PING, 0, 0, b"read it?")).await;
+    while wire.frame().await.expect("an answer").kind != PING {}
+    wire.write(&frame(DATA, END_STREAM, 1, rest)).await;
+    assert_eq!(wire.fate(1).await, Fate::Status(401));
+    // All of the answer, and then a ping: nothing stands between them.
+    while wire.frame().await.expect("the rest").flags & END_STREAM == 0 {}
+    wire.write(&frame(PING, 0, 0, b"at end??")).await;
+    let next = wire.frame().await.expect("an answer");
+    assert_eq!(next.kind, PING, "{next:?}");
+}
+
+/// A client that never sends the rest is not waited for.
+#[tokio::test]
+async fn a_refusal_waits_for_no_body_that_does_not_come() {
+    let gateway = Gateway::start().await;
+    let (mut fields, _) = fields(gateway.teams_message());
+    fields.retain(|(name, _)| name != b"authorization");
+    let mut waits = fields.clone();
+    waits.push((b"expect".to_vec(), b"100-continue".to_vec()));
+    for fields in [fields, waits] {
+        let mut wire = FrameWire::open(&gateway).await;
+        wire.write(&frame(HEADERS, END_HEADERS, 1, &block(&fields)))
+            .await;
+        assert_eq!(wire.fate(1).await, Fate::Status(401));
+        assert_eq!(wire.fate(1).await, Fate::Reset(0), "nobody reads the rest");
+    }
+}
