@@ -10,6 +10,7 @@ mod status;
 
 use crate::config::Settings;
 use crate::keyring::Keyring;
+use crate::net::RequestBody;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
 use crate::observe::{Metrics, Observer};
@@ -19,7 +20,6 @@ use crate::upstream::Upstreams;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -106,7 +106,7 @@ impl Admin {
 }
 
 impl Door for Admin {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>, peer: Peer) -> Response<Body> {
         if peer.refused.is_some() {
             // What stands in its place has a path, too, which nobody asked for.
             return refusal(StatusCode::BAD_REQUEST, "not HTTP with one reading\n");

@@ -2,10 +2,10 @@
 
 use crate::directline::Brokers;
 use crate::ingress::Ingress;
+use crate::net::RequestBody;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer};
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::sync::Arc;
 
 /// Both doors, of the same settings.
@@ -23,7 +23,7 @@ impl Public {
 }
 
 impl Door for Public {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>, peer: Peer) -> Response<Body> {
         // A head that is refused says nothing of where it was to go.
         if self.brokers.is_empty() || peer.refused.is_some() {
             return Arc::clone(&self.ingress).answer(request, peer).await;

@@ -9,6 +9,7 @@ use crate::judge::direct_line::{Jar, Session, SiteIdentity, UserId, header_user,
 use crate::judge::{self, Presented, Reason, Rejection, Route, Routes, UnixSeconds};
 use crate::keyring::Keyring;
 use crate::limit::{BrokerLimits, Limiter};
+use crate::net::RequestBody;
 use crate::net::body::{self, ReadError};
 use crate::net::client::ClientProblem;
 use crate::net::headers::{self, is_trusted};
@@ -20,7 +21,7 @@ use aws_lc_rs::rand;
 use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 use service::{Given, Service};
 use sessions::Generations;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ impl Brokers {
     async fn broker_token(
         &self,
         (broker, service, place): (&DirectLine, &Service, Place),
-        (head, body): (&Parts, &mut Incoming),
+        (head, body): (&Parts, &mut RequestBody),
         peer: Peer,
         watch: &mut Watch,
         progress: &mut Progress,
@@ -280,7 +281,7 @@ impl Brokers {
     pub async fn answer(
         self: Arc<Self>,
         head: Parts,
-        mut body: Incoming,
+        mut body: RequestBody,
         peer: Peer,
         place: Place,
     ) -> Response<Body> {

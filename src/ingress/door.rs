@@ -1,19 +1,18 @@
 //! The door's hinges: requests go to the sentence, and what ends before there is a request is counted and told.
 
-use super::{Ingress, new_request_id};
-use crate::judge::{Reason, Rejection};
+use super::Ingress;
+use crate::judge::Reason;
+use crate::net::RequestBody;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer};
-use crate::observe::{self, RequestLine, Verdict};
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 impl Door for Ingress {
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send {
         self.keep_books(request, peer)
@@ -48,7 +47,6 @@ impl Door for Ingress {
                 metrics.handshake_failed(error);
                 tracing::debug!(%address, %error, "TLS handshake failed");
             }
-            Event::Unreadable(peer, error) => self.note_unreadable(peer, error),
             Event::Http2Ended {
                 address,
                 why,
@@ -73,26 +71,5 @@ impl Ingress {
                 "closed a connection of what is no trusted proxy, or does not speak like one; further ones of this minute are counted only"
             );
         }
-    }
-
-    /// hyper answered 400 or 431 by itself; the line is ours to write.
-    fn note_unreadable(&self, peer: Peer, error: &hyper::Error) {
-        let reason = if error.is_parse_too_large() {
-            Reason::HeadersTooLarge
-        } else {
-            Reason::RequestMalformed
-        };
-        let client_ip: IpAddr = peer.address.ip().to_canonical();
-        let request_id = new_request_id();
-        let line = RequestLine {
-            tls_version: peer.tls_version,
-            ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
-        };
-        let mut watch = self.observer.watch(line, None);
-        let rejection = Rejection::from(reason).noting(crate::net::client::chain(error));
-        watch.conclude(Verdict::Rejected {
-            status: reason.status(),
-            rejection,
-        });
     }
 }

@@ -19,6 +19,7 @@ use crate::judge::{
 };
 use crate::keyring::Keyring;
 use crate::limit::{Limiter, Slot};
+use crate::net::RequestBody;
 use crate::net::body::{self, ReadError};
 use crate::net::headers;
 use crate::net::reply::{self, Audience};
@@ -32,8 +33,8 @@ use delivery::Delivery;
 use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use http_body_util::BodyExt;
-use hyper::body::{Body as _, Incoming};
 use notes::{note_activity, note_callback, note_token};
 use redelivery::{Bounds, Claim, Marks};
 use repeat::Answers;
@@ -151,7 +152,7 @@ impl Ingress {
     async fn admit_and_forward(
         &self,
         head: &Parts,
-        body: &mut Incoming,
+        body: &mut RequestBody,
         peer: Peer,
         watch: &mut Watch,
         progress: &mut Progress,
@@ -279,7 +280,11 @@ impl Ingress {
     }
 
     /// Everything around the sentence: the line, the verdict, the answer.
-    async fn keep_books(self: Arc<Self>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    async fn keep_books(
+        self: Arc<Self>,
+        request: Request<RequestBody>,
+        peer: Peer,
+    ) -> Response<Body> {
         let (head, mut body) = request.into_parts();
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         watch.trace(&head.headers);

@@ -74,7 +74,8 @@ impl Body for Watched {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.answer.is_end_stream()
+        // Of what broke there is nothing left, and yet it has not ended.
+        self.broken.is_none() && self.answer.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,13 +1,12 @@
 //! Reads request bodies up to a limit and within a deadline.
 
-use super::{Body, BodyError};
+use super::{Body, BodyError, BrokenBody, RequestBody};
 use crate::judge::{Reason, Rejection};
 use bytes::{Bytes, BytesMut};
 use http::Version;
 use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
 use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
@@ -31,7 +30,7 @@ pub enum ReadError {
 ///
 /// # Errors
 /// [`Reason::BodyTooLarge`].
-pub fn check_announced(body: &Incoming, max_bytes: usize) -> Result<(), Rejection> {
+pub fn check_announced(body: &RequestBody, max_bytes: usize) -> Result<(), Rejection> {
     let announced = body.size_hint().lower();
     if usize::try_from(announced).is_ok_and(|announced| announced <= max_bytes) {
         return Ok(());
@@ -45,7 +44,7 @@ pub fn check_announced(body: &Incoming, max_bytes: usize) -> Result<(), Rejectio
 /// [`Reason::BodyTooLarge`], [`Reason::BodyTimedOut`] when it is not complete after `within`,
 /// [`Reason::RequestMalformed`] for broken chunks, and what `room` says.
 pub async fn read(
-    body: &mut Incoming,
+    body: &mut RequestBody,
     max_bytes: usize,
     within: Duration,
     room: impl FnMut(usize) -> Result<(), Rejection>,
@@ -68,7 +67,7 @@ pub async fn read(
 }
 
 async fn read_frames(
-    body: &mut Incoming,
+    body: &mut RequestBody,
     max_bytes: usize,
     mut room: impl FnMut(usize) -> Result<(), Rejection>,
 ) -> Result<Bytes, ReadError> {
@@ -110,26 +109,26 @@ async fn read_frames(
 }
 
 /// Whether the client broke the framing of its body, or only went away.
-fn fault(error: &hyper::Error) -> ReadError {
+fn fault(broken: &BrokenBody) -> ReadError {
+    const BROKEN: &str = "the body's framing is broken";
+    let malformed =
+        |note| ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting(note));
+    match broken {
+        BrokenBody::Flawed(flaw) => malformed(format!("{BROKEN}: {flaw}")),
+        BrokenBody::Hyper(error) if is_misframed(error) => malformed(BROKEN.to_owned()),
+        BrokenBody::Hyper(_) | BrokenBody::Left => ReadError::ClientLeft,
+    }
+}
+
+/// Such as more or fewer bytes than Content-Length says, on a stream of HTTP/2; or a broken chunk in a saved request.
+fn is_misframed(error: &hyper::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, InvalidInput};
     let source = std::error::Error::source(error);
-    let broken_chunk = source
-        .and_then(|source| source.downcast_ref::<std::io::Error>())
-        .filter(|io| matches!(io.kind(), InvalidData | InvalidInput));
-    // Found by this side's HTTP/2: such as more or fewer bytes than Content-Length says.
-    let is_broken_stream = source
-        .and_then(|source| source.downcast_ref::<h2::Error>())
-        .is_some_and(|h2| h2.reason() == Some(h2::Reason::PROTOCOL_ERROR) && !h2.is_remote());
-    if let Some(flaw) = broken_chunk {
-        let note = format!("the body's framing is broken: {flaw}");
-        return ReadError::Rejected(Rejection::from(Reason::RequestMalformed).noting(note));
-    }
-    if is_broken_stream {
-        return ReadError::Rejected(
-            Rejection::from(Reason::RequestMalformed).noting("the body's framing is broken"),
-        );
-    }
-    ReadError::ClientLeft
+    let h2 = source.and_then(|source| source.downcast_ref::<h2::Error>());
+    let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
+    // Found by this side, and not said by the other.
+    h2.is_some_and(|h2| h2.reason() == Some(h2::Reason::PROTOCOL_ERROR) && !h2.is_remote())
+        || io.is_some_and(|io| matches!(io.kind(), InvalidData | InvalidInput))
 }
 
 fn too_large(max_bytes: usize) -> Rejection {
@@ -141,7 +140,7 @@ fn too_large(max_bytes: usize) -> Rejection {
 /// In HTTP/1 nobody waits for the rest of it: either all has come, so that the connection can serve the next request, or it
 /// closes. In HTTP/2 an answer before the body's end is followed by a reset of the stream (RFC 9113 8.1), which some clients take
 /// for a failure although the answer is whole (curl 7.88). So a small body that is on its way is waited for, but not for long.
-pub async fn let_go(body: &mut Incoming, head: &Parts) -> bool {
+pub async fn let_go(body: &mut RequestBody, head: &Parts) -> bool {
     let is_http2 = head.version >= Version::HTTP_2;
     if body.is_end_stream() || head.headers.contains_key(http::header::EXPECT) {
         // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
@@ -155,7 +154,7 @@ pub async fn let_go(body: &mut Incoming, head: &Parts) -> bool {
 }
 
 /// Takes what comes until the end, or so many bytes, and throws it away.
-async fn take(body: &mut Incoming, max_bytes: usize) {
+async fn take(body: &mut RequestBody, max_bytes: usize) {
     let mut taken = 0_usize;
     while let Some(Ok(frame)) = body.frame().await {
         taken = taken.saturating_add(frame.data_ref().map_or(0, Bytes::len));
@@ -166,7 +165,7 @@ async fn take(body: &mut Incoming, max_bytes: usize) {
 }
 
 /// Takes what is there, waits for nothing, and says whether that was all of it.
-async fn is_here(body: &mut Incoming) -> bool {
+async fn is_here(body: &mut RequestBody) -> bool {
     std::future::poll_fn(|cx| {
         while !body.is_end_stream() {
             match Pin::new(&mut *body).poll_frame(cx) {

@@ -4,16 +4,15 @@ use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::handshake::{self, ACME_TLS, Handshakes};
 use super::listener::{Door, Event};
-use super::paced::{Paced, Patience, Protocol};
+use super::paced::{Paced, Patience};
 use super::pressure::{Crowd, STALL};
+use super::request_body::RequestBody;
 use super::{Body, BodyError, Peer, clock};
 use crate::config::TlsVersion;
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response, Version};
+use http::{Request, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -116,10 +115,9 @@ impl<D: Door> Connection<D> {
     pub(super) fn pace<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         stream: S,
-        protocol: Protocol,
         first: Instant,
     ) -> (TokioIo<Paced<S>>, Busy) {
-        let busy = Busy::new(self.drain.clone());
+        let busy = Busy::default();
         let patience = Patience {
             head: self.caps.header_timeout,
             keep_alive: self.caps.keep_alive_timeout,
@@ -127,7 +125,6 @@ impl<D: Door> Connection<D> {
         (
             TokioIo::new(Paced::new(
                 stream,
-                protocol,
                 patience,
                 first,
                 busy.clone(),
@@ -138,47 +135,23 @@ impl<D: Door> Connection<D> {
     }
 }
 
-/// Answers a request. The door's future is many kilobytes large, and is moved whenever what holds it is: so it is put in its place
-/// at once, and hyper holds a pointer. (It would also keep room for a request on every connection that has none.)
+/// Answers a request that came over HTTP/2. The door's future is many kilobytes large, and is moved whenever what holds it is: so it
+/// is put in its place at once, and h2 holds a pointer.
 pub(super) fn answer<D: Door>(
     door: Arc<D>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     peer: Peer,
     serving: Serving,
 ) -> impl Future<Output = Result<Response<Body>, Infallible>> {
-    let peer = Peer {
-        refused: serving.refused,
-        ..peer
-    };
-    let version = request.version();
     let mut answering = Box::pin(door.answer(request, peer));
     let mut serving = Some(serving);
     std::future::poll_fn(move |cx| {
         let response = ready!(answering.as_mut().poll(cx));
         // It is there until the answer is, and then this is not polled again.
         Poll::Ready(Ok(match serving.take() {
-            Some(serving) => hold(response, version, serving),
+            Some(serving) => response.map(|body| Held { body, serving }.boxed_unsync()),
             None => response,
         }))
-    })
-}
-
-/// The answer, on its way to hyper.
-fn hold(mut response: Response<Body>, version: Version, serving: Serving) -> Response<Body> {
-    if version < Version::HTTP_2 && serving.is_last() {
-        // Then hyper closes, and the client knows that it may not send another request here (RFC 9112 9.6).
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
-    }
-    // Over HTTP/2, h2 bounds by itself what it holds of an answer.
-    let is_metered = version < Version::HTTP_2;
-    response.map(|body| {
-        let held = Held {
-            body,
-            serving,
-            is_metered,
-        };
-        held.boxed_unsync()
     })
 }
 
@@ -186,8 +159,6 @@ fn hold(mut response: Response<Body>, version: Version, serving: Serving) -> Res
 struct Held {
     body: Body,
     serving: Serving,
-    /// Whether the next piece waits until the last one was written.
-    is_metered: bool,
 }
 
 impl HttpBody for Held {
@@ -198,15 +169,7 @@ impl HttpBody for Held {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.is_metered {
-            ready!(self.serving.poll_written(cx));
-        }
         let frame = Pin::new(&mut self.body).poll_frame(cx);
-        if self.is_metered
-            && let Poll::Ready(Some(Ok(frame))) = &frame
-        {
-            self.serving.gave(frame.data_ref().map_or(0, Bytes::len));
-        }
         self.serving.set_waiting(frame.is_pending());
         frame
     }

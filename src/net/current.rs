@@ -2,10 +2,10 @@
 //! when it came.
 
 use super::listener::{Door, Event};
+use super::request_body::RequestBody;
 use super::{Body, Peer};
 use arc_swap::ArcSwap;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::sync::Arc;
 
 /// The door of the settings in force.
@@ -31,7 +31,7 @@ impl<D> Current<D> {
 impl<D: Door> Door for Current<D> {
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send {
         self.load().answer(request, peer)

@@ -3,11 +3,8 @@
 //! Setting a timer takes a lock that all connections share, and a connection sets three deadlines for each request. So a timer that
 //! would go off too early is left alone: when it does, it is set anew, and nobody hears of it.
 
-use hyper::rt::Timer;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 use tokio::time::{Instant, Sleep};
 
 /// Whom something will wake. A task that waits for a socket looks at all else that it waits for each time; what knows the task
@@ -61,6 +58,10 @@ impl Deadline {
         }
     }
 
+    pub(super) const fn due(&self) -> Instant {
+        self.due
+    }
+
     pub(super) fn set(&mut self, due: Instant) {
         self.due = due;
         if due < self.timer.deadline() {
@@ -89,53 +90,11 @@ impl Deadline {
     }
 }
 
-/// hyper's clock for one HTTP/1 connection, which has one deadline at a time there: for a request's head. It would make a new timer
-/// for each.
-#[derive(Clone, Debug)]
-pub(super) struct HeadTimer(Arc<Mutex<Deadline>>);
-
-impl HeadTimer {
-    pub(super) fn new(due: Instant) -> Self {
-        Self(Arc::new(Mutex::new(Deadline::at(due))))
-    }
-
-    fn with<T>(&self, look: impl FnOnce(&mut Deadline) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Timer for HeadTimer {
-    fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.with(|deadline| deadline.set(super::clock::deadline(duration)));
-        Box::pin(UntilDue(self.clone()))
-    }
-
-    fn sleep_until(&self, due: std::time::Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.with(|deadline| deadline.set(due.into()));
-        Box::pin(UntilDue(self.clone()))
-    }
-
-    fn now(&self) -> std::time::Instant {
-        Instant::now().into_std()
-    }
-}
-
-struct UntilDue(HeadTimer);
-
-impl Future for UntilDue {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.with(|deadline| deadline.poll(cx))
-    }
-}
-
-impl hyper::rt::Sleep for UntilDue {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::future::poll_fn;
+    use std::time::Duration;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -173,18 +132,5 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(10), waiting)
             .await
             .unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_that_is_moved_on_while_it_is_waited_for_comes_later() {
-        let start = Instant::now();
-        let timer = HeadTimer::new(start + SECOND);
-        let waiting = timer.sleep_until((start + SECOND).into_std());
-        let later = async {
-            tokio::time::sleep(SECOND / 2).await;
-            drop(timer.sleep(4 * SECOND));
-        };
-        tokio::join!(waiting, later);
-        assert_eq!(start.elapsed(), 4 * SECOND + SECOND / 2);
     }
 }

@@ -167,6 +167,13 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What `Connection` lists (RFC 9110 7.6.1). Byte by byte: an entry that is no text hides none of the others.
+/// Whether `Connection` lists this option, in whatever case (RFC 9110 7.6.1).
+pub fn has_option(headers: &HeaderMap, option: &str) -> bool {
+    let values = headers.get_all(header::CONNECTION).iter();
+    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
 fn connection_options(headers: &HeaderMap) -> Vec<&[u8]> {
     let values = headers.get_all(header::CONNECTION).iter();
     values

@@ -1,13 +1,13 @@
-//! Bytes on their way from a socket to hyper, of which some are not yet known to be good.
+//! Bytes on their way from a bot to whoever reads its answers, of which some are not yet known to be good.
 
 use bytes::{Buf, BytesMut};
 use tokio::io::ReadBuf;
 
-/// What was read from the socket and not yet by hyper. Without memory while there is nothing.
+/// What was read from the socket and not handed over. Without memory while there is nothing.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     bytes: BytesMut,
-    /// How many of these hyper may read.
+    /// How many of these may be read.
     passed: usize,
     /// How many after those are left out.
     dropped: usize,
@@ -31,23 +31,18 @@ impl Held {
         self.bytes.is_empty()
     }
 
-    /// Whether hyper may read something.
+    /// Whether something may be read.
     pub(super) const fn has_passed(&self) -> bool {
         self.passed > 0
     }
 
-    /// Gives hyper what it may read.
+    /// Hands over what may be read.
     pub(super) fn hand_over(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.passed.min(buf.remaining());
         buf.put_slice(self.bytes.get(..count).unwrap_or_default());
         self.bytes.advance(count);
         self.passed = self.passed.saturating_sub(count);
         self.settle();
-    }
-
-    /// Holds these, behind what is held.
-    pub(super) fn keep(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
     }
 
     /// Judges what is held; says whether that led to anything.
@@ -77,21 +72,6 @@ impl Held {
             .extend_from_slice(read.get(judged.end()..).unwrap_or_default());
         buf.set_filled(before.saturating_add(judged.passed));
         judged.passed > 0
-    }
-
-    /// Forgets what is held and hands these over instead.
-    pub(super) fn replace(&mut self, bytes: &[u8]) {
-        self.bytes = BytesMut::from(bytes);
-        (self.passed, self.dropped) = (bytes.len(), 0);
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.capacity()
     }
 
     /// Leaves out what is dropped, once nothing stands before it, and gives memory back.

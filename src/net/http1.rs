@@ -1,30 +1,45 @@
-//! Serves HTTP/1.1 on one connection.
+//! Serves HTTP/1.1 on one connection: a request is read, answered by the door, and only then is the next one looked at.
+//!
+//! No HTTP library stands here. What [`wire`](super::wire) has judged is read once, by the same bytes, and nobody else can find
+//! another request in them. Whoever waits for the door's answer moves the connection himself: there is one task, and no channel
+//! in it.
 
-use super::busy::Busy;
-use super::connection::{Connection, answer};
-use super::deadline::{Deadline, HeadTimer, Told};
-use super::listener::{Door, Event};
-use super::paced::Protocol;
-use super::request_stream::RequestStream;
-use super::wire::Limits;
-use super::{Peer, clock};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+mod answer;
+mod client;
+mod input;
+mod output;
+mod request;
+
+use super::connection::Connection;
+use super::listener::Door;
+use super::request_body::{BrokenBody, Pipe, RequestBody};
+use super::wire::Flaw;
+use super::{Body, Peer, clock};
+use answer::{DateText, Framing, Saying, begin_chunk};
+use bytes::Bytes;
+use client::Client;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use input::{Input, Next, Piece};
+use output::Output;
+use request::Terms;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-/// What hyper may hold of an answer that the client does not take, the least it can be told. Larger only as heads may be larger:
-/// hyper has one bound for both.
-const BUFFER_BYTES: usize = 8 * 1024;
-
-/// How often is asked whether a connection rests; it does when it did so twice.
-const REST: Duration = Duration::from_secs(1);
+/// A request, and what its connection has to do for it.
+struct Asked {
+    request: Request<RequestBody>,
+    /// Where its body is brought, if all of it is not here.
+    pipe: Option<Pipe>,
+    terms: Terms,
+    refused: Option<Flaw>,
+}
 
 impl<D: Door> Connection<D> {
     pub(super) async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -33,106 +48,274 @@ impl<D: Door> Connection<D> {
         peer: Peer,
         first: Instant,
     ) {
-        let (paced, busy) = self.pace(stream, Protocol::Http1, first);
-        let limits = Limits {
-            head_bytes: self.caps.header_bytes,
-            fields: self.caps.headers,
-        };
-        let mut stream = RequestStream::new(paced.into_inner(), limits, busy.clone());
+        let mut client = Client::new(stream, self.caps, first, self.crowd.clone());
+        let mut closing = pin!(self.closing.cancelled());
+        let mut date = DateText::new();
         loop {
-            // There is no hyper while there is nothing to read: its buffers are more than all else that a connection has.
-            let is_over = tokio::select! {
-                biased;
-                outcome = stream.next_head() => match outcome {
-                    Ok(is_there) => !is_there,
-                    Err(_) => return,
-                },
-                () = may_close(&self.closing, &busy) => true,
+            let next = poll_fn(|cx| match client.poll_next(cx) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                // What has begun is waited for, in its time.
+                Poll::Pending if client.has_begun() => Poll::Pending,
+                Poll::Pending => closing.as_mut().poll(cx).map(|()| None),
+            });
+            let next = match next.await {
+                Some(Ok(next)) => next,
+                Some(Err(_)) => return,
+                None => {
+                    client.close().await;
+                    return;
+                }
             };
-            if is_over {
-                return stream.linger().await;
+            let Some(next) = next else {
+                return client.linger().await;
+            };
+            let Asked {
+                request,
+                pipe,
+                terms,
+                refused,
+            } = asked(next, &mut client.input);
+            // The door's future is many kilobytes large, and is moved whenever what holds it is: so it is put in its place at once.
+            let peer = Peer { refused, ..peer };
+            let mut answering = Box::pin(Arc::clone(&self.door).answer(request, peer));
+            let mut waits_for_continue = terms.expects_continue;
+            let answered = poll_fn(|cx| {
+                let waits = &mut waits_for_continue;
+                poll_answer(answering.as_mut(), &mut client, pipe.as_ref(), waits, cx)
+            });
+            let Some(response) = answered.await else {
+                // What is being done for it is given up.
+                drop(answering);
+                return client.linger().await;
+            };
+            drop((answering, pipe));
+            client.input.skip_body();
+            let is_last = refused.is_some()
+                || !terms.keeps_alive
+                || !client.can_go_on()
+                || self.drain.is_cancelled();
+            let saying = Saying {
+                terms,
+                length: response.body().size_hint().exact(),
+                is_last,
+                date: date.at(clock::now()),
+            };
+            match send(response, saying, &mut client).await {
+                Ok(false) => client.answered(),
+                Ok(true) => return client.linger().await,
+                Err(_) => return,
             }
-            match self.serve_awhile(stream, peer, &busy).await {
-                Some(at_rest) => stream = at_rest,
-                None => return,
+            if client.has_begun() {
+                // Whoever sends requests without waiting for answers shares the processor with all others.
+                tokio::task::coop::consume_budget().await;
             }
         }
-    }
-
-    /// Serves requests until the connection ends, or rests: then it is given back.
-    async fn serve_awhile<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
-        stream: RequestStream<S>,
-        peer: Peer,
-        busy: &Busy,
-    ) -> Option<RequestStream<S>> {
-        let (door, serving) = (Arc::clone(&self.door), busy.clone());
-        let service =
-            service_fn(move |request| answer(Arc::clone(&door), request, peer, serving.serve()));
-        let backstop = self.caps.header_timeout.max(self.caps.keep_alive_timeout);
-        let mut connection = hyper::server::conn::http1::Builder::new()
-            .timer(HeadTimer::new(clock::deadline(backstop)))
-            // A backstop: Paced is stricter. Without it hyper would not ask for bytes that are held until an answer has ended.
-            .header_read_timeout(backstop)
-            .max_headers(self.caps.headers)
-            .max_header_size(self.caps.header_bytes)
-            .max_buf_size(self.caps.header_bytes.max(BUFFER_BYTES))
-            .serve_connection(TokioIo::new(stream), service);
-        let outcome = tokio::select! {
-            // In this order, so that whether a head has begun, or all is at rest, is asked after it was read on.
-            biased;
-            outcome = &mut connection => outcome,
-            () = may_close(&self.closing, busy) => {
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
-                (&mut connection).await
-            }
-            () = rests(busy) => return Some(connection.into_parts().io.into_inner()),
-        };
-        match outcome {
-            Ok(()) => connection.into_parts().io.into_inner().linger().await,
-            Err(error) if error.is_parse() => self.door.heard(Event::Unreadable(peer, &error)),
-            Err(_) => {}
-        }
-        None
     }
 }
 
-/// Waits until nothing has been asked for a while, and everything that was is answered.
-async fn rests(busy: &Busy) {
-    let mut look = Deadline::at(clock::deadline(REST));
-    let mut before = None;
+/// The request that a client sent, or what stands for one that is refused.
+fn asked(next: Next, input: &mut Input) -> Asked {
+    let (head, fields) = match next {
+        Next::Head(head, fields) => (head, fields),
+        Next::Flawed(flaw) => return refused(flaw),
+    };
+    let (request, terms) = match request::read(&head, fields) {
+        Ok(read) => read,
+        Err(flaw) => return refused(flaw),
+    };
+    let length = input.body_left();
+    let (body, pipe) = match (length, input.piece()) {
+        (_, Some(Piece::End)) => (RequestBody::here(Bytes::new()), None),
+        // Mostly all of it came with its head.
+        (Some(length), Some(Piece::Data(data))) if is_all(&data, length) => {
+            (RequestBody::here(data), None)
+        }
+        (length, piece) => {
+            let pipe = Pipe::new(length);
+            if let Some(piece) = piece {
+                bring(&pipe, piece);
+            }
+            (RequestBody::coming(pipe.clone()), Some(pipe))
+        }
+    };
+    Asked {
+        request: request.map(|()| body),
+        pipe,
+        terms,
+        refused: None,
+    }
+}
+
+fn is_all(data: &[u8], length: u64) -> bool {
+    u64::try_from(data.len()) == Ok(length)
+}
+
+/// What stands for a request that is refused. Its method, target and fields mean nothing.
+fn refused(flaw: Flaw) -> Asked {
+    let mut request = Request::new(RequestBody::here(Bytes::new()));
+    *request.method_mut() = Method::POST;
+    let headers = request.headers_mut();
+    headers.insert(HOST, HeaderValue::from_static("refused"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    Asked {
+        request,
+        pipe: None,
+        terms: Terms {
+            is_head: false,
+            is_http10: false,
+            keeps_alive: false,
+            expects_continue: false,
+        },
+        refused: Some(flaw),
+    }
+}
+
+fn bring(pipe: &Pipe, piece: Piece) {
+    match piece {
+        Piece::Data(data) => pipe.give(data),
+        Piece::End => pipe.end(Ok(())),
+        Piece::Flawed(flaw) => pipe.end(Err(BrokenBody::Flawed(flaw))),
+        Piece::Left => pipe.end(Err(BrokenBody::Left)),
+    }
+}
+
+/// Waits for the door's answer, and brings it the body meanwhile; nothing where the client has left before.
+fn poll_answer<S: AsyncRead + AsyncWrite + Unpin>(
+    mut answering: Pin<&mut impl Future<Output = Response<Body>>>,
+    client: &mut Client<S>,
+    pipe: Option<&Pipe>,
+    waits_for_continue: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Response<Body>>> {
+    loop {
+        // First: also a request that came together with its client's end is looked at, and gets its line.
+        if let Poll::Ready(response) = answering.as_mut().poll(cx) {
+            return Poll::Ready(Some(response));
+        }
+        let Some(pipe) = pipe.filter(|pipe| !pipe.is_complete()) else {
+            return client.poll_left(cx).map(|()| None);
+        };
+        if !pipe.is_wanted() {
+            return Poll::Pending;
+        }
+        if std::mem::take(waits_for_continue) {
+            client.output.text().extend_from_slice(CONTINUE);
+        }
+        if client.output.is_unsent() && ready!(client.poll_send(cx)).is_err() {
+            return Poll::Ready(None);
+        }
+        bring(pipe, ready!(client.poll_piece(cx)));
+    }
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// Sends an answer. Says whether the connection ends with it.
+///
+/// # Errors
+/// When the connection or the answer breaks off, or the client does not take it.
+async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+    response: Response<Body>,
+    saying: Saying<'_>,
+    client: &mut Client<S>,
+) -> io::Result<bool> {
+    let (head, body) = response.into_parts();
+    let (framing, is_last) = saying.write(&head, client.output.text());
+    let mut body = Outgoing {
+        left: match framing {
+            Framing::Length(length) => Some(length),
+            Framing::Bodiless | Framing::Chunked | Framing::UntilClosed => None,
+        },
+        is_chunked: framing == Framing::Chunked,
+        body: Some(body).filter(|_| framing != Framing::Bodiless),
+    };
+    // What is there goes with the head; after that a piece is asked for when the one before was taken.
+    let mut asks = true;
     poll_fn(|cx| {
         loop {
-            ready!(look.poll(cx));
-            let now = busy.is_at_rest().then(|| busy.entered());
-            if now.is_some() && now == before {
-                return Poll::Ready(());
+            if std::mem::take(&mut asks) {
+                if body.poll_into(&mut client.output, cx)?.is_pending() {
+                    asks = true;
+                    if client.output.is_unsent() {
+                        ready!(client.poll_send(cx))?;
+                    }
+                    if !client.has_ended() && client.poll_left(cx).is_ready() {
+                        return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                    }
+                    return Poll::Pending;
+                }
             }
-            before = now;
-            look.set(clock::deadline(REST));
+            ready!(client.poll_send(cx))?;
+            if body.is_over() {
+                return Poll::Ready(Ok(is_last));
+            }
+            asks = true;
         }
     })
-    .await;
+    .await
 }
 
-/// Waits for the end of the drain's grace, and then for a head that has begun to arrive: hyper does not see it before it is whole, and would take
-/// the connection for an idle one. `Paced` bounds how long that takes.
-async fn may_close(closing: &CancellationToken, busy: &Busy) {
-    let mut cancelled = pin!(closing.cancelled());
-    let mut told = Told::default();
-    poll_fn(|cx| {
-        if told.knows(cx) && !closing.is_cancelled() {
-            return Poll::Pending;
-        }
-        told.tell(cx, |cx| cancelled.as_mut().poll(cx))
-    })
-    .await;
-    poll_fn(|_| {
-        if busy.has_head_begun() {
-            // Polled again whenever the connection is: both are of one task.
-            return Poll::Pending;
-        }
-        Poll::Ready(())
-    })
-    .await;
+/// The body of an answer, as far as it was not sent.
+struct Outgoing {
+    /// Nothing once it is over.
+    body: Option<Body>,
+    /// How many bytes the head promises that were not sent, if it does.
+    left: Option<u64>,
+    is_chunked: bool,
 }
+
+impl Outgoing {
+    const fn is_over(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// Adds the next piece to what is sent, if there is one, and the end, if that is known.
+    fn poll_into(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(Ok(()));
+        };
+        let mut data = Bytes::new();
+        while data.is_empty() && !body.is_end_stream() {
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                // Trailers are for neighbours that agreed on them.
+                Some(Ok(frame)) => data = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                None => break,
+            }
+        }
+        let has_ended = data.is_empty() || body.is_end_stream();
+        let is_short = self.take(&mut data);
+        let ends = has_ended || self.left == Some(0);
+        if ends && is_short {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        if ends {
+            self.body = None;
+        }
+        let tail: &[u8] = match (self.is_chunked, data.is_empty(), ends) {
+            (false, ..) => b"",
+            (true, true, _) => b"0\r\n\r\n",
+            (true, false, true) => b"\r\n0\r\n\r\n",
+            (true, false, false) => b"\r\n",
+        };
+        if self.is_chunked && !data.is_empty() {
+            begin_chunk(data.len(), output.text());
+        }
+        output.add(data, tail);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Counts a piece, without what is beyond the promised length. Says whether that is not reached.
+    fn take(&mut self, data: &mut Bytes) -> bool {
+        let Some(left) = &mut self.left else {
+            return false;
+        };
+        data.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+        *left = left.saturating_sub(u64::try_from(data.len()).unwrap_or(u64::MAX));
+        *left > 0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,9 @@ use super::busy::Busy;
 use super::connection::{Connection, answer};
 use super::frame_watch::MAX_BLOCK_BYTES;
 use super::listener::{Door, Event};
-use super::paced::Protocol;
-use super::{Peer, body};
-use http::Response;
+use super::{Peer, RequestBody, body};
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::error::Error as _;
@@ -46,9 +46,9 @@ impl<D: Door> Connection<D> {
         peer: Peer,
         first: Instant,
     ) {
-        let (io, busy) = self.pace(stream, Protocol::Http2, first);
+        let (io, busy) = self.pace(stream, first);
         let (door, requests) = (Arc::clone(&self.door), busy.clone());
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: Request<Incoming>| {
             let (door, is_flooded) = (Arc::clone(&door), requests.flood().is_some());
             // Here and not in the task: the stream is to see at its next read that there is a request.
             let serving = requests.serve();
@@ -57,7 +57,7 @@ impl<D: Door> Connection<D> {
                     // Nobody will read this: the connection is about to end.
                     return Ok(Response::new(body::empty()));
                 }
-                answer(door, request, peer, serving).await
+                answer(door, request.map(RequestBody::of_hyper), peer, serving).await
             }
         });
         let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())

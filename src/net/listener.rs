@@ -5,10 +5,10 @@ use super::gate::{Gate, Place};
 use super::handshake::Handshakes;
 use super::proxied::{self, Unmet};
 use super::proxy_header::Flaw;
+use super::request_body::RequestBody;
 use super::{Body, Peer};
 use crate::config::TlsVersion;
 use http::{Request, Response};
-use hyper::body::Incoming;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd as _;
@@ -23,7 +23,7 @@ pub trait Door: Send + Sync + 'static {
     /// Answers one request.
     fn answer(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         peer: Peer,
     ) -> impl Future<Output = Response<Body>> + Send;
 
@@ -51,8 +51,6 @@ pub enum Event<'a> {
     HandshakeDone(TlsVersion),
     /// A TLS handshake failed or took too long.
     HandshakeFailed(SocketAddr, &'a io::Error),
-    /// hyper refused to read a request and answered by itself.
-    Unreadable(Peer, &'a hyper::Error),
     /// What a client of HTTP/2 did wrong on a connection that has ended.
     Http2Ended {
         /// The client's.
@@ -155,7 +153,8 @@ impl<D: Door> Listener<D> {
         let connection = Connection {
             door: Arc::clone(&self.door),
             caps: rules.caps,
-            drain: self.drain.clone(),
+            // Its own, as the next one.
+            drain: self.drain.child_token(),
             // Its own: it is looked at whenever anything happens here, and looking takes a lock.
             closing: self.closing.child_token(),
             address,

@@ -28,12 +28,14 @@ mod pressure;
 mod proxied;
 pub mod proxy_header;
 pub mod reply;
-mod request_stream;
+mod request_body;
 pub mod seldom;
 mod socket;
 pub mod tended;
 mod trailers;
 pub mod wire;
+
+pub use request_body::{BrokenBody, RequestBody};
 
 use crate::config::TlsVersion;
 use bytes::Bytes;

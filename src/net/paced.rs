@@ -1,10 +1,8 @@
-//! A stream that ends a connection whose client takes too long to say something, or to take what it is given.
+//! The stream below HTTP/2. It ends a connection whose client takes too long to ask for something, or to take what it is given.
 //!
-//! hyper counts its header timeout from the end of the previous answer, so that one value would have to serve for a slow head and
-//! for an idle keep-alive connection. Here they are two: `keep_alive` until the first byte of a request, `head` from it to the
-//! moment the request is served, and none while it is being served (bodies have their own deadline). HTTP/2 sends pings and
-//! window updates between requests, so that there no byte tells where a head begins: after the first request only `keep_alive`
-//! counts, and nothing but a request extends it; see [`Http2Side`] for what it has beside that.
+//! HTTP/2 sends pings and window updates between requests, so that no byte tells where a head begins: the first request has `head`,
+//! after it only `keep_alive` counts, and nothing but a request extends it; see [`Http2Side`] for what there is beside that. No time
+//! runs while a request is being served (bodies have their own deadline).
 //!
 //! A client that does not read holds a connection just as one that does not write: see [`Pressure`].
 
@@ -29,15 +27,6 @@ pub(super) struct Patience {
     pub(super) keep_alive: Duration,
 }
 
-/// How the bytes of a connection are to be understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    /// One request after another: a byte on an idle connection begins a head.
-    Http1,
-    /// Frames of all kinds come at any time, also between requests.
-    Http2,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
@@ -59,28 +48,19 @@ pub(super) struct Paced<S> {
     pressure: Pressure,
     /// A write did not end, and since then not everything was written.
     is_blocked: bool,
-    /// Nothing in HTTP/1.
-    http2: Option<Box<Http2Side>>,
+    http2: Box<Http2Side>,
 }
 
 impl<S> Paced<S> {
     /// `first` is when the head of the first request is to be there.
     pub(super) fn new(
         stream: S,
-        protocol: Protocol,
         patience: Patience,
         first: Instant,
         busy: Busy,
         crowd: Crowd,
     ) -> Self {
-        let http2 = match protocol {
-            Protocol::Http1 => None,
-            Protocol::Http2 => Some(Box::new(Http2Side::new(
-                busy.clone(),
-                patience.head,
-                crowd.clone(),
-            ))),
-        };
+        let http2 = Http2Side::new(busy.clone(), patience.head, crowd.clone());
         Self {
             stream,
             patience,
@@ -90,21 +70,13 @@ impl<S> Paced<S> {
             deadline: Deadline::at(first),
             pressure: Pressure::new(crowd),
             is_blocked: false,
-            http2,
+            http2: Box::new(http2),
         }
     }
 
     /// Whether the next step is the client's, and it is to ask for something.
     fn is_idle(&self) -> bool {
-        let has_answered = |http2: &Http2Side| http2.answers_begun() == 0;
-        self.busy.is_idle() && !self.is_blocked && self.http2.as_deref().is_none_or(has_answered)
-    }
-
-    fn set_blocked(&mut self, is_blocked: bool) {
-        if self.is_blocked != is_blocked {
-            self.is_blocked = is_blocked;
-            self.busy.set_blocked(is_blocked);
-        }
+        self.busy.is_idle() && !self.is_blocked && self.http2.answers_begun() == 0
     }
 
     /// Bounds how long the client may hold up what is to be written.
@@ -113,35 +85,13 @@ impl<S> Paced<S> {
         cx: &mut Context<'_>,
         outcome: Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        self.set_blocked(self.is_blocked | outcome.is_pending());
+        self.is_blocked |= outcome.is_pending();
         let is_too_slow = self.pressure.poll(cx, self.is_blocked).is_ready()
-            || self
-                .http2
-                .as_mut()
-                .is_some_and(|http2| http2.poll_too_slow(cx).is_ready());
+            || self.http2.poll_too_slow(cx).is_ready();
         if is_too_slow && !matches!(outcome, Poll::Ready(Err(_))) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         outcome
-    }
-
-    /// Bytes came in while no request was being served.
-    fn hear(&mut self, bytes: &[u8]) {
-        if self.http2.is_some() || bytes.is_empty() {
-            return;
-        }
-        if self.phase == Phase::Idle {
-            self.enter(Phase::Head);
-        }
-    }
-
-    /// An answer has ended. Of the next request a part may have come before that: its time begins now.
-    fn rest(&mut self) {
-        self.enter(if self.busy.has_head_begun() {
-            Phase::Head
-        } else {
-            Phase::Idle
-        });
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -169,26 +119,18 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
         this.entered = entered;
         match (this.is_idle(), this.phase) {
             (false, Phase::Idle | Phase::Head) => this.enter(Phase::Serving),
-            (true, _) if was_served => this.rest(),
+            (true, _) if was_served => this.enter(Phase::Idle),
             (false, Phase::Serving) | (true, _) => {}
         }
-        if let Some(http2) = &mut this.http2
-            && http2.read_last_words(buf)
-        {
+        if this.http2.read_last_words(buf) {
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         if let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_read(cx, buf) {
-            if let Some(http2) = &mut this.http2 {
-                http2.note_read(buf, before);
-            } else if this.phase != Phase::Serving {
-                this.hear(buf.filled().get(before..).unwrap_or_default());
-            }
+            this.http2.note_read(buf, before);
             return Poll::Ready(outcome);
         }
-        if let Some(http2) = &mut this.http2
-            && (http2.poll_block(cx).is_ready() || http2.poll_too_slow(cx).is_ready())
-        {
+        if this.http2.poll_block(cx).is_ready() || this.http2.poll_too_slow(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         loop {
@@ -197,7 +139,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
                 (true, Phase::Idle | Phase::Head) => {
                     return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
                 }
-                (true, Phase::Serving) => this.rest(),
+                (true, Phase::Serving) => this.enter(Phase::Idle),
                 // A request may have come into service since the deadline was set; then it no longer counts.
                 (false, _) => this.enter(Phase::Serving),
             }
@@ -226,10 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
         };
         if let Poll::Ready(Ok(bytes)) = outcome {
             this.pressure.relieve(bytes);
-            match &mut this.http2 {
-                Some(http2) => http2.note_written(bufs, bytes),
-                None => this.busy.wrote(bytes),
-            }
+            this.http2.note_written(bufs, bytes);
         }
         this.press(cx, outcome)
     }
@@ -241,21 +180,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Paced<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_flush(cx);
-        this.set_blocked(this.is_blocked & outcome.is_pending());
+        this.is_blocked &= outcome.is_pending();
         this.press(cx, outcome)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let outcome = match this.http2.as_deref() {
-            Some(http2) if http2.is_lingering() => Poll::Ready(Ok(())),
-            Some(_) | None => Pin::new(&mut this.stream).poll_shutdown(cx),
+        let outcome = if this.http2.is_lingering() {
+            Poll::Ready(Ok(()))
+        } else {
+            Pin::new(&mut this.stream).poll_shutdown(cx)
         };
         ready!(this.press(cx, outcome))?;
-        match &mut this.http2 {
-            Some(http2) => http2.poll_linger(cx, &mut this.stream).map(Ok),
-            None => Poll::Ready(Ok(())),
-        }
+        this.http2.poll_linger(cx, &mut this.stream).map(Ok)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Reads what was saved: a request as a capture shows it, or a token and an activity.
 //!
-//! A request goes through the same HTTP implementation as at the gateway, over a pipe in memory: what counts as readable, how
-//! chunks are put together and which sizes are too large is decided once.
+//! A request is judged by the reader of the gateway, and then read by hyper, over a pipe in memory: what the gateway refuses some
+//! lenient reader may understand, and the operator is told what else would be said of it.
 
 use super::{Options, parse_token, read_file, token_in};
 use crate::config::Limits;
 use crate::judge::{Bearer, Reason, Rejection};
+use crate::net::RequestBody;
 use crate::net::body::{self, ReadError};
 use crate::net::client;
 use crate::net::wire::{self, check_request};
@@ -72,7 +73,7 @@ impl Saved {
             head_bytes: limits.header_bytes,
             fields: limits.headers,
         };
-        // The gateway's own reader, which hyper stands behind. What hyper can make of it all the same is told, too.
+        // What hyper can make of it all the same is told, too.
         let (framing, body_flaw) = match check_request(&bytes, wire_limits) {
             Ok(()) => (Ok(()), None),
             Err((flaw, true)) => (Err(Rejection::from(flaw)), None),
@@ -178,7 +179,7 @@ fn whole(
 
 type One = (Parts, Result<(), Rejection>, Result<Bytes, ReadError>);
 
-/// The first request in these bytes, as the gateway's HTTP server reads it.
+/// The first request in these bytes, as hyper reads it.
 async fn served(bytes: &Bytes, limits: &Limits) -> Result<One, Rejection> {
     const REPLY_BYTES: usize = 64 * 1024;
     /// Nothing is waited for here: all bytes are there.
@@ -195,9 +196,9 @@ async fn served(bytes: &Bytes, limits: &Limits) -> Result<One, Rejection> {
     let slot = Mutex::new(None);
     let done = Notify::new();
     let service = service_fn(|request: Request<Incoming>| async {
-        let (head, mut incoming) = request.into_parts();
-        let announced = body::check_announced(&incoming, limits.body_bytes);
-        let read = body::read(&mut incoming, limits.body_bytes, WITHIN, |_| Ok(())).await;
+        let (head, mut body) = request.map(RequestBody::of_hyper).into_parts();
+        let announced = body::check_announced(&body, limits.body_bytes);
+        let read = body::read(&mut body, limits.body_bytes, WITHIN, |_| Ok(())).await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, announced, read));
         done.notify_one();
         // Nobody reads an answer.

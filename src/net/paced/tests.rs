@@ -1,7 +1,7 @@
 #![allow(clippy::disallowed_methods, reason = "a task of a test ends with it")]
 
 use super::super::frames::tests::frame;
-use super::super::pressure::{Crowd, MIN_BYTES};
+use super::super::pressure::Crowd;
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
@@ -11,14 +11,9 @@ const PATIENCE: Patience = Patience {
     keep_alive: Duration::from_secs(75),
 };
 
-fn paced(
-    server: tokio::io::DuplexStream,
-    protocol: Protocol,
-    busy: Busy,
-) -> Paced<tokio::io::DuplexStream> {
+fn paced(server: tokio::io::DuplexStream, busy: Busy) -> Paced<tokio::io::DuplexStream> {
     Paced::new(
         server,
-        protocol,
         PATIENCE,
         clock::deadline(PATIENCE.head),
         busy,
@@ -35,7 +30,7 @@ async fn outcome(stream: &mut Paced<tokio::io::DuplexStream>) -> (io::Result<usi
 #[tokio::test(start_paused = true)]
 async fn a_silent_new_connection_ends_after_the_head_timeout() {
     let (_client, server) = tokio::io::duplex(64);
-    let (read, after) = outcome(&mut paced(server, Protocol::Http1, Busy::default())).await;
+    let (read, after) = outcome(&mut paced(server, Busy::default())).await;
     assert_eq!(
         (read.unwrap_err().kind(), after),
         (io::ErrorKind::TimedOut, 10)
@@ -43,20 +38,10 @@ async fn a_silent_new_connection_ends_after_the_head_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dripping_head_does_not_extend_its_deadline() {
-    let (mut client, server) = tokio::io::duplex(64);
-    let mut stream = paced(server, Protocol::Http1, Busy::default());
-    tokio::time::sleep(Duration::from_secs(6)).await;
-    client.write_all(b"P").await.unwrap();
-    assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
-    assert_eq!(outcome(&mut stream).await.1, 4);
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothing() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http1, busy.clone());
+    let mut stream = paced(server, busy.clone());
     client.write_all(b"POST").await.unwrap();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 4);
     let serving = busy.serve();
@@ -70,7 +55,7 @@ async fn an_idle_connection_waits_for_keep_alive_and_a_served_request_for_nothin
 async fn frames_between_http2_requests_do_not_begin_a_head() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     client.write_all(b"a").await.unwrap();
     let serving = busy.serve();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 1);
@@ -81,25 +66,10 @@ async fn frames_between_http2_requests_do_not_begin_a_head() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_came_in_part_while_a_request_was_served_has_its_time_from_the_answer() {
-    let (mut client, server) = tokio::io::duplex(64);
-    let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http1, busy.clone());
-    client.write_all(b"request, and a part").await.unwrap();
-    assert_eq!(outcome(&mut stream).await.0.unwrap(), 16);
-    let serving = busy.serve();
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    busy.set_head_begun(true);
-    drop(serving);
-    assert_eq!(outcome(&mut stream).await.0.unwrap(), 3);
-    assert_eq!(outcome(&mut stream).await.1, 10);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let serving = busy.serve();
     client.write_all(b"request").await.unwrap();
     assert_eq!(outcome(&mut stream).await.0.unwrap(), 7);
@@ -115,7 +85,7 @@ async fn a_ping_neither_begins_a_head_nor_extends_an_idle_connection() {
 async fn an_answer_that_ends_unseen_does_not_keep_the_connection_for_ever() {
     let (_client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let serving = busy.serve();
     tokio::spawn(async move {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -134,7 +104,7 @@ async fn begin_answer(stream: &mut Paced<tokio::io::DuplexStream>) {
 async fn an_answer_that_the_client_does_not_take_ends_the_connection() {
     let (_client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let serving = busy.serve();
     begin_answer(&mut stream).await;
     // Held back by flow control, first while hyper has it, and then when it is all with h2.
@@ -148,7 +118,7 @@ async fn an_answer_that_the_client_does_not_take_ends_the_connection() {
 async fn an_answer_that_waits_for_the_bot_may_wait() {
     let (_client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let mut serving = busy.serve();
     begin_answer(&mut stream).await;
     serving.set_waiting(true);
@@ -164,7 +134,7 @@ async fn an_answer_that_has_ended_or_was_given_up_is_not_owed() {
     for given_up in [false, true] {
         let (mut client, server) = tokio::io::duplex(64);
         let busy = Busy::default();
-        let mut stream = paced(server, Protocol::Http2, busy.clone());
+        let mut stream = paced(server, busy.clone());
         let serving = busy.serve();
         let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         client.write_all(preface).await.unwrap();
@@ -185,46 +155,21 @@ async fn an_answer_that_has_ended_or_was_given_up_is_not_owed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_nobody_reads_ends() {
-    for protocol in [Protocol::Http1, Protocol::Http2] {
-        let (_client, server) = tokio::io::duplex(4);
-        let mut stream = paced(server, protocol, Busy::default());
-        let start = Instant::now();
-        let ended = stream.write_all(b"more than fits").await;
-        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        let late = start.elapsed().checked_sub(STALL);
-        let is_in_time = late.is_some_and(|late| late < Duration::from_millis(100));
-        assert!(is_in_time, "{protocol:?}: {late:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_client_that_reads_a_few_bytes_now_and_then_is_cut() {
-    for (per_second, is_cut) in [(100, true), (MIN_BYTES, false)] {
-        let (mut client, server) = tokio::io::duplex(1024);
-        let mut stream = paced(server, Protocol::Http1, Busy::default());
-        let _reading = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                client.read_exact(&mut vec![0; per_second]).await.unwrap();
-            }
-        });
-        let start = Instant::now();
-        let ended = stream.write_all(&[0; 30 * MIN_BYTES]).await;
-        assert_eq!(ended.is_err(), is_cut, "{per_second} bytes a second");
-        assert_eq!(
-            start.elapsed() <= 2 * STALL,
-            is_cut,
-            "{:?}",
-            start.elapsed()
-        );
-    }
+    let (_client, server) = tokio::io::duplex(4);
+    let mut stream = paced(server, Busy::default());
+    let start = Instant::now();
+    let ended = stream.write_all(b"more than fits").await;
+    assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    let late = start.elapsed().checked_sub(STALL);
+    let is_in_time = late.is_some_and(|late| late < Duration::from_millis(100));
+    assert!(is_in_time, "{late:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn answered_pings_do_not_hold_an_answer_that_the_client_does_not_take() {
     let (mut client, server) = tokio::io::duplex(64);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let _serving = busy.serve();
     begin_answer(&mut stream).await;
     client.read_exact(&mut [0; 13]).await.unwrap();
@@ -252,7 +197,7 @@ async fn answered_pings_do_not_hold_an_answer_that_the_client_does_not_take() {
 async fn an_answer_that_the_client_goes_on_taking_may_take_long() {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let _serving = busy.serve();
     begin_answer(&mut stream).await;
     let piece = frame(0, 0, 1, &[0; 8 * 1024]);
@@ -279,7 +224,7 @@ async fn an_answer_that_the_client_goes_on_taking_may_take_long() {
 async fn a_flood_is_followed_by_the_last_words_and_the_end() {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     let settings = frame(4, 0, 0, &[]).repeat(50);
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     client
@@ -315,7 +260,7 @@ async fn a_flood_is_followed_by_the_last_words_and_the_end() {
 async fn a_header_block_that_does_not_end_ends_the_connection() {
     let (mut client, server) = tokio::io::duplex(1024);
     let busy = Busy::default();
-    let mut stream = paced(server, Protocol::Http2, busy.clone());
+    let mut stream = paced(server, busy.clone());
     // Even while another request is being served.
     let _serving = busy.serve();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

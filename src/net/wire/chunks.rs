@@ -62,6 +62,11 @@ impl Chunks {
         self.place == Place::Over
     }
 
+    /// Whether the next byte is one of data.
+    pub(super) const fn is_in_data(&self) -> bool {
+        matches!(self.place, Place::Data(_))
+    }
+
     pub(super) fn step(&mut self, unread: &[u8], limits: Limits) -> Result<Step, Flaw> {
         match self.place {
             Place::Size => self.size(unread),
@@ -179,7 +184,7 @@ impl Default for Unchunked {
 impl Unchunked {
     /// Whether the next byte is one of data.
     pub const fn is_in_data(&self) -> bool {
-        matches!(self.0.place, Place::Data(_))
+        self.0.is_in_data()
     }
 
     /// Looks at what follows the bytes that were stepped over.

@@ -14,6 +14,8 @@ use crate::judge::check_target;
 pub struct RequestReader {
     limits: Limits,
     place: Place,
+    /// Of the last head.
+    fields: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -32,9 +34,8 @@ impl RequestReader {
     pub const fn new(limits: Limits) -> Self {
         Self {
             limits,
-            place: Place::Between {
-                has_empty_line: false,
-            },
+            place: BETWEEN,
+            fields: 0,
         }
     }
 
@@ -43,9 +44,27 @@ impl RequestReader {
         matches!(self.place, Place::Between { .. })
     }
 
-    /// Whether the next byte begins or continues a head.
-    pub const fn is_before_body(&self) -> bool {
-        matches!(self.place, Place::Between { .. } | Place::Head(..))
+    /// Whether the next byte is one of a body, and not of what delimits it.
+    pub const fn is_in_data(&self) -> bool {
+        match &self.place {
+            Place::Length(_) => true,
+            Place::Chunks(chunks) => chunks.is_in_data(),
+            Place::Between { .. } | Place::Head(..) => false,
+        }
+    }
+
+    /// How many bytes of a body are to come; nothing where that is not known.
+    pub const fn body_left(&self) -> Option<u64> {
+        match self.place {
+            Place::Length(left) => Some(left),
+            Place::Chunks(_) => None,
+            Place::Between { .. } | Place::Head(..) => Some(0),
+        }
+    }
+
+    /// How many fields the last head had.
+    pub const fn fields(&self) -> usize {
+        self.fields
     }
 
     /// Looks at what follows the bytes that were stepped over.
@@ -78,6 +97,7 @@ impl RequestReader {
                     }
                     return Ok(Step::More);
                 };
+                self.fields = head.fields();
                 let framing = head.declared.framing(version.unwrap_or(Version::V1_0))?;
                 self.place = match framing {
                     Framing::Chunked => Place::Chunks(Chunks::new(Sender::Client)),

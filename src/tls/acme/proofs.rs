@@ -1,9 +1,9 @@
 //! What an authority looks for while an order is open: proofs in TLS handshakes, or on plain HTTP.
 
+use crate::net::RequestBody;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use instant_acme::KeyAuthorization;
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, KeyPair};
 use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
@@ -89,7 +89,7 @@ impl ResolvesServerCert for Proofs {
 }
 
 impl Door for Proofs {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, _peer: Peer) -> Response<Body> {
+    async fn answer(self: Arc<Self>, request: Request<RequestBody>, _peer: Peer) -> Response<Body> {
         let is_asking = matches!(*request.method(), Method::GET | Method::HEAD);
         let token = request.uri().path().strip_prefix(WELL_KNOWN);
         let text = token

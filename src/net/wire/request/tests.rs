@@ -24,7 +24,8 @@ fn read(bytes: &[u8], piece: usize) -> (usize, Option<Flaw>) {
     let mut reader = RequestReader::new(LIMITS);
     let (mut heads, mut start, mut shown) = (0, 0, 0);
     let whole = |reader: &RequestReader, heads: usize| {
-        heads - usize::from(heads > 0 && !reader.is_before_body())
+        let is_in_body = reader.body_left() != Some(0);
+        heads - usize::from(heads > 0 && is_in_body)
     };
     loop {
         match reader.step(&bytes[start..shown]) {
