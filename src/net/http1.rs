@@ -115,11 +115,11 @@ impl<D: Door> Connection<D> {
 
 /// The request that a client sent, or what stands for one that is refused.
 fn asked(next: Next, input: &mut Input) -> Asked {
-    let (head, fields) = match next {
-        Next::Head(head, fields) => (head, fields),
+    let head = match next {
+        Next::Head(head) => head,
         Next::Flawed(flaw) => return refused(flaw),
     };
-    let (request, terms) = match request::read(&head, fields) {
+    let (request, terms) = match request::read(&head, input.fields()) {
         Ok(read) => read,
         Err(flaw) => return refused(flaw),
     };
@@ -234,18 +234,16 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(
     let mut asks = true;
     poll_fn(|cx| {
         loop {
-            if std::mem::take(&mut asks) {
-                if body.poll_into(&mut client.output, cx)?.is_pending() {
-                    asks = true;
-                    if client.output.is_unsent() {
-                        ready!(client.poll_send(cx))?;
-                    }
-                    if !client.has_ended() && client.poll_left(cx).is_ready() {
-                        return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-                    }
-                    return Poll::Pending;
+            if asks && body.poll_into(&mut client.output, cx)?.is_pending() {
+                if client.output.is_unsent() {
+                    ready!(client.poll_send(cx))?;
                 }
+                if !client.has_ended() && client.poll_left(cx).is_ready() {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+                return Poll::Pending;
             }
+            asks = false;
             ready!(client.poll_send(cx))?;
             if body.is_over() {
                 return Poll::Ready(Ok(is_last));

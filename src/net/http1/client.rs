@@ -9,7 +9,6 @@ use crate::net::deadline::Deadline;
 use crate::net::gate::Caps;
 use crate::net::pressure::{Crowd, Pressure, STALL};
 use crate::net::wire::Limits;
-use bytes::BytesMut;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
@@ -93,7 +92,7 @@ impl<S> Client<S> {
 
     /// Gives back the memory that requests need.
     fn rest(&mut self) {
-        self.input.bytes = BytesMut::new();
+        self.input.rest();
         self.output = Output::default();
     }
 }

@@ -1,6 +1,6 @@
 //! What a client sent and nobody has taken yet: heads and bodies, one after the other. Pure.
 
-use crate::net::wire::{Flaw, Limits, RequestReader, Step};
+use crate::net::wire::{FieldPlace, Flaw, Limits, RequestReader, Step};
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// See the module.
@@ -15,8 +15,8 @@ pub(super) struct Input {
 /// What begins a request.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// A whole head, with so many fields.
-    Head(Bytes, usize),
+    /// A whole head.
+    Head(Bytes),
     /// What cannot be read in exactly one way.
     Flawed(Flaw),
 }
@@ -53,13 +53,23 @@ impl Input {
         self.reader.body_left()
     }
 
+    /// Where the fields of the last head stand.
+    pub(super) fn fields(&self) -> &[FieldPlace] {
+        self.reader.fields()
+    }
+
+    /// Gives back the memory that requests need, with what is here.
+    pub(super) fn rest(&mut self) {
+        self.bytes = BytesMut::new();
+        self.reader.rest();
+    }
+
     /// Takes what begins the next request, if all of that is here.
     pub(super) fn next(&mut self) -> Option<Next> {
         while !self.bytes.is_empty() {
             match self.reader.step(&self.bytes) {
                 Ok(Step::Head(length)) => {
-                    let head = self.bytes.split_to(length).freeze();
-                    return Some(Next::Head(head, self.reader.fields()));
+                    return Some(Next::Head(self.bytes.split_to(length).freeze()));
                 }
                 Ok(Step::Body(count) | Step::Drop(count)) => self.bytes.advance(count),
                 Ok(Step::More) => return None,

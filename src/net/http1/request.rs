@@ -3,11 +3,12 @@
 //! It was read by [`wire`](crate::net::wire) before, which refuses all that has more than one reading: here it is only taken apart.
 
 use crate::net::headers::has_option;
-use crate::net::wire::Flaw;
+use crate::net::wire::{FieldPlace, Flaw};
 use bytes::Bytes;
 use http::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
+use std::ops::Range;
 
 /// What answering a request needs to know of its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +26,19 @@ pub(super) struct Terms {
 const UNREADABLE: Flaw = Flaw::Malformed("a head that cannot be read");
 const TOO_LONG: Flaw = Flaw::TooLarge("a target or a field name that is too long");
 
-/// Takes a whole head apart, of which one knows how many fields it has.
+/// Takes a whole head apart, whose fields stand in these places.
 ///
 /// # Errors
 /// Targets of 64 KiB and more, and longer names of fields.
-pub(super) fn read(head: &Bytes, fields: usize) -> Result<(Request<()>, Terms), Flaw> {
-    let mut lines = Lines { head, at: 0 };
-    let (start, end) = lines.next().ok_or(UNREADABLE)?;
-    let first = head.get(start..end).ok_or(UNREADABLE)?;
-    let method_end = memchr::memchr(b' ', first).ok_or(UNREADABLE)?;
-    let target_end = memchr::memrchr(b' ', first).ok_or(UNREADABLE)?;
-    let method = first.get(..method_end).ok_or(UNREADABLE)?;
-    let is_http10 = first.ends_with(b"HTTP/1.0");
-    let target = method_end.saturating_add(1)..target_end;
-    let target = head.get(target.clone()).map(|_| head.slice(target));
-    let target = PathAndQuery::from_maybe_shared(target.ok_or(UNREADABLE)?);
+pub(super) fn read(head: &Bytes, fields: &[FieldPlace]) -> Result<(Request<()>, Terms), Flaw> {
+    let line_end = memchr::memchr(b'\r', head).ok_or(UNREADABLE)?;
+    let line = head.get(..line_end).ok_or(UNREADABLE)?;
+    let method_end = memchr::memchr(b' ', line).ok_or(UNREADABLE)?;
+    let target_end = memchr::memrchr(b' ', line).ok_or(UNREADABLE)?;
+    let method = line.get(..method_end).ok_or(UNREADABLE)?;
+    let is_http10 = line.ends_with(b"HTTP/1.0");
+    let target = piece(head, method_end.saturating_add(1)..target_end)?;
+    let target = PathAndQuery::from_maybe_shared(target);
 
     let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method).map_err(|_| UNREADABLE)?;
@@ -50,17 +49,11 @@ pub(super) fn read(head: &Bytes, fields: usize) -> Result<(Request<()>, Terms), 
         Version::HTTP_11
     };
     let headers = request.headers_mut();
-    *headers = HeaderMap::try_with_capacity(fields).map_err(|_| TOO_LONG)?;
-    for (start, end) in lines {
-        if start == end {
-            break;
-        }
-        let line = head.get(start..end).ok_or(UNREADABLE)?;
-        let colon = memchr::memchr(b':', line).ok_or(UNREADABLE)?;
-        let name = line.get(..colon).ok_or(UNREADABLE)?;
+    *headers = HeaderMap::try_with_capacity(fields.len()).map_err(|_| TOO_LONG)?;
+    for place in fields {
+        let name = head.get(place.name.clone()).ok_or(UNREADABLE)?;
         let name = HeaderName::from_bytes(name).map_err(|_| TOO_LONG)?;
-        let value = value_of(head, start.saturating_add(colon).saturating_add(1), end);
-        let value = HeaderValue::from_maybe_shared(value.ok_or(UNREADABLE)?);
+        let value = HeaderValue::from_maybe_shared(piece(head, place.value.clone())?);
         let value = value.map_err(|_| UNREADABLE)?;
         headers.try_append(name, value).map_err(|_| TOO_LONG)?;
     }
@@ -74,34 +67,107 @@ pub(super) fn read(head: &Bytes, fields: usize) -> Result<(Request<()>, Terms), 
     Ok((request, terms))
 }
 
+/// The same memory, not a copy.
+fn piece(head: &Bytes, place: Range<usize>) -> Result<Bytes, Flaw> {
+    // Outside of it a slice would panic.
+    if head.get(place.clone()).is_none() {
+        return Err(UNREADABLE);
+    }
+    Ok(head.slice(place))
+}
+
 fn expects_continue(headers: &HeaderMap) -> bool {
     let expected = headers.get(EXPECT);
     expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-/// What stands there, without white space around it.
-fn value_of(head: &Bytes, start: usize, end: usize) -> Option<Bytes> {
-    let value = head.get(start..end)?;
-    let trimmed = value.trim_ascii_start();
-    let start = start.saturating_add(value.len().saturating_sub(trimmed.len()));
-    let end = start.saturating_add(trimmed.trim_ascii_end().len());
-    Some(head.slice(start..end))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::http1::input::{Input, Next};
+    use crate::net::wire::Limits;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
-/// Where the lines of a head stand, without their CRLF.
-struct Lines<'a> {
-    head: &'a [u8],
-    at: usize,
-}
+    const LIMITS: Limits = Limits {
+        head_bytes: 70 * 1024,
+        fields: 100,
+    };
 
-impl Iterator for Lines<'_> {
-    type Item = (usize, usize);
+    fn taken_apart(head: &[u8]) -> Option<Result<(Request<()>, Terms), Flaw>> {
+        let mut input = Input::new(LIMITS);
+        input.bytes.extend_from_slice(head);
+        match input.next()? {
+            Next::Head(head) => Some(read(&head, input.fields())),
+            Next::Flawed(flaw) => Some(Err(flaw)),
+        }
+    }
 
-    fn next(&mut self) -> Option<(usize, usize)> {
-        let start = self.at;
-        let feed = memchr::memchr(b'\n', self.head.get(start..)?)?;
-        let end = start.saturating_add(feed);
-        self.at = end.saturating_add(1);
-        Some((start, end.saturating_sub(1)))
+    #[test]
+    fn what_is_longer_than_can_be_held_is_too_large() {
+        let long = "a".repeat(65 * 1024);
+        for head in [
+            format!("GET /{long} HTTP/1.1\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\n{long}: b\r\n\r\n"),
+        ] {
+            let outcome = taken_apart(head.as_bytes()).unwrap();
+            assert!(matches!(outcome, Err(Flaw::TooLarge(_))), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_pieces_of_what_was_read() {
+        let head = Bytes::from_static(b"GET / HTTP/1.1\r\nhost: \t here \t\r\n\r\n");
+        let mut input = Input::new(LIMITS);
+        input.bytes.extend_from_slice(&head);
+        let Some(Next::Head(_)) = input.next() else {
+            panic!("it is whole");
+        };
+        let (request, _) = read(&head, input.fields()).unwrap();
+        let value = request.headers().get("host").unwrap().as_bytes();
+        assert_eq!(value, b"here");
+        assert!(head.as_ptr_range().contains(&value.as_ptr()));
+    }
+
+    proptest! {
+        /// Two readers of one head: what the first lets pass, a reader that knows nothing of it reads alike.
+        #[test]
+        fn what_was_judged_is_what_others_read(
+            method in "(GET|POST|HEAD|[A-Z]{1,3})",
+            target in "/[a-z0-9/?=&%.~-]{0,12}",
+            version in "HTTP/1\\.[01]",
+            fields in vec(field(), 0..8),
+            body in "[ -~\r\n]{0,20}",
+        ) {
+            let fields: String = fields.iter().map(|line| format!("{line}\r\n")).collect();
+            let bytes = format!("{method} {target} {version}\r\n{fields}\r\n{body}");
+            let Some(Ok((request, terms))) = taken_apart(bytes.as_bytes()) else {
+                return Ok(());
+            };
+            let mut others = [httparse::EMPTY_HEADER; 16];
+            let mut other = httparse::Request::new(&mut others);
+            let parsed = other.parse(bytes.as_bytes()).unwrap();
+            prop_assert!(parsed.is_complete());
+            prop_assert_eq!(other.method, Some(request.method().as_str()));
+            prop_assert_eq!(other.path, request.uri().path_and_query().map(PathAndQuery::as_str));
+            prop_assert_eq!(other.version == Some(0), terms.is_http10);
+            let mut count = 0;
+            for theirs in other.headers.iter() {
+                let ours: Vec<_> = request.headers().get_all(theirs.name).iter().collect();
+                prop_assert!(ours.iter().any(|ours| ours.as_bytes() == theirs.value));
+                count += 1;
+            }
+            prop_assert_eq!(request.headers().len(), count);
+        }
+    }
+
+    fn field() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[!#$%&'*+.^`|~0-9A-Za-z-]{1,5}:[ \t]{0,2}[ -~\t\u{80}-\u{ff}]{0,6}",
+            "[Hh]ost:[ \t]{0,2}[a-z]{1,3}[ \t]?",
+            "[Cc]ontent-[Ll]ength:[ \t]{0,2}[0-9]{1,3}[ \t]?",
+            "[Cc]onnection: ?(close|[Kk]eep-[Aa]live|,|x)[ \t]?(, ?close)?",
+            "[ -~]{0,6}",
+        ]
     }
 }

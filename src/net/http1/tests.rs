@@ -26,6 +26,8 @@ const CAPS: Caps = Caps {
     headers: 20,
 };
 
+type Piece = Result<Frame<Bytes>, BodyError>;
+
 /// What the door was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Seen {
@@ -38,7 +40,7 @@ struct Seen {
 struct Stub {
     seen: Mutex<Vec<Seen>>,
     /// Pieces of the answer to `/stream`; the channel's end is its end.
-    pieces: Mutex<Option<mpsc::Receiver<Result<Frame<Bytes>, BodyError>>>>,
+    pieces: Mutex<Option<mpsc::Receiver<Piece>>>,
     /// How many requests are being answered.
     answering: watch::Sender<usize>,
 }
@@ -114,7 +116,7 @@ impl Door for Stub {
 }
 
 /// A body that promises a length.
-struct ReceiverBody(mpsc::Receiver<Result<Frame<Bytes>, BodyError>>, u64);
+struct ReceiverBody(mpsc::Receiver<Piece>, u64);
 
 impl http_body::Body for ReceiverBody {
     type Data = Bytes;
@@ -136,7 +138,7 @@ impl http_body::Body for ReceiverBody {
 struct Pair {
     client: DuplexStream,
     door: Arc<Stub>,
-    pieces: Option<mpsc::Sender<Result<Frame<Bytes>, BodyError>>>,
+    pieces: Option<mpsc::Sender<Piece>>,
     drain: CancellationToken,
     closing: CancellationToken,
     served: JoinHandle<()>,
@@ -624,7 +626,7 @@ async fn a_connection_at_rest_holds_no_memory_for_requests() {
     let mut client = Client::new(server, CAPS, first, Crowd::default());
     peer.write_all(GET.as_bytes()).await.unwrap();
     let next = poll_fn(|cx| client.poll_next(cx)).await.unwrap();
-    assert!(matches!(next, Some(Next::Head(_, 1))), "{next:?}");
+    assert!(matches!(next, Some(Next::Head(_))), "{next:?}");
     drop(next);
     client.answered();
     for (milliseconds, is_held) in [(500, true), (1000, false), (1000, false)] {

@@ -79,10 +79,11 @@ impl AnswerReader {
                     head_bytes: self.limits.head_bytes.saturating_sub(self.head_bytes),
                     fields: self.limits.fields.saturating_sub(self.fields),
                 };
-                let read = head.read(unread, limits, |line| {
+                let first_line = |line: &[u8]| {
                     *status_line = Some(parse_status_line(line)?);
                     Ok(())
-                })?;
+                };
+                let read = head.read(unread, limits, first_line, |_| ())?;
                 let (Some(length), Some(line)) = (read, *status_line) else {
                     return Ok(Step::More);
                 };

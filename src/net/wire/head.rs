@@ -3,6 +3,7 @@
 use super::bytes::value_length;
 use super::field::{self, Declared};
 use super::{Flaw, Limits, Sender};
+use std::ops::Range;
 
 /// How far a head was read.
 #[derive(Clone, Copy, Debug)]
@@ -37,12 +38,13 @@ impl Head {
     /// Reads on. `bytes` begin with the head's first byte, each time; what was read is not read again.
     ///
     /// Gives the head's length once it is whole. A mistake is found as soon as its line is there, and a character that may
-    /// stand nowhere at once: whoever sends garbage is not waited for.
+    /// stand nowhere at once: whoever sends garbage is not waited for. `found` hears of each field.
     pub(super) fn read(
         &mut self,
         bytes: &[u8],
         limits: Limits,
         mut first_line: impl FnMut(&[u8]) -> Result<(), Flaw>,
+        mut found: impl FnMut(FieldPlace),
     ) -> Result<Option<usize>, Flaw> {
         let too_large = Flaw::TooLarge("more bytes than a head may have");
         while let Some(line) = self.next_line(bytes) {
@@ -56,6 +58,7 @@ impl Head {
                 Line::Clean(line, _) => (line, true),
                 Line::Unread(line, _) => (without_cr(line)?, false),
             };
+            let start = self.line;
             (self.line, self.seen) = (end, end);
             if !self.has_first_line {
                 first_line(line)?;
@@ -73,6 +76,7 @@ impl Head {
                     field::split(line, self.sender)?
                 };
                 self.declared.take(name, value)?;
+                found(FieldPlace::of(line, name, value, start));
             }
         }
         // The last byte before may have been a CR that was waiting for its LF.
@@ -99,6 +103,29 @@ impl Head {
         let feed = self.seen.saturating_add(memchr::memchr(b'\n', news)?);
         let line = bytes.get(self.line..feed).unwrap_or_default();
         Some(Line::Unread(line, feed.saturating_add(1)))
+    }
+}
+
+/// Where a field stands, in bytes from the beginning of its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPlace {
+    /// Its name.
+    pub name: Range<usize>,
+    /// Its value, without white space around it.
+    pub value: Range<usize>,
+}
+
+impl FieldPlace {
+    /// Of a line that begins at `start`, and of what was found in it.
+    fn of(line: &[u8], name: &[u8], value: &[u8], start: usize) -> Self {
+        let name_end = start.saturating_add(name.len());
+        let behind_colon = line.iter().skip(name.len().saturating_add(1));
+        let spaces = behind_colon.take_while(|byte| matches!(byte, b' ' | b'\t'));
+        let value_start = name_end.saturating_add(1).saturating_add(spaces.count());
+        Self {
+            name: start..name_end,
+            value: value_start..value_start.saturating_add(value.len()),
+        }
     }
 }
 

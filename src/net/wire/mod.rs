@@ -14,6 +14,7 @@ mod request;
 
 pub use answer::AnswerReader;
 pub use chunks::{ChunkStep, Unchunked};
+pub use head::FieldPlace;
 pub use request::{RequestReader, check_request, request_length};
 
 use crate::judge::{Reason, Rejection};

@@ -3,7 +3,7 @@
 use super::bytes::is_token;
 use super::chunks::{Chunks, take};
 use super::field::{Declared, trim};
-use super::head::Head;
+use super::head::{FieldPlace, Head};
 use super::{Flaw, Framing, Limits, Sender, Step, Version};
 use crate::judge::check_target;
 
@@ -15,7 +15,7 @@ pub struct RequestReader {
     limits: Limits,
     place: Place,
     /// Of the last head.
-    fields: usize,
+    fields: Vec<FieldPlace>,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl RequestReader {
         Self {
             limits,
             place: BETWEEN,
-            fields: 0,
+            fields: Vec::new(),
         }
     }
 
@@ -62,9 +62,14 @@ impl RequestReader {
         }
     }
 
-    /// How many fields the last head had.
-    pub const fn fields(&self) -> usize {
-        self.fields
+    /// Where the fields of the last head stand.
+    pub fn fields(&self) -> &[FieldPlace] {
+        &self.fields
+    }
+
+    /// Forgets the fields of the last head, and gives their memory back.
+    pub fn rest(&mut self) {
+        self.fields = Vec::new();
     }
 
     /// Looks at what follows the bytes that were stepped over.
@@ -82,22 +87,25 @@ impl RequestReader {
                 }
                 [b'\r' | b'\n', ..] => Err(Flaw::Malformed("empty lines before a request")),
                 _ => {
+                    self.fields.clear();
                     self.place = Place::Head(Head::new(Sender::Client), None);
                     self.step(unread)
                 }
             },
             Place::Head(head, version) => {
-                let read = head.read(unread, self.limits, |line| {
+                let fields = &mut self.fields;
+                let first_line = |line: &[u8]| {
                     *version = Some(request_line(line)?);
                     Ok(())
-                })?;
+                };
+                let read =
+                    head.read(unread, self.limits, first_line, |place| fields.push(place))?;
                 let Some(length) = read else {
                     if version.is_none() {
                         check_beginning(unread)?;
                     }
                     return Ok(Step::More);
                 };
-                self.fields = head.fields();
                 let framing = head.declared.framing(version.unwrap_or(Version::V1_0))?;
                 self.place = match framing {
                     Framing::Chunked => Place::Chunks(Chunks::new(Sender::Client)),

@@ -64,7 +64,7 @@ fn read(bytes: &[u8], sender: Sender, piece: usize) -> Reading {
     let mut shown = 0;
     loop {
         shown = (shown + piece).min(bytes.len());
-        if let Some(end) = head.read(&bytes[..shown], LIMITS, first_line)? {
+        if let Some(end) = head.read(&bytes[..shown], LIMITS, first_line, |_| ())? {
             return Ok(Some((end, head.fields(), head.declared)));
         }
         if shown == bytes.len() {

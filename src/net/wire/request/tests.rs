@@ -287,7 +287,7 @@ fn length_as_read(start: &[u8]) -> Option<u64> {
         fields: usize::MAX,
     };
     let mut head = Head::new(Sender::Bot);
-    let length = head.read(start, NO_LIMITS, |_| Ok(())).unwrap()?;
+    let length = head.read(start, NO_LIMITS, |_| Ok(()), |_| ()).unwrap()?;
     let length = u64::try_from(length).unwrap();
     match head.declared.framing(Version::V1_1).ok()? {
         Framing::Length(body) => length.checked_add(body),
