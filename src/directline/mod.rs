@@ -18,9 +18,9 @@ use crate::net::{Body, Peer, clock};
 use crate::observe::{self, Observer, RequestLine, TokenGiven, Verdict, Watch};
 use crate::secret::Secret;
 use aws_lc_rs::rand;
-use http::header::{AUTHORIZATION, CONNECTION};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, Version};
 use http_body::Body as _;
 use service::{Given, Service};
 use sessions::Generations;
@@ -342,10 +342,7 @@ impl Brokers {
         watch.add_bytes_out(response.body().size_hint().lower());
         answer::open_to(&mut response, progress.origin.as_deref());
         watch.finish();
-        if body::let_go(&mut body, &head).await {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-        }
+        body::let_end(&mut body, &head).await;
         response
     }
 

@@ -30,9 +30,9 @@ use crate::shared::Shared;
 use crate::upstream::{Answer, Upstreams};
 use bytes::Bytes;
 use delivery::Delivery;
-use http::header::{AUTHORIZATION, CONNECTION};
+use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use notes::{note_activity, note_callback, note_token};
@@ -324,12 +324,8 @@ impl Ingress {
                 if rejection.reason().status() == 401 {
                     self.limiter.count_failure(watch.line().client_ip);
                 }
-                let mut response = refuse(watch, &progress, rejection, &head);
-                if body::let_go(&mut body, &head).await {
-                    // hyper closes after this answer, and says so only if told.
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(CONNECTION, close);
-                }
+                let response = refuse(watch, &progress, rejection, &head);
+                body::let_end(&mut body, &head).await;
                 response
             }
         }
@@ -376,7 +372,7 @@ fn refuse(
         None => reply::refusal(&rejection, progress.audience, request_id, head.version),
     };
     if head.method == Method::HEAD && head.version == Version::HTTP_2 {
-        // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
+        // In HTTP/1 it is left out on its way. hyper sends it over HTTP/2, and clients reset such a stream.
         response = response.map(|_| body::empty());
     }
     watch.add_bytes_out(response.body().size_hint().lower());

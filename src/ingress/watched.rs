@@ -59,7 +59,7 @@ impl Body for Watched {
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(rejection))) => {
-                // hyper and h2 drop what they have not yet written when a body fails: a pause lets the connection's own task
+                // h2 drops what it has not yet written when a body fails: a pause lets the connection's own task
                 // write the head and what came before, so that the client sees an answer break off and not one that never began.
                 this.watch.note_broken(rejection);
                 let pause = this.broken.insert(Box::pin(tokio::time::sleep(PAUSE)));

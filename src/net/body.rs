@@ -7,7 +7,6 @@ use http::Version;
 use http::request::Parts;
 use http_body::Body as _;
 use http_body_util::{BodyExt, Empty, Full};
-use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -135,22 +134,17 @@ fn too_large(max_bytes: usize) -> Rejection {
     Rejection::from(Reason::BodyTooLarge).noting(format!("more than {max_bytes} bytes"))
 }
 
-/// What is left to do with the body of a request that is refused. Says whether its connection has to close after the answer.
+/// Lets the body of a refused request come to its end before the answer, where that is soon.
 ///
-/// In HTTP/1 nobody waits for the rest of it: either all has come, so that the connection can serve the next request, or it
-/// closes. In HTTP/2 an answer before the body's end is followed by a reset of the stream (RFC 9113 8.1), which some clients take
-/// for a failure although the answer is whole (curl 7.88). So a small body that is on its way is waited for, but not for long.
-pub async fn let_go(body: &mut RequestBody, head: &Parts) -> bool {
-    let is_http2 = head.version >= Version::HTTP_2;
-    if body.is_end_stream() || head.headers.contains_key(http::header::EXPECT) {
-        // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
-        return !is_http2 && !body.is_end_stream();
-    }
-    if is_http2 {
+/// In HTTP/2 an answer before the body's end is followed by a reset of the stream (RFC 9113 8.1), which some clients take for a
+/// failure although the answer is whole (curl 7.88). So a small body that is on its way is waited for, but not for long. In HTTP/1
+/// the connection closes instead, and nobody is waited for.
+pub async fn let_end(body: &mut RequestBody, head: &Parts) {
+    // A client that waits for 100 Continue sends nothing until told to; reading would tell it to.
+    let waits = head.headers.contains_key(http::header::EXPECT);
+    if head.version >= Version::HTTP_2 && !body.is_end_stream() && !waits {
         let _ = timeout(REST_WITHIN, take(body, REST_BYTES)).await;
-        return false;
     }
-    !is_here(body).await
 }
 
 /// Takes what comes until the end, or so many bytes, and throws it away.
@@ -162,21 +156,6 @@ async fn take(body: &mut RequestBody, max_bytes: usize) {
             return;
         }
     }
-}
-
-/// Takes what is there, waits for nothing, and says whether that was all of it.
-async fn is_here(body: &mut RequestBody) -> bool {
-    std::future::poll_fn(|cx| {
-        while !body.is_end_stream() {
-            match Pin::new(&mut *body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(None) => return Poll::Ready(true),
-                Poll::Ready(Some(Err(_))) | Poll::Pending => return Poll::Ready(false),
-            }
-        }
-        Poll::Ready(true)
-    })
-    .await
 }
 
 /// No bytes.

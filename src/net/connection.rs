@@ -102,7 +102,7 @@ impl<D: Door> Connection<D> {
         }
     }
 
-    /// Waits for a client's first byte. Until then a connection needs none of the room that hyper makes for requests, which is
+    /// Waits for a client's first byte. Until then a connection needs none of the room that is made for requests, which is
     /// more than all the rest.
     async fn hears(&self, heard: impl Future<Output = bool>, by: Instant) -> bool {
         tokio::select! {

@@ -89,7 +89,9 @@ impl<D: Door> Connection<D> {
                 return client.linger().await;
             };
             drop((answering, pipe));
-            client.input.skip_body();
+            if !waits_for_continue {
+                poll_fn(|cx| Poll::Ready(client.skip_body(cx))).await;
+            }
             let is_last = refused.is_some()
                 || !terms.keeps_alive
                 || !client.can_go_on()

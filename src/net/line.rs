@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 #[derive(Debug)]
 pub struct Line(Take<AnswerStream<Box<dyn Stream>>>);
 
-/// Below hyper's first buffer: a read that fills it would make it grow.
+/// For an answer that nobody reads this is what lies here.
 const AT_ONCE: u64 = 2 * 1024;
 
 /// A socket, or TLS on one.

@@ -107,9 +107,4 @@ impl Input {
             }
         }
     }
-
-    /// Drops what is here of a body that nobody wants.
-    pub(super) fn skip_body(&mut self) {
-        while let Some(Piece::Data(_)) = self.piece() {}
-    }
 }

@@ -1,9 +1,9 @@
 //! Reads HTTP/1 messages as RFC 9112 writes them, and refuses all else. Pure: bytes in, findings out.
 //!
-//! hyper's parser repairs what servers of old let pass: it takes a bare LF for a line's end, keeps one of two framings, cuts
-//! white space off. Alone on a machine that is kindness; between a client and a bot it is the ground on which request smuggling
-//! grows, since the two readers may repair differently. So every byte of a connection comes through here first, and hyper, or
-//! on the bot's side `upstream::link`, only sees what has one reading. `docs/http.md` lists what is refused.
+//! Common parsers repair what servers of old let pass: they take a bare LF for a line's end, keep one of two framings, cut white
+//! space off. Alone on a machine that is kindness; between a client and a bot it is the ground on which request smuggling grows,
+//! since the two readers may repair differently. So every byte of a connection comes through here first, and `net::http1`, or on the
+//! bot's side `upstream::link`, only sees what has one reading. `docs/http.md` lists what is refused.
 
 mod answer;
 mod bytes;

@@ -202,7 +202,7 @@ pub fn check_request(bytes: &[u8], limits: Limits) -> Result<(), (Flaw, bool)> {
 /// The length of a request that this gateway sends, from its head on, bytes; nothing where these do not hold its whole head, or
 /// where its body is chunked.
 ///
-/// It was written by hyper from fields that have been judged, so that only what frames it is looked at.
+/// It was written from fields that have been judged, so that only what frames it is looked at.
 pub fn request_length(start: &[u8]) -> Option<u64> {
     let (_, mut rest) = split_line(start)?;
     let mut declared = Declared::default();
