@@ -1,8 +1,11 @@
-//! The bytes that a client sends on an HTTP/1 connection: what passes the reader, `httparse` reads the same way, and where the network
-//! cuts the bytes changes nothing.
+//! The bytes that a client sends on an HTTP/1 connection: what passes the reader, `httparse` reads the same way, so does who serves
+//! it, and where the network cuts the bytes changes nothing.
 
-use super::wire::{Heard, LIMITS, Plain, body_length, cuts, fields};
+use super::wire::{Heard, LIMITS, Plain, body, cuts, fields};
+use botgate::net::requests_in;
 use botgate::net::wire::{Flaw, RequestReader, Step};
+use bytes::Bytes;
+use http::{Request, Version};
 
 pub fn check(bytes: &[u8]) -> bool {
     let whole = read(bytes, &[bytes.len()]);
@@ -13,17 +16,20 @@ pub fn check(bytes: &[u8]) -> bool {
     let again = read(&whole.passed, &[whole.passed.len()]);
     assert_eq!(again.passed, whole.passed, "read again");
     assert_eq!(again.messages, whole.messages, "read again");
+    let (served, flaw) = requests_in(bytes, LIMITS);
+    assert_eq!(flaw.is_some(), whole.is_flawed);
+    assert_eq!(served.len(), whole.messages.len());
     let mut rest = &whole.passed[..];
-    for length in &whole.messages {
+    for (length, served) in whole.messages.iter().zip(&served) {
         let (message, others) = rest.split_at(*length);
-        one(message);
+        one(message, served);
         rest = others;
     }
     !whole.messages.is_empty()
 }
 
 /// A whole request, its chunk extensions and the like included.
-fn one(message: &[u8]) {
+fn one(message: &[u8], served: &Request<Bytes>) {
     let mut store = [httparse::EMPTY_HEADER; LIMITS.fields];
     let mut request = httparse::Request::new(&mut store);
     let Ok(httparse::Status::Complete(head)) = request.parse(message) else {
@@ -45,10 +51,26 @@ fn one(message: &[u8]) {
     let fields = fields(request.headers);
     assert_eq!(fields, plain.fields, "the same fields");
     assert!(!fields.iter().any(|(name, _)| name.contains('_')));
+    let (length, data) = body(&fields, &message[head..], version, 0);
+    assert_eq!(length, message.len() - head);
+
     assert_eq!(
-        body_length(&fields, &message[head..], version, 0),
-        message.len() - head
+        served.method().as_str(),
+        plain.first.split(' ').next().expect("a method")
     );
+    let path = served.uri().path_and_query().expect("a path");
+    assert_eq!(path.as_str(), target);
+    assert_eq!(served.version() == Version::HTTP_10, version == 0);
+    assert_eq!(served.body(), &data);
+    assert_eq!(served.headers().len(), fields.len());
+    for name in served.headers().keys() {
+        let ours = served.headers().get_all(name).iter();
+        let theirs = fields.iter().filter(|(other, _)| other == name.as_str());
+        assert!(
+            ours.map(|value| value.as_bytes())
+                .eq(theirs.map(|(_, value)| &value[..]))
+        );
+    }
 }
 
 fn read(bytes: &[u8], cuts: &[usize]) -> Heard {

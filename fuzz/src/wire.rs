@@ -105,6 +105,12 @@ pub fn fields(headers: &[httparse::Header<'_>]) -> Fields {
 
 /// The length of a body by RFC 9112 6.3, chunks read by `httparse`. `status` is 0 for a request.
 pub fn body_length(fields: &Fields, rest: &[u8], version: u8, status: u16) -> usize {
+    body(fields, rest, version, status).0
+}
+
+/// The same, and the data in it.
+pub fn body(fields: &Fields, rest: &[u8], version: u8, status: u16) -> (usize, Vec<u8>) {
+    let plain = |length: usize| (length, rest[..length].to_vec());
     let of = |name: &str| {
         let values: Vec<&[u8]> = fields
             .iter()
@@ -117,39 +123,41 @@ pub fn body_length(fields: &Fields, rest: &[u8], version: u8, status: u16) -> us
     let (length, encoding) = (of("content-length"), of("transfer-encoding"));
     assert!(length.is_none() || encoding.is_none(), "two framings");
     if matches!(status, 204 | 304) {
-        return 0;
+        return plain(0);
     }
     match (length, encoding) {
         (Some(length), _) => {
             let digits = std::str::from_utf8(length).expect("digits");
             let length: usize = digits.parse().expect("a number");
             assert_eq!(length.to_string(), digits, "written in one way");
-            length
+            plain(length)
         }
         (None, Some(encoding)) => {
             assert!(encoding.eq_ignore_ascii_case(b"chunked") && version == 1);
             chunked(rest)
         }
         // RFC 9112 6.3 rules 7 and 8.
-        (None, None) if status == 0 => 0,
-        (None, None) => rest.len(),
+        (None, None) if status == 0 => plain(0),
+        (None, None) => plain(rest.len()),
     }
 }
 
-/// The length of a chunked body without trailers.
-fn chunked(rest: &[u8]) -> usize {
+/// The length of a chunked body without trailers, and its data.
+fn chunked(rest: &[u8]) -> (usize, Vec<u8>) {
     let mut at = 0;
+    let mut data = vec![];
     loop {
         let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(&rest[at..])
         else {
             panic!("httparse reads no chunk at {at}");
         };
         let size = usize::try_from(size).expect("a chunk that is here");
+        data.extend_from_slice(&rest[at + line..at + line + size]);
         at += line + size;
         assert_eq!(&rest[at..at + 2], b"\r\n", "a chunk ends where it says");
         at += 2;
         if size == 0 {
-            return at;
+            return (at, data);
         }
     }
 }

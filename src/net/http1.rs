@@ -13,10 +13,10 @@ mod request;
 use super::connection::Connection;
 use super::listener::Door;
 use super::request_body::{BrokenBody, Pipe, RequestBody};
-use super::wire::Flaw;
+use super::wire::{Flaw, Limits};
 use super::{Body, Peer, clock};
 use answer::{DateText, Framing, Saying, begin_chunk};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use client::Client;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Method, Request, Response};
@@ -146,6 +146,35 @@ fn asked(next: Next, input: &mut Input) -> Asked {
         terms,
         refused: None,
     }
+}
+
+/// The whole requests in these bytes with their bodies, as a connection takes them one after the other, and the flaw that ends
+/// them, if one does. For whoever checks that reading against another one.
+pub fn requests_in(bytes: &[u8], limits: Limits) -> (Vec<Request<Bytes>>, Option<Flaw>) {
+    let mut input = Input::new(limits);
+    input.bytes.extend_from_slice(bytes);
+    let mut requests = Vec::new();
+    while let Some(next) = input.next() {
+        let head = match next {
+            Next::Head(head) => head,
+            Next::Flawed(flaw) => return (requests, Some(flaw)),
+        };
+        let (request, _) = match request::read(&head, input.fields()) {
+            Ok(read) => read,
+            Err(flaw) => return (requests, Some(flaw)),
+        };
+        let mut body = BytesMut::new();
+        loop {
+            match input.piece() {
+                Some(Piece::Data(data)) => body.extend_from_slice(&data),
+                Some(Piece::End) => break,
+                Some(Piece::Flawed(flaw)) => return (requests, Some(flaw)),
+                Some(Piece::Left) | None => return (requests, None),
+            }
+        }
+        requests.push(request.map(|()| body.freeze()));
+    }
+    (requests, None)
 }
 
 fn is_all(data: &[u8], length: u64) -> bool {

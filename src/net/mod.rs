@@ -35,6 +35,7 @@ pub mod tended;
 mod trailers;
 pub mod wire;
 
+pub use http1::requests_in;
 pub use request_body::{BrokenBody, RequestBody};
 
 use crate::config::TlsVersion;
