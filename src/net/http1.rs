@@ -17,7 +17,7 @@ use super::wire::{Flaw, Limits};
 use super::{Body, Peer, clock};
 use answer::{DateText, Framing, Saying, begin_chunk};
 use bytes::{Bytes, BytesMut};
-use client::Client;
+use client::{Client, Turn};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST};
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
@@ -26,11 +26,13 @@ use output::Output;
 use request::Terms;
 use std::future::poll_fn;
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use tokio_util::sync::WaitForCancellationFuture;
 
 /// A request, and what its connection has to do for it.
 struct Asked {
@@ -50,69 +52,101 @@ impl<D: Door> Connection<D> {
     ) {
         let mut client = Client::new(stream, self.caps, first, self.crowd.clone());
         let mut closing = pin!(self.closing.cancelled());
-        let mut date = DateText::new();
+        let mut turn = next_turn(&mut client, closing.as_mut()).await;
         loop {
-            let next = poll_fn(|cx| match client.poll_next(cx) {
-                Poll::Ready(next) => Poll::Ready(Some(next)),
-                // What has begun is waited for, in its time.
-                Poll::Pending if client.has_begun() => Poll::Pending,
-                Poll::Pending => closing.as_mut().poll(cx).map(|()| None),
-            });
-            let next = match next.await {
-                Some(Ok(next)) => next,
-                Some(Err(_)) => return,
+            turn = match turn {
+                Some(Turn::Asks(next)) => {
+                    // The door's future is many kilobytes large. There is room for one while requests come, and none at rest.
+                    let serving = self.serve_awhile(next, peer, &mut client, closing.as_mut());
+                    match Box::pin(serving).await {
+                        ControlFlow::Continue(turn) => turn,
+                        ControlFlow::Break(()) => return,
+                    }
+                }
+                Some(Turn::Rests) => next_turn(&mut client, closing.as_mut()).await,
+                Some(Turn::Ends) => return client.linger().await,
+                Some(Turn::Breaks) => return,
                 None => {
                     client.close().await;
                     return;
                 }
-            };
-            let Some(next) = next else {
-                return client.linger().await;
-            };
+            }
+        }
+    }
+
+    /// Answers requests as long as one follows the other. Says what the client does then, unless the connection has ended.
+    async fn serve_awhile<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        &self,
+        mut next: Next,
+        peer: Peer,
+        client: &mut Client<S>,
+        mut closing: Pin<&mut WaitForCancellationFuture<'_>>,
+    ) -> ControlFlow<(), Option<Turn>> {
+        let mut date = DateText::new();
+        loop {
             let Asked {
                 request,
                 pipe,
                 terms,
                 refused,
             } = asked(next, &mut client.input);
-            // The door's future is many kilobytes large, and is moved whenever what holds it is: so it is put in its place at once.
             let peer = Peer { refused, ..peer };
-            let mut answering = Box::pin(Arc::clone(&self.door).answer(request, peer));
             let mut waits_for_continue = terms.expects_continue;
-            let answered = poll_fn(|cx| {
+            let answered = {
+                let mut answering = pin!(Arc::clone(&self.door).answer(request, peer));
                 let waits = &mut waits_for_continue;
-                poll_answer(answering.as_mut(), &mut client, pipe.as_ref(), waits, cx)
-            });
-            let Some(response) = answered.await else {
-                // What is being done for it is given up.
-                drop(answering);
-                return client.linger().await;
+                let bring = pipe.as_ref();
+                poll_fn(|cx| poll_answer(answering.as_mut(), client, bring, waits, cx)).await
             };
-            drop((answering, pipe));
+            drop(pipe);
+            let Some(response) = answered else {
+                client.linger().await;
+                return ControlFlow::Break(());
+            };
             if !waits_for_continue {
                 poll_fn(|cx| Poll::Ready(client.skip_body(cx))).await;
             }
-            let is_last = refused.is_some()
-                || !terms.keeps_alive
-                || !client.can_go_on()
-                || self.drain.is_cancelled();
             let saying = Saying {
                 terms,
                 length: response.body().size_hint().exact(),
-                is_last,
+                is_last: refused.is_some()
+                    || !terms.keeps_alive
+                    || !client.can_go_on()
+                    || self.drain.is_cancelled(),
                 date: date.at(clock::now()),
             };
-            match send(response, saying, &mut client).await {
+            match send(response, saying, client).await {
                 Ok(false) => client.answered(),
-                Ok(true) => return client.linger().await,
-                Err(_) => return,
+                Ok(true) => {
+                    client.linger().await;
+                    return ControlFlow::Break(());
+                }
+                Err(_) => return ControlFlow::Break(()),
             }
             if client.has_begun() {
                 // Whoever sends requests without waiting for answers shares the processor with all others.
                 tokio::task::coop::consume_budget().await;
             }
+            next = match next_turn(client, closing.as_mut()).await {
+                Some(Turn::Asks(next)) => next,
+                turn => return ControlFlow::Continue(turn),
+            };
         }
     }
+}
+
+/// What a client does next; nothing where the gateway is to end before it has begun to ask.
+async fn next_turn<S: AsyncRead + Unpin>(
+    client: &mut Client<S>,
+    mut closing: Pin<&mut WaitForCancellationFuture<'_>>,
+) -> Option<Turn> {
+    poll_fn(|cx| match client.poll_next(cx) {
+        Poll::Ready(turn) => Poll::Ready(Some(turn)),
+        // What has begun is waited for, in its time.
+        Poll::Pending if client.has_begun() => Poll::Pending,
+        Poll::Pending => closing.as_mut().poll(cx).map(|()| None),
+    })
+    .await
 }
 
 /// The request that a client sent, or what stands for one that is refused.

@@ -50,6 +50,18 @@ enum Wait {
     Idle(Option<Instant>),
 }
 
+/// What a client does while it may ask for something.
+pub(super) enum Turn {
+    /// It asks.
+    Asks(Next),
+    /// Nothing for a while. Told once.
+    Rests,
+    /// It ended.
+    Ends,
+    /// The connection broke, or the client's time is over.
+    Breaks,
+}
+
 impl<S> Client<S> {
     /// `first` is when the head of the first request is to be there.
     pub(super) fn new(stream: S, caps: Caps, first: Instant, crowd: Crowd) -> Self {
@@ -98,28 +110,23 @@ impl<S> Client<S> {
 }
 
 impl<S: AsyncRead + Unpin> Client<S> {
-    /// Waits for a head, or what makes it one to be refused; nothing where the client ended.
-    ///
-    /// # Errors
-    /// Those of the stream; [`TimedOut`](io::ErrorKind::TimedOut) when the client takes too long.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Next>>> {
+    /// Waits for a head, or what makes it one to be refused, or the end.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         loop {
             if let Some(next) = self.input.next() {
-                return Poll::Ready(Ok(Some(next)));
+                return Poll::Ready(Turn::Asks(next));
             }
-            match self.poll_head_bytes(cx)? {
-                Poll::Ready(0) => return Poll::Ready(Ok(None)),
-                Poll::Ready(_) => {}
-                Poll::Pending => {
-                    ready!(self.poll_time(cx));
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
+            match self.poll_head_bytes(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Turn::Ends),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(Turn::Breaks),
+                Poll::Pending => return self.poll_time(cx),
             }
         }
     }
 
-    /// Ready when a client that sends nothing has had its time.
-    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// What becomes of a client that sends nothing.
+    fn poll_time(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         match self.wait {
             Wait::Idle(_) if self.has_begun() => {
                 self.deadline.set(clock::deadline(self.header_timeout));
@@ -134,16 +141,15 @@ impl<S: AsyncRead + Unpin> Client<S> {
             }
             Wait::Idle(Some(_)) | Wait::Head => {}
         }
-        loop {
-            ready!(self.deadline.poll(cx));
-            match self.wait {
-                Wait::Idle(Some(until)) if self.deadline.due() < until => {
-                    self.rest();
-                    self.deadline.set(until);
-                }
-                Wait::Idle(_) | Wait::Head => return Poll::Ready(()),
+        ready!(self.deadline.poll(cx));
+        Poll::Ready(match self.wait {
+            Wait::Idle(Some(until)) if self.deadline.due() < until => {
+                self.rest();
+                self.deadline.set(until);
+                Turn::Rests
             }
-        }
+            Wait::Idle(_) | Wait::Head => Turn::Breaks,
+        })
     }
 
     /// Waits for the next piece of the body.
@@ -268,7 +274,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Ends a connection so that the client gets to read its last answer: closing a socket with unread bytes resets it, and the
     /// answer is lost on the way (RFC 9112 9.6). What the client still sends is thrown away, within bounds.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(&mut self) {
         const MAX_BYTES: usize = 4 * 1024 * 1024;
         const WITHIN: Duration = Duration::from_secs(2);
         if !self.close().await || self.has_ended {

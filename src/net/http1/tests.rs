@@ -625,14 +625,19 @@ async fn a_connection_at_rest_holds_no_memory_for_requests() {
     let first = clock::deadline(CAPS.header_timeout);
     let mut client = Client::new(server, CAPS, first, Crowd::default());
     peer.write_all(GET.as_bytes()).await.unwrap();
-    let next = poll_fn(|cx| client.poll_next(cx)).await.unwrap();
-    assert!(matches!(next, Some(Next::Head(_))), "{next:?}");
-    drop(next);
+    let turn = poll_fn(|cx| client.poll_next(cx)).await;
+    assert!(matches!(turn, Turn::Asks(Next::Head(_))));
+    drop(turn);
     client.answered();
-    for (milliseconds, is_held) in [(500, true), (1000, false), (1000, false)] {
-        let next = poll_fn(|cx| client.poll_next(cx));
-        let waited = timeout(Duration::from_millis(milliseconds), next).await;
-        assert!(waited.is_err());
+    for (milliseconds, rests, is_held) in [
+        (500, false, true),
+        (1000, true, false),
+        (1000, false, false),
+    ] {
+        let turn = poll_fn(|cx| client.poll_next(cx));
+        let turn = timeout(Duration::from_millis(milliseconds), turn).await;
+        assert_eq!(matches!(turn, Ok(Turn::Rests)), rests);
+        assert_eq!(turn.is_ok(), rests);
         assert_eq!(client.input.bytes.capacity() > 0, is_held);
     }
 }
