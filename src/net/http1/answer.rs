@@ -34,18 +34,23 @@ impl Saying<'_> {
     /// Writes the head. Says how the body is delimited, and whether the connection ends behind it.
     pub(super) fn write(&self, head: &Parts, out: &mut Vec<u8>) -> (Framing, bool) {
         let framing = self.framing(head.status);
-        let is_last =
-            self.is_last || framing == Framing::UntilClosed || has_option(&head.headers, "close");
         self.write_first_line(head.status, out);
-        let mut says_date = false;
+        let (mut says_date, mut has_options) = (false, false);
         for (name, value) in &head.headers {
             // These are said below.
-            if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING && *name != CONNECTION {
+            if *name == CONNECTION {
+                has_options = true;
+            } else if *name != CONTENT_LENGTH && *name != TRANSFER_ENCODING {
                 says_date |= *name == DATE;
                 field(out, name, value.as_bytes());
             }
         }
-        self.write_connection(&head.headers, is_last, out);
+        let is_last = self.is_last
+            || framing == Framing::UntilClosed
+            || (has_options && has_option(&head.headers, "close"));
+        if is_last || has_options || self.terms.is_http10 {
+            self.write_connection(&head.headers, is_last, out);
+        }
         let mut digits = itoa::Buffer::new();
         match framing {
             Framing::Bodiless => self.write_length_of_no_body(head, out),

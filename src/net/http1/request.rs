@@ -5,7 +5,7 @@
 use crate::net::headers::has_option;
 use crate::net::wire::{FieldPlace, Flaw};
 use bytes::Bytes;
-use http::header::{EXPECT, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONNECTION, EXPECT, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 use std::ops::Range;
@@ -50,19 +50,23 @@ pub(super) fn read(head: &Bytes, fields: &[FieldPlace]) -> Result<(Request<()>, 
     };
     let headers = request.headers_mut();
     *headers = HeaderMap::try_with_capacity(fields.len()).map_err(|_| TOO_LONG)?;
+    let (mut has_options, mut expects_continue) = (false, false);
     for place in fields {
         let name = head.get(place.name.clone()).ok_or(UNREADABLE)?;
         let name = HeaderName::from_bytes(name).map_err(|_| TOO_LONG)?;
         let value = HeaderValue::from_maybe_shared(piece(head, place.value.clone())?);
         let value = value.map_err(|_| UNREADABLE)?;
+        has_options |= name == CONNECTION;
+        expects_continue |= name == EXPECT && is_continue(&value);
         headers.try_append(name, value).map_err(|_| TOO_LONG)?;
     }
-    let says_close = has_option(headers, "close");
+    let lists = |option| has_options && has_option(headers, option);
+    let keeps_alive = !lists("close") && (!is_http10 || lists("keep-alive"));
     let terms = Terms {
         is_head: *request.method() == Method::HEAD,
         is_http10,
-        keeps_alive: !says_close && (!is_http10 || has_option(request.headers(), "keep-alive")),
-        expects_continue: !is_http10 && expects_continue(request.headers()),
+        keeps_alive,
+        expects_continue: expects_continue && !is_http10,
     };
     Ok((request, terms))
 }
@@ -76,9 +80,9 @@ fn piece(head: &Bytes, place: Range<usize>) -> Result<Bytes, Flaw> {
     Ok(head.slice(place))
 }
 
-fn expects_continue(headers: &HeaderMap) -> bool {
-    let expected = headers.get(EXPECT);
-    expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+fn is_continue(expected: &HeaderValue) -> bool {
+    let expected = expected.as_bytes();
+    expected.eq_ignore_ascii_case(b"100-continue")
 }
 
 #[cfg(test)]
