@@ -231,12 +231,12 @@ impl Ingress {
         progress.slot = Some(Arc::clone(&slot));
 
         progress.would_reject = admitted.would_reject().cloned();
-        let mut headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
-        let span = watch.call(&mut headers);
+        let mut fields = self.fields_for(bot, head, peer, &admitted, &watch.line().request_id);
+        let span = backend_head::name_sender(&mut fields, watch);
         let delivery = Delivery {
             bot,
             admitted,
-            headers,
+            fields,
             query,
             claim,
             slot,

@@ -4,6 +4,7 @@ mod client;
 
 pub use client::client_ip;
 
+use super::fields::Fields;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -78,10 +79,11 @@ pub struct Origin<'a> {
     pub host: &'a str,
 }
 
-/// The headers a backend gets: end-to-end ones as received, forwarding ones written fresh.
-pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
-    let listed = connection_options(received);
-    let mut headers = HeaderMap::with_capacity(received.len().saturating_add(4));
+/// The headers a backend gets: end-to-end ones as received, forwarding ones written fresh, and the request's id.
+pub fn to_backend(received: &HeaderMap, origin: Origin<'_>, request_id: &str) -> Fields {
+    let listed = Options::of(received);
+    let mut sent = Fields::with_room_for(room_for(received, origin));
+    let (mut is_named, mut is_in_cookies) = (false, false);
     for (name, value) in received {
         // CGI-like servers read `_` as `-`: a name with `_` could pass for any of those below.
         let text = name.as_str();
@@ -89,14 +91,41 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
             || claims_origin(text)
             || is_of_a_family(text)
             || text.as_bytes().contains(&b'_')
-            || (is_listed(&listed, text) && !NOT_STRIPPED.contains(name));
-        if !dropped {
-            headers.append(name.clone(), value.clone());
+            || (listed.contain(text) && !NOT_STRIPPED.contains(name));
+        if dropped {
+            continue;
+        }
+        // All values of a name come one after the other.
+        if *name == X_REQUEST_ID {
+            if !is_named {
+                sent.append(name, request_id.as_bytes());
+            }
+            is_named = true;
+        } else if *name == header::COOKIE && is_in_cookies {
+            // HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
+            sent.extend_last(&[b"; ", value.as_bytes()]);
+        } else {
+            is_in_cookies = *name == header::COOKIE;
+            sent.append(name, value.as_bytes());
         }
     }
-    join_cookies(&mut headers);
-    write_forwarding(&mut headers, received, origin);
-    headers
+    write_forwarding(&mut sent, received, origin);
+    if !is_named {
+        sent.append(&X_REQUEST_ID, request_id.as_bytes());
+    }
+    sent
+}
+
+/// Bytes enough for what a backend usually gets of these.
+fn room_for(received: &HeaderMap, origin: Origin<'_>) -> usize {
+    const AROUND_EACH: usize = 4;
+    const WRITTEN_FRESH: usize = 384;
+    let of_host = origin.host.len().saturating_mul(2);
+    received
+        .iter()
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+        .map(|bytes| bytes.saturating_add(AROUND_EACH))
+        .fold(WRITTEN_FRESH.saturating_add(of_host), usize::saturating_add)
 }
 
 /// What of a bot's answer tells strangers what runs there, or where else it could be reached.
@@ -107,30 +136,16 @@ fn is_not_for_strangers(name: &str) -> bool {
     )
 }
 
-/// HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let crumbs: Vec<_> = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if crumbs.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
-    {
-        headers.insert(header::COOKIE, joined);
-    }
-}
-
 /// The headers a client gets: end-to-end ones as the bot sent them, without what tells strangers what runs there.
 pub fn to_client(mut headers: HeaderMap) -> HeaderMap {
-    let listed = connection_options(&headers);
+    let listed = Options::of(&headers);
     let is_dropped = |name: &&HeaderName| {
         // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
         let text = name.as_str();
         is_for_neighbours(text)
             || is_not_for_strangers(text)
             || text.starts_with("proxy-")
-            || (is_listed(&listed, text) && **name != header::CONTENT_TYPE)
+            || (listed.contain(text) && **name != header::CONTENT_TYPE)
     };
     let dropped: Vec<_> = headers.keys().filter(is_dropped).cloned().collect();
     for name in dropped {
@@ -167,34 +182,42 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// What `Connection` lists (RFC 9110 7.6.1). Byte by byte: an entry that is no text hides none of the others.
-fn connection_options(headers: &HeaderMap) -> Vec<&[u8]> {
-    let values = headers.get_all(header::CONNECTION).iter();
-    values
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .collect()
+struct Options<'h> {
+    /// Mostly the only one. Empty where there is none, which is nobody's name.
+    first: &'h [u8],
+    others: Vec<&'h [u8]>,
 }
 
-fn is_listed(options: &[&[u8]], name: &str) -> bool {
-    let mut options = options.iter();
-    options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+impl<'h> Options<'h> {
+    fn of(headers: &'h HeaderMap) -> Self {
+        let values = headers.get_all(header::CONNECTION).iter();
+        let mut options = values
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii);
+        Self {
+            first: options.next().unwrap_or_default(),
+            others: options.collect(),
+        }
+    }
+
+    fn contain(&self, name: &str) -> bool {
+        let is_it = |option: &[u8]| option.eq_ignore_ascii_case(name.as_bytes());
+        is_it(self.first) || self.others.iter().any(|option| is_it(option))
+    }
 }
 
-fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origin<'_>) {
+fn write_forwarding(sent: &mut Fields, received: &HeaderMap, origin: Origin<'_>) {
     let believed = Some(received).filter(|_| origin.peer_is_trusted);
     let mut chain = |name: HeaderName, own: &[u8]| {
         let before = believed
             .into_iter()
             .flat_map(|received| received.get_all(&name));
         let mut entries = before.map(HeaderValue::as_bytes).peekable();
-        let value = if entries.peek().is_none() {
-            HeaderValue::from_bytes(own)
+        if entries.peek().is_none() {
+            sent.append(&name, own);
         } else {
             let entries: Vec<_> = entries.chain([own]).collect();
-            HeaderValue::from_bytes(&entries.join(&b", "[..]))
-        };
-        if let Ok(value) = value {
-            headers.insert(name, value);
+            sent.append(&name, &entries.join(&b", "[..]));
         }
     };
     let mut text = Vec::with_capacity(origin.host.len().saturating_add(96));
@@ -216,18 +239,16 @@ fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origi
         text.extend_from_slice(piece.as_bytes());
     }
     chain(header::FORWARDED, &text);
-    let mut once = |name: HeaderName, own: &dyn Fn() -> Option<HeaderValue>| {
-        let named_before = believed.and_then(|received| received.get(&name)).cloned();
-        if let Some(value) = named_before.or_else(own) {
-            headers.insert(name, value);
-        }
-    };
-    once(X_FORWARDED_PROTO, &|| {
-        Some(HeaderValue::from_static(origin.scheme))
-    });
-    once(X_FORWARDED_HOST, &|| {
-        HeaderValue::from_str(origin.host).ok()
-    });
+    for (name, own) in [
+        (X_FORWARDED_PROTO, origin.scheme),
+        (X_FORWARDED_HOST, origin.host),
+    ] {
+        let named_before = believed.and_then(|received| received.get(&name));
+        sent.append(
+            &name,
+            named_before.map_or(own.as_bytes(), HeaderValue::as_bytes),
+        );
+    }
 }
 
 /// An address as text. Written for each request, so that those of IPv4 do not go the long way through a formatter.

@@ -45,7 +45,7 @@ use recent::Recent;
 use crate::config::Settings;
 use crate::judge::Rejection;
 use aws_lc_rs::rand::SystemRandom;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use opentelemetry_sdk::trace::SpanExporter;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
@@ -327,11 +327,12 @@ impl Watch {
         }
     }
 
-    /// The span of the call that hands the request to its bot with these headers, which then name it as their sender.
-    pub fn call(&self, headers: &mut HeaderMap) -> BackendSpan {
+    /// The span of the call that hands the request to its bot. `tell` learns what names it as the sender, one after the other: a
+    /// header and its value, or nothing where the header is to be taken away.
+    pub fn call(&self, tell: impl FnMut(&HeaderName, Option<&str>)) -> BackendSpan {
         self.span
             .as_ref()
-            .map(|span| span.call(headers))
+            .map(|span| span.call(tell))
             .unwrap_or_default()
     }
 

@@ -9,6 +9,7 @@ use super::roster::Nobody;
 use super::sent::Sent;
 use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
+use crate::net::fields::Fields;
 use crate::net::headers;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -28,7 +29,7 @@ struct Message<'a> {
     /// Of a skill's callback; an activity goes to the backend's own path.
     path: Option<&'a str>,
     query: Option<&'a str>,
-    headers: &'a HeaderMap,
+    fields: &'a Fields,
     body: &'a Bytes,
     sent: &'a Sent,
 }
@@ -48,7 +49,7 @@ impl Fleet {
     pub(super) async fn forward(
         self: &Arc<Self>,
         admitted: &Admitted,
-        headers: &HeaderMap,
+        fields: &Fields,
         query: Option<&str>,
         sent: &Sent,
         ahead: usize,
@@ -66,7 +67,7 @@ impl Fleet {
             method,
             path,
             query,
-            headers,
+            fields,
             body: admitted.body(),
             sent,
         };
@@ -122,7 +123,7 @@ impl Fleet {
             method: &message.method,
             target: &request_target,
             host: &target.host,
-            headers: message.headers,
+            fields: message.fields,
         };
         let within = self.bot.backend.response_timeout;
         let outcome = tokio::select! {

@@ -3,6 +3,7 @@
 //! An answer's head was read by [`wire`](crate::net::wire) before, which refuses all that has more than one reading: here it is
 //! only taken apart.
 
+use crate::net::fields::Fields;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::header::{Entry, TRANSFER_ENCODING};
@@ -16,7 +17,7 @@ pub(super) struct RequestHead<'a> {
     pub(super) target: &'a PathAndQuery,
     pub(super) host: &'a HeaderValue,
     /// Without what is said here: host and framing.
-    pub(super) headers: &'a HeaderMap,
+    pub(super) fields: &'a Fields,
 }
 
 impl RequestHead<'_> {
@@ -26,12 +27,7 @@ impl RequestHead<'_> {
             out.extend_from_slice(piece.as_bytes());
         }
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        for (name, value) in self.headers {
-            let is_ours = *name == HOST || *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING;
-            if !is_ours {
-                field(out, name, value.as_bytes());
-            }
-        }
+        out.extend_from_slice(self.fields.as_bytes());
         field(out, &HOST, self.host.as_bytes());
         if body_bytes > 0 {
             let mut digits = itoa::Buffer::new();
@@ -163,16 +159,14 @@ mod tests {
 
     #[test]
     fn a_request_is_written_with_our_host_and_length_and_the_fields_as_they_are() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-a", HeaderValue::from_static("1"));
-        headers.append("x-a", HeaderValue::from_static("2"));
-        headers.append(HOST, HeaderValue::from_static("gateway"));
-        headers.append(CONTENT_LENGTH, HeaderValue::from_static("9"));
+        let mut fields = Fields::default();
+        fields.append(&HeaderName::from_static("x-a"), b"1");
+        fields.append(&HeaderName::from_static("x-a"), b"2");
         let head = RequestHead {
             method: &Method::POST,
             target: &PathAndQuery::from_static("/api/messages?a=b"),
             host: &HeaderValue::from_static("bot:3978"),
-            headers: &headers,
+            fields: &fields,
         };
         let written = |body_bytes| {
             let mut out = Vec::new();
@@ -244,13 +238,13 @@ mod tests {
 
     #[test]
     fn what_may_stand_in_a_value_is_written_as_it_is_and_no_more_can_be_in_one() {
-        let mut headers = HeaderMap::new();
-        headers.append("x", HeaderValue::from_bytes(b"\t a\x80\xff ").unwrap());
+        let mut fields = Fields::default();
+        fields.append(&HeaderName::from_static("x"), b"\t a\x80\xff ");
         let head = RequestHead {
             method: &Method::GET,
             target: &PathAndQuery::from_static("/"),
             host: &HeaderValue::from_static("bot"),
-            headers: &headers,
+            fields: &fields,
         };
         let mut out = Vec::new();
         head.write(0, &mut out);

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::net::client::chain;
+use crate::net::fields::Fields;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 
@@ -25,15 +26,13 @@ async fn asked(
         PathAndQuery::from_static("/api"),
         HeaderValue::from_static("bot"),
     );
-    let headers = HeaderMap::from_iter([(
-        http::header::HeaderName::from_static("x-a"),
-        HeaderValue::from_static("b"),
-    )]);
+    let mut fields = Fields::default();
+    fields.append(&http::HeaderName::from_static("x-a"), b"b");
     let head = RequestHead {
         method: &Method::POST,
         target: &target,
         host: &host,
-        headers: &headers,
+        fields: &fields,
     };
     let sent = Sent::default();
     let pool = Arc::new(Pool::default());
@@ -194,7 +193,7 @@ async fn a_request_is_sent_when_its_last_byte_was_taken() {
         method: &Method::POST,
         target: &target,
         host: &host,
-        headers: &HeaderMap::new(),
+        fields: &Fields::default(),
     };
     let sent = Sent::default();
     let mut asking = pin!(link.ask(head, Bytes::from(vec![b'x'; 100]), sent.clone()));
@@ -218,13 +217,13 @@ async fn begun(link: &mut Link, body: Bytes, sent: &Sent) -> Result<Response<()>
         PathAndQuery::from_static("/"),
         HeaderValue::from_static("bot"),
     );
-    let token = HeaderValue::from_static("Bearer secret");
-    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, token)]);
+    let mut fields = Fields::default();
+    fields.append(&http::header::AUTHORIZATION, b"Bearer secret");
     let head = RequestHead {
         method: &Method::POST,
         target: &target,
         host: &host,
-        headers: &headers,
+        fields: &fields,
     };
     link.ask(head, body, sent.clone()).await
 }
