@@ -49,7 +49,7 @@ impl Ingress {
         let waited = asked.elapsed();
         watch.line_mut().upstream = Some(waited);
         if waited > SLOW {
-            let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
+            let (request_id, seconds) = (watch.line().request_id(), waited.as_secs());
             tracing::warn!(
                 event = "backend_slow",
                 bot = bot.name,
@@ -93,7 +93,7 @@ impl Ingress {
             upstreams: Arc::clone(&self.upstreams),
             observer: Arc::clone(&self.observer),
             bot: Arc::clone(delivery.bot),
-            request_id: watch.line().request_id.clone(),
+            request_id: watch.line().request_id().to_owned(),
             arrived: watch.started(),
             acknowledge_at: acknowledge_after
                 .map(|after| clock::deadline(after.saturating_sub(watch.elapsed()))),

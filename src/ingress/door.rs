@@ -9,6 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use std::net::IpAddr;
 use std::sync::Arc;
+use uuid::Uuid;
 
 impl Door for Ingress {
     fn answer(
@@ -83,11 +84,10 @@ impl Ingress {
             Reason::RequestMalformed
         };
         let client_ip: IpAddr = peer.address.ip().to_canonical();
-        let request_id = new_request_id();
-        let line = RequestLine {
-            tls_version: peer.tls_version,
-            ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
-        };
+        let mut own = Uuid::encode_buffer();
+        let request_id = new_request_id(&mut own);
+        let mut line = RequestLine::new(request_id, observe::Door::Ingress, client_ip);
+        line.tls_version = peer.tls_version;
         let mut watch = self.observer.watch(line, None);
         let rejection = Rejection::from(reason).noting(crate::net::client::chain(error));
         watch.conclude(Verdict::Rejected {

@@ -24,7 +24,7 @@ use crate::net::headers;
 use crate::net::reply::{self, Audience};
 use crate::net::seldom::Seldom;
 use crate::net::{Body, Peer, clock};
-use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
+use crate::observe::{self, Observer, RequestLine, Text, Verdict, Watch};
 use crate::shared::Shared;
 use crate::upstream::{Answer, Upstreams};
 use bytes::Bytes;
@@ -231,7 +231,8 @@ impl Ingress {
         progress.slot = Some(Arc::clone(&slot));
 
         progress.would_reject = admitted.would_reject().cloned();
-        let mut fields = self.fields_for(bot, head, peer, &admitted, &watch.line().request_id);
+        let request_id = watch.line().request_id();
+        let mut fields = self.fields_for(bot, head, peer, &admitted, request_id);
         let span = backend_head::name_sender(&mut fields, watch);
         let delivery = Delivery {
             bot,
@@ -294,17 +295,14 @@ impl Ingress {
             .admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress)
             .await
         {
-            Ok(response) => {
+            Ok(mut response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
                     Some(rejection) => Verdict::WouldReject { status, rejection },
                     None => Verdict::Forwarded { status },
                 });
-                let request_id = watch.line().request_id.clone();
-                let mut response = response
-                    .map(|answer| Watched::new(answer, watch, progress.slot).boxed_unsync());
-                reply::name(&mut response, &request_id);
-                response
+                reply::name(&mut response, watch.line().request_id());
+                response.map(|answer| Watched::new(answer, watch, progress.slot).boxed_unsync())
             }
             Err(End::ClientLeft) => {
                 watch.conclude(Verdict::Abandoned);
@@ -331,8 +329,11 @@ impl Ingress {
     }
 
     fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
-        let request_id =
-            headers::request_id(&head.headers).map_or_else(new_request_id, str::to_owned);
+        let mut own = Uuid::encode_buffer();
+        let request_id = match headers::request_id(&head.headers) {
+            Some(request_id) => request_id,
+            None => new_request_id(&mut own),
+        };
         let client_ip = headers::client_ip(
             peer.address.ip(),
             &head.headers,
@@ -340,22 +341,19 @@ impl Ingress {
         );
         // What stands for a head that is refused has a method and a path, too, which nobody sent.
         let was_read = peer.refused.is_none();
-        RequestLine {
-            trace_id: headers::trace_id(&head.headers).map(str::to_owned),
-            method: was_read.then(|| head.method.as_str().to_owned()),
-            path: was_read.then(|| head.uri.path().to_owned()),
-            http_version: was_read.then_some(head.version),
-            tls_version: peer.tls_version,
-            ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
-        }
+        let mut line = RequestLine::new(request_id, observe::Door::Ingress, client_ip);
+        line.note(Text::TraceId, headers::trace_id(&head.headers));
+        line.note(Text::Method, was_read.then(|| head.method.as_str()));
+        line.note(Text::Path, was_read.then(|| head.uri.path()));
+        line.http_version = was_read.then_some(head.version);
+        line.tls_version = peer.tls_version;
+        line
     }
 }
 
 /// For a request that brings none.
-fn new_request_id() -> String {
-    let mut text = Uuid::encode_buffer();
-    let id = Uuid::new_v4().simple();
-    id.encode_lower(&mut text).to_owned()
+fn new_request_id(text: &mut [u8]) -> &str {
+    Uuid::new_v4().simple().encode_lower(text)
 }
 
 /// Concludes a refused request and makes its answer.
@@ -365,7 +363,7 @@ fn refuse(
     rejection: Rejection,
     head: &Parts,
 ) -> Response<Body> {
-    let request_id = &watch.line().request_id;
+    let request_id = watch.line().request_id();
     let mut response = match progress.swallow {
         Some(expects_replies) => reply::swallowed(expects_replies, request_id),
         None => reply::refusal(&rejection, progress.audience, request_id, head.version),

@@ -21,6 +21,7 @@ mod metrics;
 mod recent;
 mod redact;
 mod stamp;
+mod texts;
 mod trace;
 mod whole_lines;
 
@@ -31,6 +32,7 @@ pub use metrics::{
     CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, TokenGiven,
     lacks_client_certificate,
 };
+pub use texts::Text;
 pub use trace::BackendSpan;
 
 use flood::{Flood, Suppressed};
@@ -315,7 +317,7 @@ impl Watch {
     pub fn trace(&mut self, headers: &HeaderMap) {
         if let Some(tracing) = self.observer.tracing.get() {
             let span = tracing.request(headers);
-            self.line.trace_id = Some(span.trace_id());
+            self.line.note(Text::TraceId, span.trace_id().as_str());
             self.span = Some(Box::new(span));
         }
     }
