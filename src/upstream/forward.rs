@@ -92,7 +92,7 @@ impl Fleet {
             match self.choose(&tries.round, now) {
                 Ok((target, lease)) => {
                     message.sent.goes_to(lease.position());
-                    match self.try_once(target, message).await {
+                    match self.try_once(target, message, now).await {
                         Ok(response) => return Ok((response, lease)),
                         Err(failure) => tries.note(failure, &lease, message.sent)?,
                     }
@@ -116,8 +116,9 @@ impl Fleet {
         &self,
         target: &Target,
         message: &Message<'_>,
+        now: Instant,
     ) -> Result<Response<FromBot>, Failure> {
-        let mut link = target.connect().await?;
+        let mut link = target.connect(now).await?;
         let request_target = target.target(message.path, message.query);
         let head = RequestHead {
             method: &message.method,

@@ -88,9 +88,12 @@ impl AnswerHead {
             let (name, value) = text.split_at_checked(colon).ok_or(Unreadable)?;
             let name = HeaderName::from_bytes(name).map_err(|_| Unreadable)?;
             let value = value.get(1..).unwrap_or_default().trim_ascii();
-            // Of its own: a piece of what was read would hold all of that for as long as the answer is on its way.
-            let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value));
-            let value = value.map_err(|_| Unreadable)?;
+            let value = match usual(value) {
+                Some(value) => HeaderValue::from_static(value),
+                // Of its own: a piece of what was read would hold all of that for as long as the answer is on its way.
+                None => HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value))
+                    .map_err(|_| Unreadable)?,
+            };
             match headers.try_entry(name).map_err(|_| Unreadable)? {
                 Entry::Vacant(place) => drop(place.try_insert(value).map_err(|_| Unreadable)?),
                 Entry::Occupied(mut place) => place.append(value),
@@ -114,6 +117,19 @@ impl AnswerHead {
 
 /// Most bots send no more; for one more a table is made that is twice as large.
 const USUAL_FIELDS: usize = 6;
+
+/// Values that many answers have, of whatever field: those need no memory.
+fn usual(value: &[u8]) -> Option<&'static str> {
+    const USUAL: [&str; 6] = [
+        "keep-alive",
+        "close",
+        "chunked",
+        "application/json",
+        "application/json; charset=utf-8",
+        "0",
+    ];
+    USUAL.into_iter().find(|usual| usual.as_bytes() == value)
+}
 
 /// The first line without its CRLF, and what follows; nothing where it has not ended.
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {

@@ -6,6 +6,7 @@ mod fleet;
 mod forward;
 mod head;
 mod link;
+mod pieces;
 mod pool;
 mod probe;
 mod roster;
