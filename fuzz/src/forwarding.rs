@@ -2,7 +2,7 @@
 
 use super::token::halves;
 use botgate::net::headers::{
-    Origin, client_ip, is_trusted, request_id, to_backend, to_client, trace_id,
+    Answered, Origin, client_ip, is_trusted, request_id, to_backend, trace_id,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -187,7 +187,11 @@ fn backends(headers: &HeaderMap, origin: Origin<'_>) {
 }
 
 fn answers(headers: &HeaderMap) {
-    let sent = to_client(headers.clone());
+    let mut answered = Answered::with_room_for(headers.len());
+    for (name, value) in headers {
+        answered.add(name.clone(), value.as_bytes());
+    }
+    let sent = answered.to_client().expect("fields of a map");
     for name in sent.keys() {
         let name = name.as_str();
         assert!(!HOP_BY_HOP.contains(&name), "{name}");

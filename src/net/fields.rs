@@ -119,7 +119,7 @@ fn is_of(line: &[u8], name: &HeaderName) -> bool {
 }
 
 /// What [`HeaderValue::from_bytes`](http::HeaderValue::from_bytes) takes: no control but the tab.
-fn is_value(bytes: &[u8]) -> bool {
+pub(super) fn is_value(bytes: &[u8]) -> bool {
     let is_bad = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
     // Without a way out in the middle, which lets the processor look at many at once.
     !bytes.iter().fold(false, |bad, byte| bad | is_bad(*byte))

@@ -1,7 +1,9 @@
 //! Which headers cross the gateway, and what it says about the client. Pure.
 
+mod answer;
 mod client;
 
+pub use answer::{Answered, NoFields};
 pub use client::client_ip;
 
 use super::fields::Fields;
@@ -81,7 +83,8 @@ pub struct Origin<'a> {
 
 /// The headers a backend gets: end-to-end ones as received, forwarding ones written fresh, and the request's id.
 pub fn to_backend(received: &HeaderMap, origin: Origin<'_>, request_id: &str) -> Fields {
-    let listed = Options::of(received);
+    let listed = received.get_all(header::CONNECTION).iter();
+    let listed = Options::of(listed.map(HeaderValue::as_bytes));
     let mut sent = Fields::with_room_for(room_for(received, origin));
     let (mut is_named, mut is_in_cookies) = (false, false);
     for (name, value) in received {
@@ -136,24 +139,6 @@ fn is_not_for_strangers(name: &str) -> bool {
     )
 }
 
-/// The headers a client gets: end-to-end ones as the bot sent them, without what tells strangers what runs there.
-pub fn to_client(mut headers: HeaderMap) -> HeaderMap {
-    let listed = Options::of(&headers);
-    let is_dropped = |name: &&HeaderName| {
-        // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
-        let text = name.as_str();
-        is_for_neighbours(text)
-            || is_not_for_strangers(text)
-            || text.starts_with("proxy-")
-            || (listed.contain(text) && **name != header::CONTENT_TYPE)
-    };
-    let dropped: Vec<_> = headers.keys().filter(is_dropped).cloned().collect();
-    for name in dropped {
-        headers.remove(name);
-    }
-    headers
-}
-
 /// Whether an address is one of the trusted proxies.
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     let address = address.to_canonical();
@@ -189,10 +174,9 @@ struct Options<'h> {
 }
 
 impl<'h> Options<'h> {
-    fn of(headers: &'h HeaderMap) -> Self {
-        let values = headers.get_all(header::CONNECTION).iter();
+    fn of(values: impl Iterator<Item = &'h [u8]>) -> Self {
         let mut options = values
-            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .flat_map(|value| value.split(|byte| *byte == b','))
             .map(<[u8]>::trim_ascii);
         Self {
             first: options.next().unwrap_or_default(),

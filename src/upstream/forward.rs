@@ -10,7 +10,6 @@ use super::sent::Sent;
 use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::fields::Fields;
-use crate::net::headers;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response};
@@ -157,7 +156,7 @@ impl Fleet {
         sent: &Sent,
         ahead: usize,
     ) -> Result<Response<Answer>, Rejection> {
-        let (mut head, body) = response.into_parts();
+        let (head, body) = response.into_parts();
         let kind = if is_streamed || is_event_stream(&head.headers) {
             Kind::Stream
         } else {
@@ -167,7 +166,6 @@ impl Fleet {
             }
         };
         let answer = Answer::receive(body, kind, lease, ahead).await?;
-        head.headers = headers::to_client(head.headers);
         Ok(Response::from_parts(head, answer))
     }
 

@@ -15,6 +15,15 @@ fn sent_to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
     as_read(&to_backend(received, origin, "id"))
 }
 
+/// What a client gets of an answer.
+fn to_client(headers: &HeaderMap) -> HeaderMap {
+    let mut answered = Answered::with_room_for(0);
+    for (name, value) in headers {
+        answered.add(name.clone(), value.as_bytes());
+    }
+    answered.to_client().unwrap()
+}
+
 fn as_read(fields: &Fields) -> HeaderMap {
     let text = fields.as_bytes().split_inclusive(|byte| *byte == b'\n');
     let field = |line: &[u8]| {
@@ -48,7 +57,7 @@ fn what_connection_lists_is_taken_away_though_another_entry_is_no_text() {
     }
     for sent in [
         sent_to_backend(&received, origin(false)),
-        to_client(received.clone()),
+        to_client(&received),
     ] {
         assert!(!sent.contains_key("x-secret") && !sent.contains_key("x-other"));
     }
@@ -134,7 +143,7 @@ fn a_trusted_proxys_chain_is_continued() {
 
 #[test]
 fn the_bots_answer_does_not_say_what_runs_there() {
-    let sent = to_client(map(&[
+    let sent = to_client(&map(&[
         ("server", "Kestrel"),
         ("x-powered-by", "Express"),
         ("content-type", "text/event-stream"),

@@ -1,6 +1,7 @@
-//! What a backend gets, against the same made as a `HeaderMap`, which is slower and was so before.
+//! What backends and clients get, against the same made as a `HeaderMap`, which is slower and was so before.
 
 use super::super::*;
+use super::to_client;
 use http::HeaderValue;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -67,6 +68,40 @@ fn made_as_map(received: &HeaderMap, origin: Origin<'_>, request_id: &str) -> He
     headers
 }
 
+/// As it was before.
+fn left_of_map(mut headers: HeaderMap) -> HeaderMap {
+    let values = headers.get_all(header::CONNECTION).iter();
+    let listed: Vec<&[u8]> = values
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        .collect();
+    let is_dropped = |name: &&HeaderName| {
+        let text = name.as_str();
+        let mut options = listed.iter();
+        is_for_neighbours(text)
+            || is_not_for_strangers(text)
+            || text.starts_with("proxy-")
+            || (options.any(|option| option.eq_ignore_ascii_case(text.as_bytes()))
+                && **name != header::CONTENT_TYPE)
+    };
+    let dropped: Vec<_> = headers.keys().filter(is_dropped).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn text_of(map: &HeaderMap) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, value) in map {
+        text.extend_from_slice(name.as_str().as_bytes());
+        text.extend_from_slice(b": ");
+        text.extend_from_slice(value.as_bytes());
+        text.extend_from_slice(b"\r\n");
+    }
+    text
+}
+
 fn name() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
         "authorization",
@@ -76,6 +111,10 @@ fn name() -> impl Strategy<Value = &'static str> {
         "cookie",
         "forwarded",
         "host",
+        "keep-alive",
+        "proxy-a",
+        "server",
+        "set-cookie",
         "traceparent",
         "tracestate",
         "x-a",
@@ -111,14 +150,22 @@ proptest! {
             received.append(*name, value.parse().unwrap());
         }
         let origin = Origin { peer, peer_is_trusted, scheme: "https", host: &host };
-        let mut expected = Vec::new();
-        for (name, value) in &made_as_map(&received, origin, &request_id) {
-            expected.extend_from_slice(name.as_str().as_bytes());
-            expected.extend_from_slice(b": ");
-            expected.extend_from_slice(value.as_bytes());
-            expected.extend_from_slice(b"\r\n");
-        }
+        let expected = text_of(&made_as_map(&received, origin, &request_id));
         let sent = to_backend(&received, origin, &request_id);
         prop_assert_eq!(sent.as_bytes(), expected);
+    }
+
+    /// In the same order, too.
+    #[test]
+    fn a_client_gets_what_is_left_of_a_map(lines in vec((name(), value()), 0..14)) {
+        let mut answered = HeaderMap::new();
+        let mut as_read = Answered::with_room_for(0);
+        for (name, value) in &lines {
+            answered.append(*name, value.parse().unwrap());
+            as_read.add(HeaderName::from_static(name), value.as_bytes());
+        }
+        let expected = text_of(&left_of_map(answered.clone()));
+        prop_assert_eq!(text_of(&as_read.to_client().unwrap()), expected.clone());
+        prop_assert_eq!(text_of(&to_client(&answered)), expected);
     }
 }
