@@ -99,7 +99,8 @@ impl From<ReadError> for End {
 
 /// What refusing a request needs to know of how far it came.
 struct Progress {
-    audience: Audience,
+    /// Whether the token was verified.
+    is_proven: bool,
     /// The refused activity is to be answered as if handled; whether it expects replies.
     swallow: Option<bool>,
     /// What a policy in report mode would have refused it for.
@@ -191,7 +192,7 @@ impl Ingress {
         watch.line_mut().token_kind = Some(screened.kind());
         place.check_kind(screened.kind())?;
         let caller = self.prove(screened, watch.line().client_ip).await?;
-        progress.audience = Audience::Proven;
+        progress.is_proven = true;
         self.note_clock(caller.claims(), now);
 
         let mut room = self.limiter.body_room();
@@ -284,9 +285,8 @@ impl Ingress {
         let (head, mut body) = request.into_parts();
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         watch.trace(&head.headers);
-        let sent_token = head.headers.contains_key(AUTHORIZATION);
         let mut progress = Progress {
-            audience: Audience::Stranger { sent_token },
+            is_proven: false,
             swallow: None,
             would_reject: None,
             slot: None,
@@ -364,9 +364,15 @@ fn refuse(
     head: &Parts,
 ) -> Response<Body> {
     let request_id = watch.line().request_id();
+    let audience = if progress.is_proven {
+        Audience::Proven
+    } else {
+        let sent_token = head.headers.contains_key(AUTHORIZATION);
+        Audience::Stranger { sent_token }
+    };
     let mut response = match progress.swallow {
         Some(expects_replies) => reply::swallowed(expects_replies, request_id),
-        None => reply::refusal(&rejection, progress.audience, request_id, head.version),
+        None => reply::refusal(&rejection, audience, request_id, head.version),
     };
     if head.method == Method::HEAD && head.version == Version::HTTP_2 {
         // hyper leaves the body of an answer to HEAD out in HTTP/1 only, and HTTP/2 clients reset such a stream.
