@@ -39,7 +39,7 @@ impl Ingress {
         if bot.identity_headers {
             // A client's own of these names do not pass.
             let mut say = |name: &'static str, value: &str| {
-                sent.append(&HeaderName::from_static(name), value.as_bytes());
+                sent.append_text(&HeaderName::from_static(name), value.as_bytes());
             };
             say("x-botgate-request-id", request_id);
             say("x-botgate-app-id", &bot.expect.app_id);

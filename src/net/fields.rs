@@ -1,6 +1,6 @@
 //! Header fields as the text of HTTP/1, made once and sent as it is. Pure.
 
-use http::header::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use std::ops::Range;
 
 /// Fields in their order, each with the end of its line. Those of one name stand together, as they do in a
@@ -21,27 +21,45 @@ impl Fields {
         &self.0
     }
 
-    /// Adds a field behind all others, of a name that none of them has but perhaps the last. What is no value adds nothing.
-    pub fn append(&mut self, name: &HeaderName, value: &[u8]) {
-        self.append_joined(name, &[value]);
+    /// Adds a field behind all others, of a name that none of them has but perhaps the last.
+    pub fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
+        self.begin(name);
+        self.0.extend_from_slice(value.as_bytes());
+        self.0.extend_from_slice(LINE_END);
     }
 
-    /// As [`append`](Self::append), with a value in pieces.
-    pub fn append_joined(&mut self, name: &HeaderName, value: &[&[u8]]) {
-        if value.iter().all(|piece| is_value(piece)) {
-            write(&mut self.0, name, value);
+    /// As [`append`](Self::append). What is no value adds nothing.
+    pub fn append_text(&mut self, name: &HeaderName, value: &[u8]) {
+        self.append_written(name, |text| text.extend_from_slice(value));
+    }
+
+    /// As [`append_text`](Self::append_text), with a value that is written behind what is there.
+    pub fn append_written(&mut self, name: &HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.0.len();
+        self.begin(name);
+        let start = self.0.len();
+        value(&mut self.0);
+        if self.0.get(start..).is_some_and(is_value) {
+            self.0.extend_from_slice(LINE_END);
+        } else {
+            self.0.truncate(before);
         }
     }
 
-    /// Makes the last field's value longer. Without a field, or with what may not stand in a value, nothing becomes longer.
-    pub fn extend_last(&mut self, value: &[&[u8]]) {
-        if value.iter().all(|piece| is_value(piece)) && self.0.ends_with(LINE_END) {
-            self.0.truncate(self.0.len().saturating_sub(LINE_END.len()));
-            value
-                .iter()
-                .for_each(|piece| self.0.extend_from_slice(piece));
+    /// Makes the last field's value longer, with `; ` in between.
+    pub fn join_to_last(&mut self, value: &HeaderValue) {
+        if self.0.ends_with(LINE_END) {
+            let end = self.0.len().saturating_sub(LINE_END.len());
+            self.0.truncate(end);
+            self.0.extend_from_slice(b"; ");
+            self.0.extend_from_slice(value.as_bytes());
             self.0.extend_from_slice(LINE_END);
         }
+    }
+
+    fn begin(&mut self, name: &HeaderName) {
+        self.0.extend_from_slice(name.as_str().as_bytes());
+        self.0.extend_from_slice(b": ");
     }
 
     /// Puts a field in the place of those of its name, or behind all others. What is no value changes nothing.
@@ -49,12 +67,12 @@ impl Fields {
         if !is_value(value) {
             return;
         }
-        let Some(old) = self.place(|line| is_of(line, name)) else {
-            return write(&mut self.0, name, &[value]);
-        };
-        let mut field = Vec::new();
-        write(&mut field, name, &[value]);
-        self.replace(old, &field);
+        let mut field = Self::default();
+        field.append_text(name, value);
+        match self.place(|line| is_of(line, name)) {
+            Some(old) => self.replace(old, &field.0),
+            None => self.0.extend_from_slice(&field.0),
+        }
     }
 
     /// Takes the fields of a name away. Their place is taken by the last field, with all others of its name: so it was when these
@@ -97,13 +115,6 @@ impl Fields {
 
 const LINE_END: &[u8] = b"\r\n";
 
-fn write(text: &mut Vec<u8>, name: &HeaderName, value: &[&[u8]]) {
-    text.extend_from_slice(name.as_str().as_bytes());
-    text.extend_from_slice(b": ");
-    value.iter().for_each(|piece| text.extend_from_slice(piece));
-    text.extend_from_slice(LINE_END);
-}
-
 /// No value holds a line feed.
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|byte| *byte == b'\n')
@@ -118,7 +129,7 @@ fn is_of(line: &[u8], name: &HeaderName) -> bool {
     name_of(line) == name.as_str().as_bytes()
 }
 
-/// What [`HeaderValue::from_bytes`](http::HeaderValue::from_bytes) takes: no control but the tab.
+/// What [`HeaderValue::from_bytes`] takes: no control but the tab.
 pub(super) fn is_value(bytes: &[u8]) -> bool {
     let is_bad = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f;
     // Without a way out in the middle, which lets the processor look at many at once.
@@ -128,7 +139,7 @@ pub(super) fn is_value(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderMap;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -163,15 +174,14 @@ mod tests {
     #[test]
     fn what_is_no_value_changes_nothing() {
         let mut fields = Fields::default();
-        fields.append(&name(0), b"1");
-        fields.append(&name(1), b"1\r\nhost: evil");
-        fields.append_joined(&name(1), &[b"1", b"\n"]);
-        fields.extend_last(&[b"; ", b"\0"]);
+        fields.append_text(&name(0), b"1");
+        fields.append_text(&name(1), b"1\r\nhost: evil");
+        fields.append_written(&name(1), |text| text.push(b'\n'));
         fields.set(&name(0), b"\r");
         fields.set(&name(1), b"\n");
         assert_eq!(fields.as_bytes(), b"a: 1\r\n");
         let mut none = Fields::default();
-        none.extend_last(&[b"; ", b"1"]);
+        none.join_to_last(&HeaderValue::from_static("1"));
         none.remove(&name(0));
         assert_eq!(none.as_bytes(), b"");
     }
@@ -188,7 +198,7 @@ mod tests {
                 map.append(name(*position), value.parse().unwrap());
             }
             let mut fields = Fields::default();
-            map.iter().for_each(|(name, value)| fields.append(name, value.as_bytes()));
+            map.iter().for_each(|(name, value)| fields.append(name, value));
             prop_assert_eq!(fields.as_bytes(), text_of(&map));
             for (step, position, value) in &steps {
                 let (name, parsed) = (name(*position), HeaderValue::from_str(value));
@@ -199,7 +209,7 @@ mod tests {
                     }
                     (1, Ok(parsed)) if !map.contains_key(&name) => {
                         map.append(&name, parsed);
-                        fields.append(&name, value.as_bytes());
+                        fields.append_text(&name, value.as_bytes());
                     }
                     (_, Ok(parsed)) => {
                         map.insert(&name, parsed);

@@ -101,20 +101,20 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>, request_id: &str) ->
         // All values of a name come one after the other.
         if *name == X_REQUEST_ID {
             if !is_named {
-                sent.append(name, request_id.as_bytes());
+                sent.append_text(name, request_id.as_bytes());
             }
             is_named = true;
         } else if *name == header::COOKIE && is_in_cookies {
             // HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
-            sent.extend_last(&[b"; ", value.as_bytes()]);
+            sent.join_to_last(value);
         } else {
             is_in_cookies = *name == header::COOKIE;
-            sent.append(name, value.as_bytes());
+            sent.append(name, value);
         }
     }
     write_forwarding(&mut sent, received, origin);
     if !is_named {
-        sent.append(&X_REQUEST_ID, request_id.as_bytes());
+        sent.append_text(&X_REQUEST_ID, request_id.as_bytes());
     }
     sent
 }
@@ -192,46 +192,41 @@ impl<'h> Options<'h> {
 
 fn write_forwarding(sent: &mut Fields, received: &HeaderMap, origin: Origin<'_>) {
     let believed = Some(received).filter(|_| origin.peer_is_trusted);
-    let mut chain = |name: HeaderName, own: &[u8]| {
-        let before = believed
-            .into_iter()
-            .flat_map(|received| received.get_all(&name));
-        let mut entries = before.map(HeaderValue::as_bytes).peekable();
-        if entries.peek().is_none() {
-            sent.append(&name, own);
-        } else {
-            let entries: Vec<_> = entries.chain([own]).collect();
-            sent.append(&name, &entries.join(&b", "[..]));
-        }
+    let mut chain = |name: HeaderName, own: &dyn Fn(&mut Vec<u8>)| {
+        let before = believed.into_iter().flat_map(|all| all.get_all(&name));
+        sent.append_written(&name, |text| {
+            for entry in before {
+                text.extend_from_slice(entry.as_bytes());
+                text.extend_from_slice(b", ");
+            }
+            own(text);
+        });
     };
-    let mut text = Vec::with_capacity(origin.host.len().saturating_add(96));
     let peer = origin.peer.to_canonical();
-    write_address(&mut text, peer);
-    chain(X_FORWARDED_FOR, &text);
-    text.clear();
-    text.extend_from_slice(b"for=");
-    match peer {
-        IpAddr::V4(_) => write_address(&mut text, peer),
-        // RFC 7239 6: an IPv6 address stands in brackets and quotes.
-        IpAddr::V6(_) => {
-            text.extend_from_slice(b"\"[");
-            write_address(&mut text, peer);
-            text.extend_from_slice(b"]\"");
+    chain(X_FORWARDED_FOR, &|text| write_address(text, peer));
+    chain(header::FORWARDED, &|text| {
+        text.extend_from_slice(b"for=");
+        match peer {
+            IpAddr::V4(_) => write_address(text, peer),
+            // RFC 7239 6: an IPv6 address stands in brackets and quotes.
+            IpAddr::V6(_) => {
+                text.extend_from_slice(b"\"[");
+                write_address(text, peer);
+                text.extend_from_slice(b"]\"");
+            }
         }
-    }
-    for piece in [";host=\"", origin.host, "\";proto=", origin.scheme] {
-        text.extend_from_slice(piece.as_bytes());
-    }
-    chain(header::FORWARDED, &text);
+        for piece in [";host=\"", origin.host, "\";proto=", origin.scheme] {
+            text.extend_from_slice(piece.as_bytes());
+        }
+    });
     for (name, own) in [
         (X_FORWARDED_PROTO, origin.scheme),
         (X_FORWARDED_HOST, origin.host),
     ] {
-        let named_before = believed.and_then(|received| received.get(&name));
-        sent.append(
-            &name,
-            named_before.map_or(own.as_bytes(), HeaderValue::as_bytes),
-        );
+        match believed.and_then(|all| all.get(&name)) {
+            Some(named_before) => sent.append(&name, named_before),
+            None => sent.append_text(&name, own.as_bytes()),
+        }
     }
 }
 
@@ -243,25 +238,10 @@ fn write_address(text: &mut Vec<u8>, address: IpAddr) {
                 if position > 0 {
                     text.push(b'.');
                 }
-                write_octet(text, octet);
+                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
             }
         }
         IpAddr::V6(v6) => text.extend_from_slice(v6.to_string().as_bytes()),
-    }
-}
-
-fn write_octet(text: &mut Vec<u8>, octet: u8) {
-    const DIGITS: &[u8; 10] = b"0123456789";
-    let mut is_begun = false;
-    for unit in [100, 10, 1] {
-        let digit = octet
-            .checked_div(unit)
-            .and_then(|count| count.checked_rem(10));
-        let digit = digit.unwrap_or_default();
-        is_begun |= digit > 0 || unit == 1;
-        if is_begun {
-            text.extend(DIGITS.get(usize::from(digit)));
-        }
     }
 }
 

@@ -154,8 +154,8 @@ mod tests {
     #[test]
     fn a_request_is_written_with_our_host_and_length_and_the_fields_as_they_are() {
         let mut fields = Fields::default();
-        fields.append(&HeaderName::from_static("x-a"), b"1");
-        fields.append(&HeaderName::from_static("x-a"), b"2");
+        fields.append_text(&HeaderName::from_static("x-a"), b"1");
+        fields.append_text(&HeaderName::from_static("x-a"), b"2");
         let head = RequestHead {
             method: &Method::POST,
             target: &PathAndQuery::from_static("/api/messages?a=b"),
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn what_may_stand_in_a_value_is_written_as_it_is_and_no_more_can_be_in_one() {
         let mut fields = Fields::default();
-        fields.append(&HeaderName::from_static("x"), b"\t a\x80\xff ");
+        fields.append_text(&HeaderName::from_static("x"), b"\t a\x80\xff ");
         let head = RequestHead {
             method: &Method::GET,
             target: &PathAndQuery::from_static("/"),

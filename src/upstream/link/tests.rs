@@ -28,7 +28,7 @@ async fn asked(
         HeaderValue::from_static("bot"),
     );
     let mut fields = Fields::default();
-    fields.append(&http::HeaderName::from_static("x-a"), b"b");
+    fields.append_text(&http::HeaderName::from_static("x-a"), b"b");
     let head = RequestHead {
         method: &Method::POST,
         target: &target,
@@ -222,7 +222,7 @@ async fn begun(link: &mut Link, body: Bytes, sent: &Sent) -> Result<Response<()>
         HeaderValue::from_static("bot"),
     );
     let mut fields = Fields::default();
-    fields.append(&http::header::AUTHORIZATION, b"Bearer secret");
+    fields.append_text(&http::header::AUTHORIZATION, b"Bearer secret");
     let head = RequestHead {
         method: &Method::POST,
         target: &target,
