@@ -2,7 +2,7 @@
 
 use super::token::halves;
 use botgate::net::headers::{
-    Origin, client_ip, is_trusted, request_id, to_backend, to_client, trace_id,
+    Answered, Origin, client_ip, is_trusted, request_id, to_backend, trace_id,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -81,6 +81,21 @@ pub fn headers(lines: &[u8]) -> HeaderMap {
     headers
 }
 
+/// The fields of a head that the gateway wrote, as a backend reads them.
+fn as_read(text: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r\n").expect("a whole line");
+        let (name, value) = halves(line, b':');
+        let value = value.strip_prefix(b" ").expect("a space before the value");
+        headers.append(
+            HeaderName::from_bytes(name).expect("a name"),
+            HeaderValue::from_bytes(value).expect("a value"),
+        );
+    }
+    headers
+}
+
 /// The client is the peer, or, where that is trusted, an address that a proxy wrote.
 fn clients(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], peer_is_trusted: bool) {
     let client = client_ip(peer, headers, trusted);
@@ -124,7 +139,8 @@ fn clients(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet], peer_is_trusted
 }
 
 fn backends(headers: &HeaderMap, origin: Origin<'_>) {
-    let sent = to_backend(headers, origin);
+    let sent = as_read(to_backend(headers, origin, "id").as_bytes());
+    assert_eq!(values(&sent, "x-request-id"), [b"id"]);
     for name in sent.keys() {
         let name = name.as_str();
         assert!(
@@ -140,13 +156,15 @@ fn backends(headers: &HeaderMap, origin: Origin<'_>) {
             !name.starts_with("x-forwarded-") || FORWARDING.contains(&name),
             "{name}"
         );
-        if !FORWARDING.contains(&name) {
+        if !FORWARDING.contains(&name) && name != "x-request-id" {
             assert_eq!(values(headers, name), values(&sent, name), "{name}");
         }
     }
     for name in listed(headers) {
-        let stays = matches!(name.as_str(), "authorization" | "content-type")
-            || FORWARDING.contains(&name.as_str());
+        let stays = matches!(
+            name.as_str(),
+            "authorization" | "content-type" | "x-request-id"
+        ) || FORWARDING.contains(&name.as_str());
         assert!(stays || !sent.contains_key(name.as_str()), "{name}");
     }
     for name in ["authorization", "content-type"] {
@@ -169,7 +187,11 @@ fn backends(headers: &HeaderMap, origin: Origin<'_>) {
 }
 
 fn answers(headers: &HeaderMap) {
-    let sent = to_client(headers.clone());
+    let mut answered = Answered::with_room_for(headers.len());
+    for (name, value) in headers {
+        answered.add(name.clone(), value.as_bytes());
+    }
+    let sent = answered.to_client().expect("fields of a map");
     for name in sent.keys() {
         let name = name.as_str();
         assert!(!HOP_BY_HOP.contains(&name), "{name}");

@@ -15,7 +15,7 @@ use crate::net::client::ClientProblem;
 use crate::net::headers::{self, is_trusted};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
-use crate::observe::{self, Observer, RequestLine, TokenGiven, Verdict, Watch};
+use crate::observe::{self, Observer, RequestLine, Text, TokenGiven, Verdict, Watch};
 use crate::secret::Secret;
 use aws_lc_rs::rand;
 use http::header::AUTHORIZATION;
@@ -197,7 +197,9 @@ impl Brokers {
             let jar = Jar::of(&head.headers, &broker.name)?;
             let (at, session) = jar.session_of(&broker.issuer, token)?;
             progress.audience = Audience::Proven;
-            watch.line_mut().user = Some(session.user.to_string());
+            watch
+                .line_mut()
+                .note(Text::User, session.user.to_string().as_str());
             // The site's own token is not shown again, since its place is taken; a header is.
             if let PageIdentity::Header { .. } = &broker.identity
                 && header_id(broker, head, peer)? != session.user
@@ -221,7 +223,7 @@ impl Brokers {
         if broker.identity != PageIdentity::Random {
             progress.audience = Audience::Proven;
         }
-        watch.line_mut().user = Some(user.to_string());
+        watch.line_mut().note(Text::User, user.to_string().as_str());
         // A browser that was here before is counted as the one that it is.
         let chance = random()?;
         let jar = Jar::of(&head.headers, &broker.name).unwrap_or_default();
@@ -270,8 +272,10 @@ impl Brokers {
         watch: &mut Watch,
     ) -> Result<String, Rejection> {
         let token = identity.screen(Presented::in_headers(&head.headers)?, now)?;
-        watch.line_mut().token_issuer = Some(identity.issuer.clone());
-        watch.line_mut().key_id = Some(token.key_id().to_owned());
+        watch
+            .line_mut()
+            .note(Text::TokenIssuer, identity.issuer.as_str());
+        watch.line_mut().note(Text::KeyId, token.key_id());
         let keyring = &self.rooms.keyring;
         let key = keyring.key_of(identity.keys, token.key_id()).await?;
         token.verify(&key)
@@ -298,7 +302,7 @@ impl Brokers {
             Some((broker, service)) => {
                 // A trusted page may read whatever it is refused for, also before it is its turn.
                 let origin = broker.origins.of(&head.headers).ok();
-                watch.line_mut().broker = Some(broker.name.as_str().into());
+                watch.line_mut().note(Text::Broker, broker.name.as_str());
                 progress.origin = origin.map(str::to_owned);
                 self.broker_token(
                     (broker, service, place),
@@ -312,7 +316,7 @@ impl Brokers {
         };
         let mut response = match outcome {
             Ok(mut response) => {
-                reply::name(&mut response, &watch.line().request_id);
+                reply::name(&mut response, watch.line().request_id());
                 let status = response.status().as_u16();
                 watch.conclude(Verdict::Forwarded { status });
                 response
@@ -327,7 +331,7 @@ impl Brokers {
                 if is_attempt(rejection.reason()) {
                     self.rooms.limiter.count_failure(watch.line().client_ip);
                 }
-                let request_id = &watch.line().request_id;
+                let request_id = watch.line().request_id();
                 let mut response =
                     reply::refusal(&rejection, progress.audience, request_id, head.version);
                 if head.method == Method::HEAD && head.version == Version::HTTP_2 {
@@ -347,18 +351,20 @@ impl Brokers {
     }
 
     fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
-        let request_id = headers::request_id(&head.headers)
-            .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
+        let mut own = Uuid::encode_buffer();
+        let request_id = match headers::request_id(&head.headers) {
+            Some(request_id) => request_id,
+            None => Uuid::new_v4().simple().encode_lower(&mut own),
+        };
         let trusted = &self.settings.server.trusted_proxies;
         let client_ip = headers::client_ip(peer.address.ip(), &head.headers, trusted);
-        RequestLine {
-            trace_id: headers::trace_id(&head.headers).map(str::to_owned),
-            method: Some(head.method.as_str().to_owned()),
-            path: Some(head.uri.path().to_owned()),
-            http_version: Some(head.version),
-            tls_version: peer.tls_version,
-            ..RequestLine::new(request_id, observe::Door::DirectLine, client_ip)
-        }
+        let mut line = RequestLine::new(request_id, observe::Door::DirectLine, client_ip);
+        line.note(Text::TraceId, headers::trace_id(&head.headers));
+        line.note(Text::Method, head.method.as_str());
+        line.note(Text::Path, head.uri.path());
+        line.http_version = Some(head.version);
+        line.tls_version = peer.tls_version;
+        line
     }
 }
 
@@ -388,7 +394,9 @@ async fn timed(
     let given = asked.await;
     watch.line_mut().upstream = Some(begun.elapsed());
     if let Ok(given) = &given {
-        watch.line_mut().conversation = Some(given.conversation.clone());
+        watch
+            .line_mut()
+            .note(Text::Conversation, given.conversation.as_str());
     }
     given
 }

@@ -3,21 +3,22 @@
 use super::Ingress;
 use crate::config::Bot;
 use crate::judge::Admitted;
+use crate::net::Peer;
+use crate::net::fields::Fields;
 use crate::net::headers::{self, Origin};
-use crate::net::{Peer, reply};
+use crate::observe::{BackendSpan, Watch};
 use http::header::{HOST, HeaderName};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
 
 impl Ingress {
-    pub(super) fn headers_for(
+    pub(super) fn fields_for(
         &self,
         bot: &Bot,
         head: &Parts,
         peer: Peer,
         admitted: &Admitted,
         request_id: &str,
-    ) -> HeaderMap {
+    ) -> Fields {
         let host = head.headers.get(HOST).and_then(|value| value.to_str().ok());
         let origin = Origin {
             peer: peer.address.ip(),
@@ -34,29 +35,29 @@ impl Ingress {
                 .or_else(|| head.uri.authority().map(http::uri::Authority::as_str))
                 .unwrap_or_default(),
         };
-        let mut sent = headers::to_backend(&head.headers, origin);
-        let mut say = |name: HeaderName, value: &str| {
-            if let Ok(value) = HeaderValue::from_str(value) {
-                sent.insert(name, value);
-            }
-        };
-        say(reply::X_REQUEST_ID, request_id);
+        let mut sent = headers::to_backend(&head.headers, origin, request_id);
         if bot.identity_headers {
-            say(HeaderName::from_static("x-botgate-request-id"), request_id);
-            say(
-                HeaderName::from_static("x-botgate-app-id"),
-                &bot.expect.app_id,
-            );
+            // A client's own of these names do not pass.
+            let mut say = |name: &'static str, value: &str| {
+                sent.append_text(&HeaderName::from_static(name), value.as_bytes());
+            };
+            say("x-botgate-request-id", request_id);
+            say("x-botgate-app-id", &bot.expect.app_id);
             if let Some(channel) = admitted.base_channel() {
-                say(HeaderName::from_static("x-botgate-channel"), channel);
+                say("x-botgate-channel", channel);
             }
             if let Some(tenant) = admitted.tenant() {
-                say(
-                    HeaderName::from_static("x-botgate-tenant"),
-                    &tenant.to_string(),
-                );
+                say("x-botgate-tenant", &tenant.to_string());
             }
         }
         sent
     }
+}
+
+/// The span of the call that hands the request to its bot; these fields name it as their sender.
+pub(super) fn name_sender(fields: &mut Fields, watch: &Watch) -> BackendSpan {
+    watch.call(|name, value| match value {
+        Some(value) => fields.set(name, value.as_bytes()),
+        None => fields.remove(name),
+    })
 }

@@ -8,9 +8,10 @@ use crate::config::Bot;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
 use crate::net::clock;
+use crate::net::fields::Fields;
 use crate::observe::{BackendSpan, Watch};
 use crate::upstream::{Answer, READ_AHEAD, Sent};
-use http::{HeaderMap, Method, Response};
+use http::{Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -23,7 +24,7 @@ const SLOW: Duration = Duration::from_secs(10);
 pub(super) struct Delivery<'a> {
     pub(super) bot: &'a Arc<Bot>,
     pub(super) admitted: Box<Admitted>,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) query: Option<&'a str>,
     /// The place at the bot, held until it is done.
     pub(super) slot: Arc<Slot>,
@@ -48,7 +49,7 @@ impl Ingress {
         let waited = asked.elapsed();
         watch.line_mut().upstream = Some(waited);
         if waited > SLOW {
-            let (request_id, seconds) = (watch.line().request_id.as_str(), waited.as_secs());
+            let (request_id, seconds) = (watch.line().request_id(), waited.as_secs());
             tracing::warn!(
                 event = "backend_slow",
                 bot = bot.name,
@@ -65,7 +66,7 @@ impl Ingress {
         let Delivery {
             bot,
             admitted,
-            headers,
+            fields,
             query,
             slot: _slot,
             claim: _,
@@ -75,7 +76,7 @@ impl Ingress {
         let method = method(&admitted);
         let outcome = self
             .upstreams
-            .forward(bot, admitted, headers, query, &sent, READ_AHEAD)
+            .forward(bot, admitted, fields, query, &sent, READ_AHEAD)
             .await;
         end(span, bot, &method, &sent, &outcome);
         outcome
@@ -92,13 +93,13 @@ impl Ingress {
             upstreams: Arc::clone(&self.upstreams),
             observer: Arc::clone(&self.observer),
             bot: Arc::clone(delivery.bot),
-            request_id: watch.line().request_id.clone(),
+            request_id: watch.line().request_id().to_owned(),
             arrived: watch.started(),
             acknowledge_at: acknowledge_after
                 .map(|after| clock::deadline(after.saturating_sub(watch.elapsed()))),
             claim: delivery.claim,
             admitted: delivery.admitted,
-            headers: delivery.headers,
+            fields: delivery.fields,
             query: delivery.query.map(str::to_owned),
             slot: delivery.slot,
             span: delivery.span,

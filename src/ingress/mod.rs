@@ -25,7 +25,7 @@ use crate::net::headers;
 use crate::net::reply::{self, Audience};
 use crate::net::seldom::Seldom;
 use crate::net::{Body, Peer, clock};
-use crate::observe::{self, Observer, RequestLine, Verdict, Watch};
+use crate::observe::{self, Observer, RequestLine, Text, Verdict, Watch};
 use crate::shared::Shared;
 use crate::upstream::{Answer, Upstreams};
 use bytes::Bytes;
@@ -100,7 +100,8 @@ impl From<ReadError> for End {
 
 /// What refusing a request needs to know of how far it came.
 struct Progress {
-    audience: Audience,
+    /// Whether the token was verified.
+    is_proven: bool,
     /// The refused activity is to be answered as if handled; whether it expects replies.
     swallow: Option<bool>,
     /// What a policy in report mode would have refused it for.
@@ -192,7 +193,7 @@ impl Ingress {
         watch.line_mut().token_kind = Some(screened.kind());
         place.check_kind(screened.kind())?;
         let caller = self.prove(screened, watch.line().client_ip).await?;
-        progress.audience = Audience::Proven;
+        progress.is_proven = true;
         self.note_clock(caller.claims(), now);
 
         let mut room = self.limiter.body_room();
@@ -232,12 +233,13 @@ impl Ingress {
         progress.slot = Some(Arc::clone(&slot));
 
         progress.would_reject = admitted.would_reject().cloned();
-        let mut headers = self.headers_for(bot, head, peer, &admitted, &watch.line().request_id);
-        let span = watch.call(&mut headers);
+        let request_id = watch.line().request_id();
+        let mut fields = self.fields_for(bot, head, peer, &admitted, request_id);
+        let span = backend_head::name_sender(&mut fields, watch);
         let delivery = Delivery {
             bot,
             admitted,
-            headers,
+            fields,
             query,
             claim,
             slot,
@@ -288,9 +290,8 @@ impl Ingress {
         let (head, mut body) = request.into_parts();
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         watch.trace(&head.headers);
-        let sent_token = head.headers.contains_key(AUTHORIZATION);
         let mut progress = Progress {
-            audience: Audience::Stranger { sent_token },
+            is_proven: false,
             swallow: None,
             would_reject: None,
             slot: None,
@@ -299,17 +300,14 @@ impl Ingress {
             .admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress)
             .await
         {
-            Ok(response) => {
+            Ok(mut response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
                     Some(rejection) => Verdict::WouldReject { status, rejection },
                     None => Verdict::Forwarded { status },
                 });
-                let request_id = watch.line().request_id.clone();
-                let mut response = response
-                    .map(|answer| Watched::new(answer, watch, progress.slot).boxed_unsync());
-                reply::name(&mut response, &request_id);
-                response
+                reply::name(&mut response, watch.line().request_id());
+                response.map(|answer| Watched::new(answer, watch, progress.slot).boxed_unsync())
             }
             Err(End::ClientLeft) => {
                 watch.conclude(Verdict::Abandoned);
@@ -332,8 +330,11 @@ impl Ingress {
     }
 
     fn line_of(&self, head: &Parts, peer: Peer) -> RequestLine {
-        let request_id =
-            headers::request_id(&head.headers).map_or_else(new_request_id, str::to_owned);
+        let mut own = Uuid::encode_buffer();
+        let request_id = match headers::request_id(&head.headers) {
+            Some(request_id) => request_id,
+            None => new_request_id(&mut own),
+        };
         let client_ip = headers::client_ip(
             peer.address.ip(),
             &head.headers,
@@ -341,22 +342,19 @@ impl Ingress {
         );
         // What stands for a head that is refused has a method and a path, too, which nobody sent.
         let was_read = peer.refused.is_none();
-        RequestLine {
-            trace_id: headers::trace_id(&head.headers).map(str::to_owned),
-            method: was_read.then(|| head.method.as_str().to_owned()),
-            path: was_read.then(|| head.uri.path().to_owned()),
-            http_version: was_read.then_some(head.version),
-            tls_version: peer.tls_version,
-            ..RequestLine::new(request_id, observe::Door::Ingress, client_ip)
-        }
+        let mut line = RequestLine::new(request_id, observe::Door::Ingress, client_ip);
+        line.note(Text::TraceId, headers::trace_id(&head.headers));
+        line.note(Text::Method, was_read.then(|| head.method.as_str()));
+        line.note(Text::Path, was_read.then(|| head.uri.path()));
+        line.http_version = was_read.then_some(head.version);
+        line.tls_version = peer.tls_version;
+        line
     }
 }
 
 /// For a request that brings none.
-fn new_request_id() -> String {
-    let mut text = Uuid::encode_buffer();
-    let id = Uuid::new_v4().simple();
-    id.encode_lower(&mut text).to_owned()
+fn new_request_id(text: &mut [u8]) -> &str {
+    Uuid::new_v4().simple().encode_lower(text)
 }
 
 /// Concludes a refused request and makes its answer.
@@ -366,10 +364,16 @@ fn refuse(
     rejection: Rejection,
     head: &Parts,
 ) -> Response<Body> {
-    let request_id = &watch.line().request_id;
+    let request_id = watch.line().request_id();
+    let audience = if progress.is_proven {
+        Audience::Proven
+    } else {
+        let sent_token = head.headers.contains_key(AUTHORIZATION);
+        Audience::Stranger { sent_token }
+    };
     let mut response = match progress.swallow {
         Some(expects_replies) => reply::swallowed(expects_replies, request_id),
-        None => reply::refusal(&rejection, progress.audience, request_id, head.version),
+        None => reply::refusal(&rejection, audience, request_id, head.version),
     };
     if head.method == Method::HEAD && head.version == Version::HTTP_2 {
         // In HTTP/1 it is left out on its way. hyper sends it over HTTP/2, and clients reset such a stream.

@@ -2,7 +2,7 @@
 
 use super::Ingress;
 use crate::judge::{self, Activity, Callback, Claimed, Reason, Rejection, UnixSeconds};
-use crate::observe::RequestLine;
+use crate::observe::{RequestLine, Text};
 
 impl Ingress {
     pub(super) fn note_clock(&self, claims: &judge::Claims, now: UnixSeconds) {
@@ -13,7 +13,7 @@ impl Ingress {
 
     pub(super) fn note_refusal(&self, rejection: &Rejection, line: &RequestLine) {
         if rejection.reason() == Reason::ChannelNotEndorsed {
-            let channel = line.channel.as_deref().unwrap_or_default();
+            let channel = line.text(Text::Channel).unwrap_or_default();
             self.observer
                 .metrics()
                 .endorsement_missing(channel.split(':').next().unwrap_or_default());
@@ -23,27 +23,25 @@ impl Ingress {
 
 /// What a token claims is written down before it is proven: an operator needs to see what was refused.
 pub(super) fn note_token(line: &mut RequestLine, claimed: &Claimed) {
-    line.token_issuer = claimed.claims.issuer.clone();
-    line.caller_app_id = claimed.claims.caller_app_id().map(str::to_owned);
-    line.key_id = Some(claimed.key_id.clone());
+    line.note(Text::TokenIssuer, claimed.claims.issuer.as_deref());
+    line.note(Text::CallerAppId, claimed.claims.caller_app_id());
+    line.note(Text::KeyId, claimed.key_id.as_str());
 }
 
 pub(super) fn note_callback(line: &mut RequestLine, claims: &judge::Claims, callback: &Callback) {
-    line.channel = callback.channel.clone();
-    line.activity_type = callback.kind.clone();
+    line.note(Text::Channel, callback.channel.as_deref());
+    line.note(Text::ActivityType, callback.kind.as_deref());
     line.tenant = claims.tenant_id();
-    line.conversation = callback.conversation.clone();
+    line.note(Text::Conversation, callback.conversation.as_deref());
 }
 
 pub(super) fn note_activity(line: &mut RequestLine, claims: &judge::Claims, activity: &Activity) {
-    line.channel = Some(activity.channel().to_owned());
-    line.activity_type = Some(activity.kind().to_owned());
-    line.invoke_name = activity
-        .name()
-        .filter(|_| activity.is_invoke())
-        .map(str::to_owned);
+    line.note(Text::Channel, activity.channel());
+    line.note(Text::ActivityType, activity.kind());
+    let name = activity.name().filter(|_| activity.is_invoke());
+    line.note(Text::InvokeName, name);
     line.tenant = judge::tenant_of(claims, activity);
-    line.service_url_host = activity.service_url_host().map(str::to_owned);
-    line.conversation = Some(activity.conversation().to_owned());
-    line.user = activity.user().map(str::to_owned);
+    line.note(Text::ServiceUrlHost, activity.service_url_host());
+    line.note(Text::Conversation, activity.conversation());
+    line.note(Text::User, activity.user());
 }

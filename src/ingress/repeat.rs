@@ -5,7 +5,7 @@ use super::redelivery::{Claim, Marks, News, Turn};
 use crate::config::Bot;
 use crate::judge::token::Digest;
 use crate::judge::{Admitted, Content, Reason, Rejection};
-use crate::observe::{Repeat, Watch};
+use crate::observe::{Repeat, Text, Watch};
 use crate::upstream::Answer;
 use aws_lc_rs::digest::{Context, SHA256};
 use http::{Response, StatusCode};
@@ -47,11 +47,11 @@ impl Ingress {
         key: Digest,
         watch: &mut Watch,
     ) -> Answers {
-        let (repeat, answer) = match marks.turn(key, &watch.line().request_id) {
+        let (repeat, answer) = match marks.turn(key, watch.line().request_id()) {
             Turn::First(claim) => return Answers::Bot(Some(claim)),
             Turn::Unmarked => return Answers::Bot(None),
             Turn::Answered(answer) => {
-                watch.line_mut().repeat_of = Some(answer.first.as_ref().to_owned());
+                watch.line_mut().note(Text::RepeatOf, answer.first.as_ref());
                 (Repeat::Answered, Some(Ok(answer.response())))
             }
             Turn::Crowded => {
@@ -62,7 +62,9 @@ impl Ingress {
             }
             Turn::Waits(waiting) => {
                 let asked = Instant::now();
-                watch.line_mut().repeat_of = Some(waiting.first.as_ref().to_owned());
+                watch
+                    .line_mut()
+                    .note(Text::RepeatOf, waiting.first.as_ref());
                 let news = waiting.news().await;
                 watch.line_mut().upstream = Some(asked.elapsed());
                 match told(news, watch) {
@@ -76,7 +78,7 @@ impl Ingress {
             Some(answer) => Answers::Gateway(Box::new(answer)),
             None => {
                 // It is a request of its own after all.
-                watch.line_mut().repeat_of = None;
+                watch.line_mut().note(Text::RepeatOf, None);
                 Answers::Bot(None)
             }
         }
@@ -89,7 +91,7 @@ fn told(news: News, watch: &mut Watch) -> Option<Result<Response<Answer>, Reject
         News::Acknowledged => Some(Ok(acknowledged(watch))),
         News::Answered(answer) => {
             // The one it waits for may itself have waited for one behind another gateway.
-            watch.line_mut().repeat_of = Some(answer.first.as_ref().to_owned());
+            watch.line_mut().note(Text::RepeatOf, answer.first.as_ref());
             Some(Ok(answer.response()))
         }
         News::Failed(rejection) => Some(Err(rejection)),

@@ -6,7 +6,7 @@ use super::remembered::Remembered;
 use super::repeat::acknowledged;
 use crate::config::Bot;
 use crate::judge::{Admitted, Reason, Rejection};
-use crate::observe::{Repeat, Watch};
+use crate::observe::{Repeat, Text, Watch};
 use crate::shared::{self, Away, Held, Mark, Question, Said, Shared, Tag};
 use crate::upstream::Answer;
 use http::Response;
@@ -80,7 +80,7 @@ impl Ingress {
                     first,
                     is_acknowledged,
                 }) => {
-                    watch.line_mut().repeat_of = Some(first);
+                    watch.line_mut().note(Text::RepeatOf, first.as_str());
                     if is_acknowledged {
                         if let Some(claim) = claim.take() {
                             claim.acknowledged_elsewhere();
@@ -97,13 +97,13 @@ impl Ingress {
                 }
             }
             // It is the first one after all.
-            watch.line_mut().repeat_of = None;
+            watch.line_mut().note(Text::RepeatOf, None);
             if let (Some(claim), Some((name, owner, first))) = (claim, mark) {
                 claim.share(Held::new(shared, &self.work, name, owner, &first));
             }
             return Ok(None);
         };
-        watch.line_mut().repeat_of = Some(kept.first.clone());
+        watch.line_mut().note(Text::RepeatOf, kept.first.as_str());
         if repeat == Repeat::InFlight {
             watch.line_mut().upstream = Some(asked.elapsed());
         }

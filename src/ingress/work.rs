@@ -6,9 +6,10 @@ use super::remembered::WHOLE_BYTES;
 use crate::config::Bot;
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::limit::Slot;
+use crate::net::fields::Fields;
 use crate::observe::{BackendSpan, Ending, Observer};
 use crate::upstream::{Answer, Sent, Upstreams};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -34,7 +35,7 @@ pub(super) struct Work {
     /// For those who send the same meanwhile.
     pub(super) claim: Option<Claim>,
     pub(super) admitted: Box<Admitted>,
-    pub(super) headers: HeaderMap,
+    pub(super) fields: Fields,
     pub(super) query: Option<String>,
     /// The place at the bot, held until it is done: also after its client was told 202, or left.
     pub(super) slot: Arc<Slot>,
@@ -64,7 +65,7 @@ impl Work {
         let (upstreams, bot, query) = (&self.upstreams, &self.bot, self.query.as_deref());
         // More is read ahead than where the client waits, so that one that leaves in the middle of an answer does not cut it off.
         let answering =
-            upstreams.forward(bot, self.admitted, self.headers, query, &sent, WHOLE_BYTES);
+            upstreams.forward(bot, self.admitted, self.fields, query, &sent, WHOLE_BYTES);
         let span = self.span;
         let answering = async {
             let outcome = answering.await;

@@ -139,7 +139,7 @@ pub fn check_fields(headers: &HeaderMap) -> Result<(), Rejection> {
     let no = |why: &str| Err(Rejection::from(Reason::RequestMalformed).noting(why));
     for (name, value) in headers {
         // Servers with CGI in their ancestry read `_` as `-`: Transfer_Encoding is Transfer-Encoding to them.
-        if name.as_str().bytes().any(|byte| byte == b'_') {
+        if name.as_str().as_bytes().contains(&b'_') {
             return no("a field name with _, which some servers read as -");
         }
         let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));

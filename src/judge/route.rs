@@ -4,7 +4,7 @@ use super::{Place, Reason, Rejection, callback, check_target};
 use http::request::Parts;
 use http::uri::Authority;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 /// Where one bot is served.
@@ -21,15 +21,15 @@ pub struct Route {
 /// All routes of a gateway. Lookups cost the same for one bot and for a thousand.
 #[derive(Clone, Debug, Default)]
 pub struct Routes {
-    by_host: HashMap<String, Paths>,
+    by_host: BTreeMap<String, Paths>,
     any_host: Paths,
 }
 
 /// The paths of one host: exact ones, and what precedes `/v3/conversations`.
 #[derive(Clone, Debug, Default)]
 struct Paths {
-    exact: HashMap<String, usize>,
-    callback: HashMap<String, usize>,
+    exact: BTreeMap<String, usize>,
+    callback: BTreeMap<String, usize>,
 }
 
 impl Paths {

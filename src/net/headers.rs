@@ -1,9 +1,12 @@
 //! Which headers cross the gateway, and what it says about the client. Pure.
 
+mod answer;
 mod client;
 
+pub use answer::{Answered, NoFields};
 pub use client::client_ip;
 
+use super::fields::Fields;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -78,10 +81,12 @@ pub struct Origin<'a> {
     pub host: &'a str,
 }
 
-/// The headers a backend gets: end-to-end ones as received, forwarding ones written fresh.
-pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
-    let listed = connection_options(received);
-    let mut headers = HeaderMap::with_capacity(received.len().saturating_add(4));
+/// The headers a backend gets: end-to-end ones as received, forwarding ones written fresh, and the request's id.
+pub fn to_backend(received: &HeaderMap, origin: Origin<'_>, request_id: &str) -> Fields {
+    let listed = received.get_all(header::CONNECTION).iter();
+    let listed = Options::of(listed.map(HeaderValue::as_bytes));
+    let mut sent = Fields::with_room_for(room_for(received, origin));
+    let (mut is_named, mut is_in_cookies) = (false, false);
     for (name, value) in received {
         // CGI-like servers read `_` as `-`: a name with `_` could pass for any of those below.
         let text = name.as_str();
@@ -89,14 +94,41 @@ pub fn to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
             || claims_origin(text)
             || is_of_a_family(text)
             || text.as_bytes().contains(&b'_')
-            || (is_listed(&listed, text) && !NOT_STRIPPED.contains(name));
-        if !dropped {
-            headers.append(name.clone(), value.clone());
+            || (listed.contain(text) && !NOT_STRIPPED.contains(name));
+        if dropped {
+            continue;
+        }
+        // All values of a name come one after the other.
+        if *name == X_REQUEST_ID {
+            if !is_named {
+                sent.append_text(name, request_id.as_bytes());
+            }
+            is_named = true;
+        } else if *name == header::COOKIE && is_in_cookies {
+            // HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
+            sent.join_to_last(value);
+        } else {
+            is_in_cookies = *name == header::COOKIE;
+            sent.append(name, value);
         }
     }
-    join_cookies(&mut headers);
-    write_forwarding(&mut headers, received, origin);
-    headers
+    write_forwarding(&mut sent, received, origin);
+    if !is_named {
+        sent.append_text(&X_REQUEST_ID, request_id.as_bytes());
+    }
+    sent
+}
+
+/// Bytes enough for what a backend usually gets of these.
+fn room_for(received: &HeaderMap, origin: Origin<'_>) -> usize {
+    const AROUND_EACH: usize = 4;
+    const WRITTEN_FRESH: usize = 384;
+    let of_host = origin.host.len().saturating_mul(2);
+    received
+        .iter()
+        .map(|(name, value)| name.as_str().len().saturating_add(value.len()))
+        .map(|bytes| bytes.saturating_add(AROUND_EACH))
+        .fold(WRITTEN_FRESH.saturating_add(of_host), usize::saturating_add)
 }
 
 /// What of a bot's answer tells strangers what runs there, or where else it could be reached.
@@ -105,38 +137,6 @@ fn is_not_for_strangers(name: &str) -> bool {
         name,
         "server" | "via" | "x-powered-by" | "x-aspnet-version" | "x-aspnetmvc-version" | "alt-svc"
     )
-}
-
-/// HTTP/2 may send cookies one by one; the bot speaks HTTP/1, where they stand in one field (RFC 9113 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let crumbs: Vec<_> = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if crumbs.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
-    {
-        headers.insert(header::COOKIE, joined);
-    }
-}
-
-/// The headers a client gets: end-to-end ones as the bot sent them, without what tells strangers what runs there.
-pub fn to_client(mut headers: HeaderMap) -> HeaderMap {
-    let listed = connection_options(&headers);
-    let is_dropped = |name: &&HeaderName| {
-        // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
-        let text = name.as_str();
-        is_for_neighbours(text)
-            || is_not_for_strangers(text)
-            || text.starts_with("proxy-")
-            || (is_listed(&listed, text) && **name != header::CONTENT_TYPE)
-    };
-    let dropped: Vec<_> = headers.keys().filter(is_dropped).cloned().collect();
-    for name in dropped {
-        headers.remove(name);
-    }
-    headers
 }
 
 /// Whether an address is one of the trusted proxies.
@@ -166,75 +166,74 @@ pub fn trace_id(headers: &HeaderMap) -> Option<&str> {
         .then_some(id)
 }
 
-/// What `Connection` lists (RFC 9110 7.6.1). Byte by byte: an entry that is no text hides none of the others.
 /// Whether `Connection` lists this option, in whatever case (RFC 9110 7.6.1).
 pub fn has_option(headers: &HeaderMap, option: &str) -> bool {
     let values = headers.get_all(header::CONNECTION).iter();
-    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+    Options::of(values.map(HeaderValue::as_bytes)).contain(option)
 }
 
-fn connection_options(headers: &HeaderMap) -> Vec<&[u8]> {
-    let values = headers.get_all(header::CONNECTION).iter();
-    values
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .collect()
+/// What `Connection` lists (RFC 9110 7.6.1). Byte by byte: an entry that is no text hides none of the others.
+struct Options<'h> {
+    /// Mostly the only one. Empty where there is none, which is nobody's name.
+    first: &'h [u8],
+    others: Vec<&'h [u8]>,
 }
 
-fn is_listed(options: &[&[u8]], name: &str) -> bool {
-    let mut options = options.iter();
-    options.any(|option| option.eq_ignore_ascii_case(name.as_bytes()))
+impl<'h> Options<'h> {
+    fn of(values: impl Iterator<Item = &'h [u8]>) -> Self {
+        let mut options = values
+            .flat_map(|value| value.split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii);
+        Self {
+            first: options.next().unwrap_or_default(),
+            others: options.collect(),
+        }
+    }
+
+    fn contain(&self, name: &str) -> bool {
+        let is_it = |option: &[u8]| option.eq_ignore_ascii_case(name.as_bytes());
+        is_it(self.first) || self.others.iter().any(|option| is_it(option))
+    }
 }
 
-fn write_forwarding(headers: &mut HeaderMap, received: &HeaderMap, origin: Origin<'_>) {
+fn write_forwarding(sent: &mut Fields, received: &HeaderMap, origin: Origin<'_>) {
     let believed = Some(received).filter(|_| origin.peer_is_trusted);
-    let mut chain = |name: HeaderName, own: &[u8]| {
-        let before = believed
-            .into_iter()
-            .flat_map(|received| received.get_all(&name));
-        let mut entries = before.map(HeaderValue::as_bytes).peekable();
-        let value = if entries.peek().is_none() {
-            HeaderValue::from_bytes(own)
-        } else {
-            let entries: Vec<_> = entries.chain([own]).collect();
-            HeaderValue::from_bytes(&entries.join(&b", "[..]))
-        };
-        if let Ok(value) = value {
-            headers.insert(name, value);
-        }
+    let mut chain = |name: HeaderName, own: &dyn Fn(&mut Vec<u8>)| {
+        let before = believed.into_iter().flat_map(|all| all.get_all(&name));
+        sent.append_written(&name, |text| {
+            for entry in before {
+                text.extend_from_slice(entry.as_bytes());
+                text.extend_from_slice(b", ");
+            }
+            own(text);
+        });
     };
-    let mut text = Vec::with_capacity(origin.host.len().saturating_add(96));
     let peer = origin.peer.to_canonical();
-    write_address(&mut text, peer);
-    chain(X_FORWARDED_FOR, &text);
-    text.clear();
-    text.extend_from_slice(b"for=");
-    match peer {
-        IpAddr::V4(_) => write_address(&mut text, peer),
-        // RFC 7239 6: an IPv6 address stands in brackets and quotes.
-        IpAddr::V6(_) => {
-            text.extend_from_slice(b"\"[");
-            write_address(&mut text, peer);
-            text.extend_from_slice(b"]\"");
+    chain(X_FORWARDED_FOR, &|text| write_address(text, peer));
+    chain(header::FORWARDED, &|text| {
+        text.extend_from_slice(b"for=");
+        match peer {
+            IpAddr::V4(_) => write_address(text, peer),
+            // RFC 7239 6: an IPv6 address stands in brackets and quotes.
+            IpAddr::V6(_) => {
+                text.extend_from_slice(b"\"[");
+                write_address(text, peer);
+                text.extend_from_slice(b"]\"");
+            }
+        }
+        for piece in [";host=\"", origin.host, "\";proto=", origin.scheme] {
+            text.extend_from_slice(piece.as_bytes());
+        }
+    });
+    for (name, own) in [
+        (X_FORWARDED_PROTO, origin.scheme),
+        (X_FORWARDED_HOST, origin.host),
+    ] {
+        match believed.and_then(|all| all.get(&name)) {
+            Some(named_before) => sent.append(&name, named_before),
+            None => sent.append_text(&name, own.as_bytes()),
         }
     }
-    for piece in [";host=\"", origin.host, "\";proto=", origin.scheme] {
-        text.extend_from_slice(piece.as_bytes());
-    }
-    chain(header::FORWARDED, &text);
-    let mut once = |name: HeaderName, own: &dyn Fn() -> Option<HeaderValue>| {
-        let named_before = believed.and_then(|received| received.get(&name)).cloned();
-        if let Some(value) = named_before.or_else(own) {
-            headers.insert(name, value);
-        }
-    };
-    once(X_FORWARDED_PROTO, &|| {
-        Some(HeaderValue::from_static(origin.scheme))
-    });
-    once(X_FORWARDED_HOST, &|| {
-        HeaderValue::from_str(origin.host).ok()
-    });
 }
 
 /// An address as text. Written for each request, so that those of IPv4 do not go the long way through a formatter.
@@ -245,25 +244,10 @@ fn write_address(text: &mut Vec<u8>, address: IpAddr) {
                 if position > 0 {
                     text.push(b'.');
                 }
-                write_octet(text, octet);
+                text.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
             }
         }
         IpAddr::V6(v6) => text.extend_from_slice(v6.to_string().as_bytes()),
-    }
-}
-
-fn write_octet(text: &mut Vec<u8>, octet: u8) {
-    const DIGITS: &[u8; 10] = b"0123456789";
-    let mut is_begun = false;
-    for unit in [100, 10, 1] {
-        let digit = octet
-            .checked_div(unit)
-            .and_then(|count| count.checked_rem(10));
-        let digit = digit.unwrap_or_default();
-        is_begun |= digit > 0 || unit == 1;
-        if is_begun {
-            text.extend(DIGITS.get(usize::from(digit)));
-        }
     }
 }
 

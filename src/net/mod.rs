@@ -11,6 +11,7 @@ pub mod current;
 mod deadline;
 pub mod dial;
 mod fetcher;
+pub mod fields;
 mod frame_watch;
 mod frames;
 pub mod gate;

@@ -116,7 +116,7 @@ pub fn swallowed(expects_replies: bool, request_id: &str) -> Response<Body> {
 }
 
 /// Puts the request's id on its answer.
-pub fn name(response: &mut Response<Body>, request_id: &str) {
+pub fn name<B>(response: &mut Response<B>, request_id: &str) {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

@@ -5,6 +5,7 @@ use super::identifiers::{IdentifierWriter, Written};
 use super::log_buffer::LogBuffer;
 use super::recent::Refused;
 use super::redact::capped;
+use super::texts::{Text, Texts};
 use super::{Verdict, json_line, stamp};
 use crate::config::TlsVersion;
 use crate::judge::{Fault, Rejection, TenantId, TokenKind};
@@ -42,56 +43,27 @@ impl Door {
     }
 }
 
-/// What is known of a request. `None` leaves the field out of the line.
+/// What is known of a request. What is not known leaves its field out of the line.
 ///
 /// Holds what a client sent as it sent it; lengths are capped when the line is written.
 #[derive(Clone)]
 #[cfg_attr(test, derive(Debug))]
 pub struct RequestLine {
-    /// `X-Request-Id`, the client's or our own.
-    pub request_id: String,
-    /// From `traceparent`.
-    pub trace_id: Option<String>,
-    /// Name of the Direct Line broker that it is for.
-    pub broker: Option<Box<str>>,
+    pub(super) texts: Texts,
     /// Where it came in.
     pub door: Door,
     /// Who is at the other end, after trusted proxies were asked.
     pub client_ip: IpAddr,
-    /// HTTP method.
-    pub method: Option<String>,
-    /// Path without query: a query may hold secrets.
-    pub path: Option<String>,
     /// The kind of token, once its issuer is an accepted one.
     pub token_kind: Option<TokenKind>,
-    /// `iss` of the token.
-    pub token_issuer: Option<String>,
-    /// `kid` of the token.
-    pub key_id: Option<String>,
-    /// App id of the calling bot (skill and agent tokens).
-    pub caller_app_id: Option<String>,
-    /// `channelId` of the activity.
-    pub channel: Option<String>,
-    /// `type` of the activity.
-    pub activity_type: Option<String>,
-    /// `name` of an invoke.
-    pub invoke_name: Option<String>,
     /// The tenant that [`tenant_of`](crate::judge::tenant_of) found.
     pub tenant: Option<TenantId>,
-    /// Host of the service URL.
-    pub service_url_host: Option<String>,
-    /// `conversation.id`; written as `log.identifiers` says.
-    pub conversation: Option<String>,
-    /// `from.id`; written as `log.identifiers` says.
-    pub user: Option<String>,
     /// Bytes of the request body that were read.
     pub bytes_in: u64,
     /// Time spent waiting for the bot.
     pub upstream: Option<Duration>,
     /// Answered 202 while the bot was at work (`bots.timeouts.acknowledge_after`).
     pub acknowledged: bool,
-    /// The request of the same activity that the bot got, where this one was not forwarded but answered as that one was.
-    pub repeat_of: Option<String>,
     /// HTTP version of the request.
     pub http_version: Option<Version>,
     /// TLS version of the connection; `None` without TLS.
@@ -100,33 +72,37 @@ pub struct RequestLine {
 
 impl RequestLine {
     /// A line of which only this is known.
-    pub const fn new(request_id: String, door: Door, client_ip: IpAddr) -> Self {
+    pub fn new(request_id: &str, door: Door, client_ip: IpAddr) -> Self {
+        let mut texts = Texts::new();
+        texts.set(Text::RequestId, Some(request_id));
         Self {
-            request_id,
-            trace_id: None,
-            broker: None,
+            texts,
             door,
             client_ip,
-            method: None,
-            path: None,
             token_kind: None,
-            token_issuer: None,
-            key_id: None,
-            caller_app_id: None,
-            channel: None,
-            activity_type: None,
-            invoke_name: None,
             tenant: None,
-            service_url_host: None,
-            conversation: None,
-            user: None,
             bytes_in: 0,
             upstream: None,
             acknowledged: false,
-            repeat_of: None,
             http_version: None,
             tls_version: None,
         }
+    }
+
+    /// `X-Request-Id`, the client's or our own.
+    pub fn request_id(&self) -> &str {
+        self.text(Text::RequestId).unwrap_or_default()
+    }
+
+    /// One of the texts.
+    #[inline]
+    pub fn text(&self, kind: Text) -> Option<&str> {
+        self.texts.get(kind)
+    }
+
+    /// Writes a text down, or that it is not known after all.
+    pub fn note<'t>(&mut self, kind: Text, text: impl Into<Option<&'t str>>) {
+        self.texts.set(kind, text.into());
     }
 }
 
@@ -155,39 +131,39 @@ macro_rules! request_event {
             status = $entry.verdict.status(),
             reason = $entry.rejection.map(|rejection| rejection.reason().code()),
             note = $entry.rejection.and_then(Rejection::note).map(|note| capped(note, MAX_LONG_CHARS)).as_deref(),
-            request_id = &*capped(&line.request_id, MAX_CHARS),
-            trace_id = short(&line.trace_id).as_deref(),
+            request_id = &*capped(line.request_id(), MAX_CHARS),
+            trace_id = short(line, Text::TraceId).as_deref(),
             bot = Some($entry.bot).filter(|name| !name.is_empty()),
-            broker = line.broker.as_deref(),
+            broker = line.text(Text::Broker),
             door = line.door.word(),
             client_ip = %line.client_ip,
-            method = short(&line.method).as_deref(),
-            path = line.path.as_deref().map(|path| capped(path, MAX_LONG_CHARS)).as_deref(),
+            method = short(line, Text::Method).as_deref(),
+            path = line.text(Text::Path).map(|path| capped(path, MAX_LONG_CHARS)).as_deref(),
             token_kind = line.token_kind.map(TokenKind::word),
-            token_issuer = short(&line.token_issuer).as_deref(),
-            key_id = short(&line.key_id).as_deref(),
-            caller_app_id = short(&line.caller_app_id).as_deref(),
-            channel = short(&line.channel).as_deref(),
-            activity_type = short(&line.activity_type).as_deref(),
-            invoke_name = short(&line.invoke_name).as_deref(),
+            token_issuer = short(line, Text::TokenIssuer).as_deref(),
+            key_id = short(line, Text::KeyId).as_deref(),
+            caller_app_id = short(line, Text::CallerAppId).as_deref(),
+            channel = short(line, Text::Channel).as_deref(),
+            activity_type = short(line, Text::ActivityType).as_deref(),
+            invoke_name = short(line, Text::InvokeName).as_deref(),
             tenant = line.tenant.map(tracing::field::display),
-            service_url_host = short(&line.service_url_host).as_deref(),
-            conversation = $identifiers.write(line.conversation.as_deref()).as_ref().map(Written::as_str),
-            user = $identifiers.write(line.user.as_deref()).as_ref().map(Written::as_str),
+            service_url_host = short(line, Text::ServiceUrlHost).as_deref(),
+            conversation = $identifiers.write(line.text(Text::Conversation)).as_ref().map(Written::as_str),
+            user = $identifiers.write(line.text(Text::User)).as_ref().map(Written::as_str),
             bytes_in = line.bytes_in,
             bytes_out = $entry.bytes_out,
             duration_ms = milliseconds($entry.duration),
             upstream_ms = line.upstream.map(milliseconds),
             acknowledged = Some(true).filter(|_| line.acknowledged),
-            repeat_of = short(&line.repeat_of).as_deref(),
+            repeat_of = short(line, Text::RepeatOf).as_deref(),
             http_version = line.http_version.and_then(http_version),
             tls_version = line.tls_version.map(tls_version),
         );
     }};
 }
 
-fn short(text: &Option<String>) -> Option<Cow<'_, str>> {
-    text.as_deref().map(|text| capped(text, MAX_CHARS))
+fn short(line: &RequestLine, kind: Text) -> Option<Cow<'_, str>> {
+    line.text(kind).map(|text| capped(text, MAX_CHARS))
 }
 
 impl Entry<'_> {
@@ -225,7 +201,7 @@ impl Entry<'_> {
     /// What the status page shows of a refused request: of the line, neither user nor conversation.
     pub(super) fn refused(&self) -> Refused {
         let line = self.line;
-        let short = |text: &Option<String>| short(text).map(Cow::into_owned);
+        let told = |kind: Text| short(line, kind).map(Cow::into_owned);
         let long = |text: &str| capped(text, MAX_LONG_CHARS).into_owned();
         let now = time::OffsetDateTime::now_utc().unix_timestamp();
         Refused {
@@ -234,19 +210,19 @@ impl Entry<'_> {
             reason: self.rejection.map_or("", |one| one.reason().code()),
             status: self.verdict.status(),
             note: self.rejection.and_then(Rejection::note).map(long),
-            request_id: capped(&line.request_id, MAX_CHARS).into_owned(),
+            request_id: capped(line.request_id(), MAX_CHARS).into_owned(),
             bot: self.bot.to_owned(),
             client_ip: line.client_ip.to_string(),
-            method: short(&line.method),
-            path: line.path.as_deref().map(long),
+            method: told(Text::Method),
+            path: line.text(Text::Path).map(long),
             token_kind: line.token_kind.map(TokenKind::word),
-            token_issuer: short(&line.token_issuer),
-            caller_app_id: short(&line.caller_app_id),
-            channel: short(&line.channel),
-            activity_type: short(&line.activity_type),
-            invoke_name: short(&line.invoke_name),
+            token_issuer: told(Text::TokenIssuer),
+            caller_app_id: told(Text::CallerAppId),
+            channel: told(Text::Channel),
+            activity_type: told(Text::ActivityType),
+            invoke_name: told(Text::InvokeName),
             tenant: line.tenant.map(|tenant| tenant.to_string()),
-            service_url_host: short(&line.service_url_host),
+            service_url_host: told(Text::ServiceUrlHost),
         }
     }
 }

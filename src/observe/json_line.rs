@@ -10,6 +10,7 @@ use super::escape::push_json;
 use super::identifiers::{IdentifierWriter, Written};
 use super::redact::{MORE, cut};
 use super::stamp::Stamp;
+use super::texts::Text;
 use crate::judge::{Rejection, TokenKind};
 use std::cell::Cell;
 use std::fmt::Display;
@@ -70,33 +71,30 @@ pub(super) fn write(
     let reason = entry.rejection.map(|rejection| rejection.reason().code());
     fields.word(quoted!("reason"), reason);
     fields.long(quoted!("note"), entry.rejection.and_then(Rejection::note));
-    fields.short(quoted!("request_id"), Some(&line.request_id));
-    fields.short(quoted!("trace_id"), line.trace_id.as_deref());
+    fields.short(quoted!("request_id"), Some(line.request_id()));
+    fields.short(quoted!("trace_id"), line.text(Text::TraceId));
     fields.text(
         quoted!("bot"),
         Some(entry.bot).filter(|bot| !bot.is_empty()),
         None,
     );
-    fields.text(quoted!("broker"), line.broker.as_deref(), None);
+    fields.text(quoted!("broker"), line.text(Text::Broker), None);
     fields.word(quoted!("door"), Some(line.door.word()));
     fields.address(quoted!("client_ip"), line.client_ip);
-    fields.short(quoted!("method"), line.method.as_deref());
-    fields.long(quoted!("path"), line.path.as_deref());
+    fields.short(quoted!("method"), line.text(Text::Method));
+    fields.long(quoted!("path"), line.text(Text::Path));
     fields.word(quoted!("token_kind"), line.token_kind.map(TokenKind::word));
-    fields.short(quoted!("token_issuer"), line.token_issuer.as_deref());
-    fields.short(quoted!("key_id"), line.key_id.as_deref());
-    fields.short(quoted!("caller_app_id"), line.caller_app_id.as_deref());
-    fields.short(quoted!("channel"), line.channel.as_deref());
-    fields.short(quoted!("activity_type"), line.activity_type.as_deref());
-    fields.short(quoted!("invoke_name"), line.invoke_name.as_deref());
+    fields.short(quoted!("token_issuer"), line.text(Text::TokenIssuer));
+    fields.short(quoted!("key_id"), line.text(Text::KeyId));
+    fields.short(quoted!("caller_app_id"), line.text(Text::CallerAppId));
+    fields.short(quoted!("channel"), line.text(Text::Channel));
+    fields.short(quoted!("activity_type"), line.text(Text::ActivityType));
+    fields.short(quoted!("invoke_name"), line.text(Text::InvokeName));
     fields.shown(quoted!("tenant"), line.tenant);
-    fields.short(
-        quoted!("service_url_host"),
-        line.service_url_host.as_deref(),
-    );
-    let conversation = identifiers.write(line.conversation.as_deref());
+    fields.short(quoted!("service_url_host"), line.text(Text::ServiceUrlHost));
+    let conversation = identifiers.write(line.text(Text::Conversation));
     fields.identifier(quoted!("conversation"), conversation.as_ref());
-    let user = identifiers.write(line.user.as_deref());
+    let user = identifiers.write(line.text(Text::User));
     fields.identifier(quoted!("user"), user.as_ref());
     fields.number(name!("bytes_in"), Some(line.bytes_in));
     fields.number(name!("bytes_out"), Some(entry.bytes_out));
@@ -105,7 +103,7 @@ pub(super) fn write(
     if line.acknowledged {
         fields.0.extend_from_slice(b",\"acknowledged\":true");
     }
-    fields.short(quoted!("repeat_of"), line.repeat_of.as_deref());
+    fields.short(quoted!("repeat_of"), line.text(Text::RepeatOf));
     fields.word(
         quoted!("http_version"),
         line.http_version.and_then(http_version),

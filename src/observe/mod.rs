@@ -21,6 +21,7 @@ mod metrics;
 mod recent;
 mod redact;
 mod stamp;
+mod texts;
 mod trace;
 mod whole_lines;
 
@@ -31,6 +32,7 @@ pub use metrics::{
     CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, TokenGiven,
     lacks_client_certificate,
 };
+pub use texts::Text;
 pub use trace::BackendSpan;
 
 use flood::{Flood, Suppressed};
@@ -45,7 +47,7 @@ use recent::Recent;
 use crate::config::Settings;
 use crate::judge::Rejection;
 use aws_lc_rs::rand::SystemRandom;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use opentelemetry_sdk::trace::SpanExporter;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
@@ -315,7 +317,7 @@ impl Watch {
     pub fn trace(&mut self, headers: &HeaderMap) {
         if let Some(tracing) = self.observer.tracing.get() {
             let span = tracing.request(headers);
-            self.line.trace_id = Some(span.trace_id());
+            self.line.note(Text::TraceId, span.trace_id().as_str());
             self.span = Some(Box::new(span));
         }
     }
@@ -327,11 +329,12 @@ impl Watch {
         }
     }
 
-    /// The span of the call that hands the request to its bot with these headers, which then name it as their sender.
-    pub fn call(&self, headers: &mut HeaderMap) -> BackendSpan {
+    /// The span of the call that hands the request to its bot. `tell` learns what names it as the sender, one after the other: a
+    /// header and its value, or nothing where the header is to be taken away.
+    pub fn call(&self, tell: impl FnMut(&HeaderName, Option<&str>)) -> BackendSpan {
         self.span
             .as_ref()
-            .map(|span| span.call(headers))
+            .map(|span| span.call(tell))
             .unwrap_or_default()
     }
 

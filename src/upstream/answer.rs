@@ -4,12 +4,14 @@
 use super::failure::broken;
 use super::fleet::Lease;
 use super::link::FromBot;
+use super::pieces::Pieces;
 use super::sent::Sent;
 use crate::judge::{Reason, Rejection};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -92,10 +94,14 @@ impl Answer {
         sent: &Sent,
         ahead: usize,
     ) -> Result<Early, Rejection> {
-        let started = Instant::now();
-        let mut time_is_over = std::pin::pin!(sent.time_is_over(within));
+        // The clock runs from the first moment in which there is nothing to read.
+        let started = OnceLock::new();
+        let mut time_is_over = std::pin::pin!(async {
+            started.get_or_init(Instant::now);
+            sent.time_is_over(within).await
+        });
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-        let mut early = BytesMut::with_capacity(announced.min(ahead));
+        let mut early = Pieces::of(announced.min(ahead));
         // What is longer cannot be read whole in any case.
         let ahead = if announced > ahead { 1 } else { ahead };
         while early.len() < ahead {
@@ -105,19 +111,24 @@ impl Answer {
                 waited = &mut time_is_over => return Err(too_slow(waited)),
             };
             let Some(frame) = frame else {
-                return Ok(Early::Whole(early.freeze()));
+                return Ok(Early::Whole(early.joined()));
             };
             // Trailers are not passed on: nothing in them is known to be meant for the client (RFC 9110 6.5.1).
             if let Ok(data) = frame.map_err(|error| broken(&error))?.into_data() {
-                early.extend_from_slice(&data);
+                early.add(data);
             }
         }
         if body.is_end_stream() {
-            return Ok(Early::Whole(early.freeze()));
+            return Ok(Early::Whole(early.joined()));
         }
         let within = sent.patience(within);
-        let clock = Clock::whole(within, within.saturating_sub(started.elapsed()));
-        Ok(Early::Part(early.freeze(), body, clock))
+        let waited = started.get().map(Instant::elapsed);
+        let left = within.saturating_sub(waited.unwrap_or_default());
+        Ok(Early::Part(
+            early.joined(),
+            body,
+            Clock::whole(within, left),
+        ))
     }
 }
 

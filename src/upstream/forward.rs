@@ -9,7 +9,7 @@ use super::roster::Nobody;
 use super::sent::Sent;
 use super::target::Target;
 use crate::judge::{Admitted, Content, Reason, Rejection};
-use crate::net::headers;
+use crate::net::fields::Fields;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response};
@@ -28,7 +28,7 @@ struct Message<'a> {
     /// Of a skill's callback; an activity goes to the backend's own path.
     path: Option<&'a str>,
     query: Option<&'a str>,
-    headers: &'a HeaderMap,
+    fields: &'a Fields,
     body: &'a Bytes,
     sent: &'a Sent,
 }
@@ -48,7 +48,7 @@ impl Fleet {
     pub(super) async fn forward(
         self: &Arc<Self>,
         admitted: &Admitted,
-        headers: &HeaderMap,
+        fields: &Fields,
         query: Option<&str>,
         sent: &Sent,
         ahead: usize,
@@ -66,7 +66,7 @@ impl Fleet {
             method,
             path,
             query,
-            headers,
+            fields,
             body: admitted.body(),
             sent,
         };
@@ -91,7 +91,7 @@ impl Fleet {
             match self.choose(&tries.round, now) {
                 Ok((target, lease)) => {
                     message.sent.goes_to(lease.position());
-                    match self.try_once(target, message).await {
+                    match self.try_once(target, message, now).await {
                         Ok(response) => return Ok((response, lease)),
                         Err(failure) => tries.note(failure, &lease, message.sent)?,
                     }
@@ -115,14 +115,15 @@ impl Fleet {
         &self,
         target: &Target,
         message: &Message<'_>,
+        now: Instant,
     ) -> Result<Response<FromBot>, Failure> {
-        let mut link = target.connect().await?;
+        let mut link = target.connect(now).await?;
         let request_target = target.target(message.path, message.query);
         let head = RequestHead {
             method: &message.method,
             target: &request_target,
             host: &target.host,
-            headers: message.headers,
+            fields: message.fields,
         };
         let within = self.bot.backend.response_timeout;
         let outcome = tokio::select! {
@@ -155,7 +156,7 @@ impl Fleet {
         sent: &Sent,
         ahead: usize,
     ) -> Result<Response<Answer>, Rejection> {
-        let (mut head, body) = response.into_parts();
+        let (head, body) = response.into_parts();
         let kind = if is_streamed || is_event_stream(&head.headers) {
             Kind::Stream
         } else {
@@ -165,7 +166,6 @@ impl Fleet {
             }
         };
         let answer = Answer::receive(body, kind, lease, ahead).await?;
-        head.headers = headers::to_client(head.headers);
         Ok(Response::from_parts(head, answer))
     }
 

@@ -3,9 +3,10 @@
 //! An answer's head was read by [`wire`](crate::net::wire) before, which refuses all that has more than one reading: here it is
 //! only taken apart.
 
-use bytes::Bytes;
+use crate::net::fields::Fields;
+use crate::net::headers::{Answered, NoFields};
+use http::header::TRANSFER_ENCODING;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::header::{Entry, TRANSFER_ENCODING};
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 
@@ -16,7 +17,7 @@ pub(super) struct RequestHead<'a> {
     pub(super) target: &'a PathAndQuery,
     pub(super) host: &'a HeaderValue,
     /// Without what is said here: host and framing.
-    pub(super) headers: &'a HeaderMap,
+    pub(super) fields: &'a Fields,
 }
 
 impl RequestHead<'_> {
@@ -26,12 +27,7 @@ impl RequestHead<'_> {
             out.extend_from_slice(piece.as_bytes());
         }
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        for (name, value) in self.headers {
-            let is_ours = *name == HOST || *name == CONTENT_LENGTH || *name == TRANSFER_ENCODING;
-            if !is_ours {
-                field(out, name, value.as_bytes());
-            }
-        }
+        out.extend_from_slice(self.fields.as_bytes());
         field(out, &HOST, self.host.as_bytes());
         if body_bytes > 0 {
             let mut digits = itoa::Buffer::new();
@@ -52,6 +48,7 @@ fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 #[derive(Debug)]
 pub(super) struct AnswerHead {
     pub(super) status: StatusCode,
+    /// What the client gets of them.
     pub(super) headers: HeaderMap,
     pub(super) framing: Framing,
     /// Whether the connection may carry another request once the answer is complete (RFC 9112 9.3).
@@ -79,7 +76,7 @@ impl AnswerHead {
         let (version, status) = first.split_at_checked(9).ok_or(Unreadable)?;
         let status = status.get(..3).ok_or(Unreadable)?;
         let status = StatusCode::from_bytes(status).map_err(|_| Unreadable)?;
-        let mut headers = HeaderMap::with_capacity(USUAL_FIELDS);
+        let mut fields = Answered::with_room_for(USUAL_FIELDS);
         loop {
             let Some((text, behind)) = line(rest) else {
                 return Ok(None);
@@ -91,16 +88,9 @@ impl AnswerHead {
             let colon = memchr::memchr(b':', text).ok_or(Unreadable)?;
             let (name, value) = text.split_at_checked(colon).ok_or(Unreadable)?;
             let name = HeaderName::from_bytes(name).map_err(|_| Unreadable)?;
-            let value = value.get(1..).unwrap_or_default().trim_ascii();
-            // Of its own: a piece of what was read would hold all of that for as long as the answer is on its way.
-            let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value));
-            let value = value.map_err(|_| Unreadable)?;
-            match headers.try_entry(name).map_err(|_| Unreadable)? {
-                Entry::Vacant(place) => drop(place.try_insert(value).map_err(|_| Unreadable)?),
-                Entry::Occupied(mut place) => place.append(value),
-            }
+            fields.add(name, value.get(1..).unwrap_or_default().trim_ascii());
         }
-        let says = |option: &str| has_option(&headers, option);
+        let says = |option: &str| has_option(&fields, option);
         let keeps_alive = if version == b"HTTP/1.0 " {
             says("keep-alive") && !says("close")
         } else {
@@ -108,16 +98,16 @@ impl AnswerHead {
         };
         let head = Self {
             status,
-            framing: framing(status, &headers)?,
+            framing: framing(status, &fields)?,
             keeps_alive,
-            headers,
+            headers: fields.to_client().map_err(|NoFields| Unreadable)?,
         };
         Ok(Some((head, bytes.len().saturating_sub(rest.len()))))
     }
 }
 
-/// Most bots send no more; for one more a table is made that is twice as large.
-const USUAL_FIELDS: usize = 6;
+/// Most bots send no more; for one more the memory grows.
+const USUAL_FIELDS: usize = 8;
 
 /// The first line without its CRLF, and what follows; nothing where it has not ended.
 fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -125,26 +115,26 @@ fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), rest.get(1..)?))
 }
 
-fn has_option(headers: &HeaderMap, option: &str) -> bool {
-    let mut options = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+fn has_option(fields: &Answered<'_>, option: &str) -> bool {
+    let mut options = fields
+        .values(&CONNECTION)
+        .flat_map(|value| value.split(|byte| *byte == b','));
     options.any(|one| one.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
 }
 
-fn framing(status: StatusCode, headers: &HeaderMap) -> Result<Framing, Unreadable> {
+fn framing(status: StatusCode, fields: &Answered<'_>) -> Result<Framing, Unreadable> {
     if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(Framing::Length(0));
     }
     // It is `chunked`, and there is no length beside it: all else was refused.
-    if headers.contains_key(TRANSFER_ENCODING) {
+    if fields.values(&TRANSFER_ENCODING).next().is_some() {
         return Ok(Framing::Chunked);
     }
-    let Some(length) = headers.get(CONTENT_LENGTH) else {
+    let Some(length) = fields.values(&CONTENT_LENGTH).next() else {
         return Ok(Framing::UntilClosed);
     };
-    let length = length.to_str().ok().and_then(|digits| digits.parse().ok());
+    let length = std::str::from_utf8(length).ok();
+    let length = length.and_then(|digits| digits.parse().ok());
     length.map(Framing::Length).ok_or(Unreadable)
 }
 
@@ -163,16 +153,14 @@ mod tests {
 
     #[test]
     fn a_request_is_written_with_our_host_and_length_and_the_fields_as_they_are() {
-        let mut headers = HeaderMap::new();
-        headers.append("x-a", HeaderValue::from_static("1"));
-        headers.append("x-a", HeaderValue::from_static("2"));
-        headers.append(HOST, HeaderValue::from_static("gateway"));
-        headers.append(CONTENT_LENGTH, HeaderValue::from_static("9"));
+        let mut fields = Fields::default();
+        fields.append_text(&HeaderName::from_static("x-a"), b"1");
+        fields.append_text(&HeaderName::from_static("x-a"), b"2");
         let head = RequestHead {
             method: &Method::POST,
             target: &PathAndQuery::from_static("/api/messages?a=b"),
             host: &HeaderValue::from_static("bot:3978"),
-            headers: &headers,
+            fields: &fields,
         };
         let written = |body_bytes| {
             let mut out = Vec::new();
@@ -244,13 +232,13 @@ mod tests {
 
     #[test]
     fn what_may_stand_in_a_value_is_written_as_it_is_and_no_more_can_be_in_one() {
-        let mut headers = HeaderMap::new();
-        headers.append("x", HeaderValue::from_bytes(b"\t a\x80\xff ").unwrap());
+        let mut fields = Fields::default();
+        fields.append_text(&HeaderName::from_static("x"), b"\t a\x80\xff ");
         let head = RequestHead {
             method: &Method::GET,
             target: &PathAndQuery::from_static("/"),
             host: &HeaderValue::from_static("bot"),
-            headers: &headers,
+            fields: &fields,
         };
         let mut out = Vec::new();
         head.write(0, &mut out);

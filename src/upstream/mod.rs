@@ -6,6 +6,7 @@ mod fleet;
 mod forward;
 mod head;
 mod link;
+mod pieces;
 mod pool;
 mod probe;
 mod roster;
@@ -19,10 +20,11 @@ pub use sent::Sent;
 use crate::config::{Bot, Settings};
 use crate::judge::{Admitted, Reason, Rejection};
 use crate::net::client::ClientProblem;
+use crate::net::fields::Fields;
 use crate::net::tended::Tended;
 use crate::observe::Observer;
 use fleet::Fleet;
-use http::{HeaderMap, Response};
+use http::Response;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -98,13 +100,13 @@ impl Upstreams {
         &self,
         bot: &Bot,
         admitted: Box<Admitted>,
-        headers: HeaderMap,
+        fields: Fields,
         query: Option<&str>,
         sent: &Sent,
         ahead: usize,
     ) -> Result<Response<Answer>, Rejection> {
         match self.fleets.get(bot.index) {
-            Some(fleet) => fleet.forward(&admitted, &headers, query, sent, ahead).await,
+            Some(fleet) => fleet.forward(&admitted, &fields, query, sent, ahead).await,
             None => Err(Reason::UpstreamUnreachable.into()),
         }
     }

@@ -21,9 +21,9 @@ struct Resting {
 
 impl Pool {
     /// A connection that rests, if there is one.
-    pub(super) fn take(&self) -> Option<Box<Link>> {
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Link>> {
         let resting = self.resting().pop()?;
-        if resting.since.elapsed() >= IDLE {
+        if now.saturating_duration_since(resting.since) >= IDLE {
             // All others rest for longer.
             self.clear();
             return None;

@@ -9,6 +9,7 @@ use crate::net::dial::Dialer;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Uri};
 use std::sync::Arc;
+use tokio::time::Instant;
 use tower_service::Service as _;
 
 /// One server of a bot.
@@ -54,8 +55,8 @@ impl Target {
     ///
     /// # Errors
     /// What keeps one from being made.
-    pub(super) async fn connect(&self) -> Result<Box<Link>, Failure> {
-        match self.pool.take() {
+    pub(super) async fn connect(&self, now: Instant) -> Result<Box<Link>, Failure> {
+        match self.pool.take(now) {
             Some(link) => Ok(link),
             // Boxed, because it is seldom needed, and every request would carry room for it.
             None => Box::pin(self.dial()).await,

@@ -7,13 +7,13 @@ use super::{Digest, sha256};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The signing keys of one issuer.
 #[derive(Clone, Debug, Default)]
 pub struct KeySet {
-    keys: HashMap<String, Arc<Key>>,
+    keys: BTreeMap<String, Arc<Key>>,
     skipped: Vec<String>,
 }
 

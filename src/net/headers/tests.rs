@@ -1,10 +1,41 @@
 use super::*;
 
+mod as_map;
+
 fn map(pairs: &[(&str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in pairs {
         headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
+    headers
+}
+
+/// What a backend gets, as it reads it.
+fn sent_to_backend(received: &HeaderMap, origin: Origin<'_>) -> HeaderMap {
+    as_read(&to_backend(received, origin, "id"))
+}
+
+/// What a client gets of an answer.
+fn to_client(headers: &HeaderMap) -> HeaderMap {
+    let mut answered = Answered::with_room_for(0);
+    for (name, value) in headers {
+        answered.add(name.clone(), value.as_bytes());
+    }
+    answered.to_client().unwrap()
+}
+
+fn as_read(fields: &Fields) -> HeaderMap {
+    let text = fields.as_bytes().split_inclusive(|byte| *byte == b'\n');
+    let field = |line: &[u8]| {
+        let line = line.strip_suffix(b"\r\n").unwrap();
+        let colon = line.windows(2).position(|two| two == b": ").unwrap();
+        let name: HeaderName = line[..colon].try_into().unwrap();
+        (name, HeaderValue::from_bytes(&line[colon + 2..]).unwrap())
+    };
+    let mut headers = HeaderMap::new();
+    text.map(field).for_each(|(name, value)| {
+        headers.append(name, value);
+    });
     headers
 }
 
@@ -25,8 +56,8 @@ fn what_connection_lists_is_taken_away_though_another_entry_is_no_text() {
         received.append("connection", HeaderValue::from_bytes(listed).unwrap());
     }
     for sent in [
-        to_backend(&received, origin(false)),
-        to_client(received.clone()),
+        sent_to_backend(&received, origin(false)),
+        to_client(&received),
     ] {
         assert!(!sent.contains_key("x-secret") && !sent.contains_key("x-other"));
     }
@@ -63,7 +94,7 @@ fn end_to_end_headers_pass_and_neighbour_headers_do_not() {
         ("x-ms-client-principal-name", "admin"),
         ("x-ms-conversation-id", "a:1"),
     ]);
-    let sent = to_backend(&received, origin(false));
+    let sent = sent_to_backend(&received, origin(false));
     assert_eq!(sent["authorization"], "Bearer x");
     assert_eq!(sent["content-type"], "application/json");
     assert_eq!(sent["ms-cv"], "a");
@@ -104,7 +135,7 @@ fn a_trusted_proxys_chain_is_continued() {
         ("x-forwarded-proto", "http"),
         ("x-forwarded-host", "a.example"),
     ]);
-    let sent = to_backend(&received, origin(true));
+    let sent = sent_to_backend(&received, origin(true));
     assert_eq!(sent["x-forwarded-for"], "203.0.113.1, 192.0.2.7");
     assert_eq!(sent["x-forwarded-proto"], "http");
     assert_eq!(sent["x-forwarded-host"], "a.example");
@@ -112,7 +143,7 @@ fn a_trusted_proxys_chain_is_continued() {
 
 #[test]
 fn the_bots_answer_does_not_say_what_runs_there() {
-    let sent = to_client(map(&[
+    let sent = to_client(&map(&[
         ("server", "Kestrel"),
         ("x-powered-by", "Express"),
         ("content-type", "text/event-stream"),
@@ -296,7 +327,7 @@ fn addresses_are_written_as_everybody_writes_them() {
         peer: address,
         ..origin(false)
     };
-    let sent = to_backend(&HeaderMap::new(), origin);
+    let sent = sent_to_backend(&HeaderMap::new(), origin);
     assert_eq!(sent["x-forwarded-for"], "2001:db8::7");
     assert_eq!(
         sent["forwarded"],

@@ -6,37 +6,59 @@ use crate::judge::{TenantId, TokenKind};
 use crate::observe::audit::Entry;
 use crate::observe::identifiers::IdentifierWriter;
 use crate::observe::json_line;
+use crate::observe::texts::Text;
 use aws_lc_rs::rand::SystemRandom;
 use proptest::prelude::*;
 use std::time::Duration;
 
 fn full_line() -> RequestLine {
-    let text = |text: &str| Some(text.to_owned());
-    RequestLine {
-        trace_id: text("0af7651916cd43dd8448eb211c80319c"),
-        method: text("POST"),
-        path: text("/api/messages"),
+    let mut line = RequestLine {
         token_kind: Some(TokenKind::Channel),
-        broker: Some("site".into()),
-        token_issuer: text("https://api.botframework.com"),
-        key_id: text("k1"),
-        caller_app_id: text("a1"),
-        channel: text("msteams"),
-        activity_type: text("invoke"),
-        invoke_name: text("task/fetch"),
         tenant: TenantId::parse("3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11"),
-        service_url_host: text("smba.trafficmanager.net"),
-        conversation: text("a:1"),
-        user: text("29:1"),
         bytes_in: 1234,
         upstream: Some(Duration::from_micros(12_345)),
         acknowledged: true,
-        repeat_of: text("r-0"),
         http_version: Some(http::Version::HTTP_2),
         tls_version: Some(TlsVersion::V1_3),
         ..line()
+    };
+    for (kind, text) in [
+        (Text::TraceId, "0af7651916cd43dd8448eb211c80319c"),
+        (Text::Method, "POST"),
+        (Text::Path, "/api/messages"),
+        (Text::Broker, "site"),
+        (Text::TokenIssuer, "https://api.botframework.com"),
+        (Text::KeyId, "k1"),
+        (Text::CallerAppId, "a1"),
+        (Text::Channel, "msteams"),
+        (Text::ActivityType, "invoke"),
+        (Text::InvokeName, "task/fetch"),
+        (Text::ServiceUrlHost, "smba.trafficmanager.net"),
+        (Text::Conversation, "a:1"),
+        (Text::User, "29:1"),
+        (Text::RepeatOf, "r-0"),
+    ] {
+        line.note(kind, text);
     }
+    line
 }
+
+/// Those that a client has a hand in.
+const TEXTS: [Text; 13] = [
+    Text::RequestId,
+    Text::TraceId,
+    Text::Method,
+    Text::Path,
+    Text::TokenIssuer,
+    Text::KeyId,
+    Text::CallerAppId,
+    Text::Channel,
+    Text::ActivityType,
+    Text::InvokeName,
+    Text::ServiceUrlHost,
+    Text::Conversation,
+    Text::User,
+];
 
 fn written(identifiers: Identifiers, line: RequestLine, verdict: Verdict) -> Value {
     let mut settings = settings();
@@ -134,13 +156,9 @@ fn identifiers_are_written_as_the_operator_says() {
     let observer = observer();
     let same = json(|| {
         for user in ["29:1", "29:1", "29:2"] {
-            drop(observer.watch(
-                RequestLine {
-                    user: Some(user.to_owned()),
-                    ..line()
-                },
-                None,
-            ));
+            let mut line = line();
+            line.note(Text::User, user);
+            drop(observer.watch(line, None));
         }
     });
     let users: Vec<Value> = same
@@ -154,23 +172,10 @@ fn identifiers_are_written_as_the_operator_says() {
 #[test]
 fn what_a_client_sends_is_cut_to_length() {
     let long = "x".repeat(100_000);
-    let some = || Some(long.clone());
-    let flooding = RequestLine {
-        request_id: long.clone(),
-        trace_id: some(),
-        method: some(),
-        path: some(),
-        token_issuer: some(),
-        key_id: some(),
-        caller_app_id: some(),
-        channel: some(),
-        activity_type: some(),
-        invoke_name: some(),
-        service_url_host: some(),
-        conversation: some(),
-        user: some(),
-        ..line()
-    };
+    let mut flooding = line();
+    for kind in TEXTS {
+        flooding.note(kind, long.as_str());
+    }
     let rejection = Rejection::from(Reason::ActivityMalformed).noting(long.clone());
     let line = written(
         Identifiers::Plain,
@@ -336,30 +341,23 @@ fn any_line() -> impl Strategy<Value = RequestLine> {
             let (bytes_in, upstream, acknowledged) = counts;
             let (door, token_kind, http_version, tls_version, has_tenant) = chosen;
             let mut text = || texts.pop().unwrap();
-            RequestLine {
-                trace_id: text(),
-                method: text(),
-                path: text(),
-                broker: text().map(Into::into),
+            let request_id = text().unwrap_or_default();
+            let mut line = RequestLine {
                 token_kind,
-                token_issuer: text(),
-                key_id: text(),
-                caller_app_id: text(),
-                channel: text(),
-                activity_type: text(),
-                invoke_name: text(),
                 tenant: full_line().tenant.filter(|_| has_tenant),
-                service_url_host: text(),
-                conversation: text(),
-                user: text(),
                 bytes_in,
                 upstream,
                 acknowledged,
-                repeat_of: text(),
                 http_version,
                 tls_version,
-                ..RequestLine::new(text().unwrap_or_default(), door, client_ip)
+                ..RequestLine::new(&request_id, door, client_ip)
+            };
+            for kind in TEXTS.into_iter().skip(1) {
+                line.note(kind, text().as_deref());
             }
+            line.note(Text::Broker, text().as_deref());
+            line.note(Text::RepeatOf, text().as_deref());
+            line
         },
     )
 }

@@ -97,11 +97,7 @@ fn json(act: impl FnOnce()) -> Written {
 }
 
 fn line() -> RequestLine {
-    RequestLine::new(
-        "r-1".to_owned(),
-        Door::Ingress,
-        "192.0.2.1".parse().unwrap(),
-    )
+    RequestLine::new("r-1", Door::Ingress, "192.0.2.1".parse().unwrap())
 }
 
 fn rejected(reason: Reason) -> Verdict {

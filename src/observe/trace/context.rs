@@ -59,18 +59,16 @@ fn state(headers: &HeaderMap) -> TraceState {
     TraceState::from_str(&entries.join(",")).unwrap_or_default()
 }
 
-/// Names this span as the sender of what these headers are for.
-pub(super) fn name_sender(headers: &mut HeaderMap, sender: &SpanContext) {
+/// Tells what names this span as the sender of a request: headers with their values, and nothing for one that is to be taken away.
+pub(super) fn name_sender(sender: &SpanContext, mut tell: impl FnMut(&HeaderName, Option<&str>)) {
     let flags = sender.trace_flags() & TraceFlags::SAMPLED;
     let (trace_id, span_id) = (sender.trace_id(), sender.span_id());
     let parent = format!("00-{trace_id}-{span_id}-{:02x}", flags.to_u8());
-    headers.remove(TRACESTATE);
+    tell(&TRACESTATE, None);
     let state = sender.trace_state().header();
     for (name, value) in [(TRACEPARENT, parent), (TRACESTATE, state)] {
-        if let Ok(value) = HeaderValue::from_str(&value)
-            && !value.is_empty()
-        {
-            headers.insert(name, value);
+        if !value.is_empty() {
+            tell(&name, Some(&value));
         }
     }
 }
@@ -92,6 +90,13 @@ mod tests {
         headers
     }
 
+    fn name(sender: &SpanContext, headers: &mut HeaderMap) {
+        name_sender(sender, |name, value| match value {
+            Some(value) => drop(headers.insert(name, value.parse().unwrap())),
+            None => drop(headers.remove(name)),
+        });
+    }
+
     #[test]
     fn the_sender_is_read_and_named_again() {
         for (sent, passed_on) in [
@@ -111,7 +116,7 @@ mod tests {
         ] {
             let parent = parent(&headers(&[("traceparent", sent)])).unwrap();
             let mut out = headers(&[("tracestate", "stale=1")]);
-            name_sender(&mut out, &parent);
+            name(&parent, &mut out);
             assert_eq!(out["traceparent"], passed_on, "{sent}");
             assert!(!out.contains_key("tracestate"), "{sent}");
         }
@@ -154,7 +159,7 @@ mod tests {
             let mut lines = vec![("traceparent", GOOD)];
             lines.extend(sent.iter().map(|value| ("tracestate", *value)));
             let mut out = HeaderMap::new();
-            name_sender(&mut out, &parent(&headers(&lines)).unwrap());
+            name(&parent(&headers(&lines)).unwrap(), &mut out);
             let state = out.get("tracestate").map_or("", |v| v.to_str().unwrap());
             assert_eq!(state, expected, "{sent:?}");
         }

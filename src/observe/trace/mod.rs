@@ -13,7 +13,7 @@ pub(super) use span::RequestSpan;
 
 use super::Metrics;
 use super::metrics::SpanCounts;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, TraceContextExt, Tracer as _};
 use opentelemetry::{Context, KeyValue};
@@ -80,13 +80,13 @@ impl Tracing {
 }
 
 impl RequestSpan {
-    /// The span of the call that hands this request to its bot; from now on `headers` name it as their sender.
-    pub(super) fn call(&self, headers: &mut HeaderMap) -> BackendSpan {
+    /// The span of the call that hands this request to its bot; what names it as the sender is told.
+    pub(super) fn call(&self, tell: impl FnMut(&HeaderName, Option<&str>)) -> BackendSpan {
         let parent = self.span.span_context().clone();
         let parent = Context::new().with_remote_span_context(parent);
         let builder = SpanBuilder::from_name("POST").with_kind(SpanKind::Client);
         let span = self.tracer.build_with_context(builder, &parent);
-        context::name_sender(headers, span.span_context());
+        context::name_sender(span.span_context(), tell);
         BackendSpan::of(span, self.counts.clone())
     }
 }

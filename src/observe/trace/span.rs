@@ -3,6 +3,7 @@
 use super::super::audit::{Entry, http_version};
 use super::super::metrics::SpanCounts;
 use super::super::redact::capped;
+use super::super::texts::Text;
 use crate::config::Endpoint;
 use crate::judge::Rejection;
 use http::{Method, StatusCode};
@@ -38,7 +39,7 @@ impl RequestSpan {
             return;
         }
         let line = entry.line;
-        let (method, original) = method(line.method.as_deref());
+        let (method, original) = method(line.text(Text::Method));
         self.span.update_name(match &self.route {
             Some(route) => format!("{method} {route}"),
             None => method.to_owned(),
@@ -75,7 +76,7 @@ impl RequestSpan {
         self.set("botgate.door", Some(line.door.word()));
         self.set(
             "botgate.request_id",
-            Some(capped(&line.request_id, MAX_CHARS).into_owned()),
+            Some(capped(line.request_id(), MAX_CHARS).into_owned()),
         );
         self.set(
             "botgate.acknowledged",

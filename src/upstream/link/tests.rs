@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::net::client::chain;
+use crate::net::fields::Fields;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::time::Instant;
 
 /// A link, and the bot's end of it, between which so many bytes may be on their way.
 fn connected(room: usize) -> (Box<Link>, DuplexStream) {
@@ -25,15 +27,13 @@ async fn asked(
         PathAndQuery::from_static("/api"),
         HeaderValue::from_static("bot"),
     );
-    let headers = HeaderMap::from_iter([(
-        http::header::HeaderName::from_static("x-a"),
-        HeaderValue::from_static("b"),
-    )]);
+    let mut fields = Fields::default();
+    fields.append_text(&http::HeaderName::from_static("x-a"), b"b");
     let head = RequestHead {
         method: &Method::POST,
         target: &target,
         host: &host,
-        headers: &headers,
+        fields: &fields,
     };
     let sent = Sent::default();
     let pool = Arc::new(Pool::default());
@@ -44,7 +44,10 @@ async fn asked(
     let status = response.status().as_u16();
     let body = FromBot::new(link, Arc::clone(&pool)).collect().await;
     let answer = body.map(|body| (status, body.to_bytes()));
-    (answer.map_err(|trouble| chain(&trouble)), pool.take())
+    (
+        answer.map_err(|trouble| chain(&trouble)),
+        pool.take(Instant::now()),
+    )
 }
 
 /// What comes of an answer, written in pieces of so many bytes, after which the bot closes or does not.
@@ -194,7 +197,7 @@ async fn a_request_is_sent_when_its_last_byte_was_taken() {
         method: &Method::POST,
         target: &target,
         host: &host,
-        headers: &HeaderMap::new(),
+        fields: &Fields::default(),
     };
     let sent = Sent::default();
     let mut asking = pin!(link.ask(head, Bytes::from(vec![b'x'; 100]), sent.clone()));
@@ -218,13 +221,13 @@ async fn begun(link: &mut Link, body: Bytes, sent: &Sent) -> Result<Response<()>
         PathAndQuery::from_static("/"),
         HeaderValue::from_static("bot"),
     );
-    let token = HeaderValue::from_static("Bearer secret");
-    let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, token)]);
+    let mut fields = Fields::default();
+    fields.append_text(&http::header::AUTHORIZATION, b"Bearer secret");
     let head = RequestHead {
         method: &Method::POST,
         target: &target,
         host: &host,
-        headers: &headers,
+        fields: &fields,
     };
     link.ask(head, body, sent.clone()).await
 }
@@ -274,7 +277,7 @@ async fn a_link_whose_answer_was_not_read_to_its_end_is_not_kept() {
         let more = tokio::time::timeout(std::time::Duration::from_millis(5), body.frame()).await;
         assert!(more.is_err(), "{answer:?}");
         drop(body);
-        assert!(pool.take().is_none(), "{answer:?}");
+        assert!(pool.take(Instant::now()).is_none(), "{answer:?}");
         assert_eq!(bot.read(&mut [0; 8]).await.unwrap(), 0, "it is closed");
     }
 }
@@ -361,7 +364,7 @@ async fn a_request_of_which_the_bot_refused_the_rest_was_not_sent() {
             let pool = Arc::new(Pool::default());
             let body = FromBot::new(link, Arc::clone(&pool)).collect().await;
             assert_eq!(body.unwrap().to_bytes(), "no");
-            assert!(pool.take().is_none());
+            assert!(pool.take(Instant::now()).is_none());
         }
         assert!(!sent.is_complete(), "{answer:?}");
     }
