@@ -47,6 +47,8 @@ pub(super) fn for_clients(
         // Tickets under keys that rotate every six hours; a resumed handshake costs no signature. Early data stays off
         // (`max_early_data_size` is 0): it can be replayed (RFC 8446 section 8).
         config.ticketer = crypto::aws_lc_rs::Ticketer::new().map_err(|error| fault(&error))?;
+        // Each costs a part of the handshake, and who resumes gets another one.
+        config.send_tls13_tickets = 1;
     }
     Ok(config)
 }
