@@ -261,9 +261,7 @@ fn poll_answer<S: AsyncRead + AsyncWrite + Unpin>(
         let Some(pipe) = pipe.filter(|pipe| !pipe.is_complete()) else {
             return client.poll_left(cx).map(|()| None);
         };
-        if !pipe.is_wanted() {
-            return Poll::Pending;
-        }
+        ready!(pipe.poll_wanted(cx));
         if std::mem::take(waits_for_continue) {
             client.output.text().extend_from_slice(CONTINUE);
         }

@@ -105,6 +105,8 @@ struct Flow {
     left: Option<u64>,
     is_wanted: bool,
     waiting: Option<Waker>,
+    /// The connection, while it waits to be asked.
+    bringing: Option<Waker>,
 }
 
 impl Flow {
@@ -122,6 +124,7 @@ impl Pipe {
             left: length,
             is_wanted: false,
             waiting: None,
+            bringing: None,
         })))
     }
 
@@ -130,9 +133,14 @@ impl Pipe {
         self.flow().end.is_some()
     }
 
-    /// Whether the next piece is waited for.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.flow().is_wanted
+    /// Ready when the next piece is waited for.
+    pub(super) fn poll_wanted(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut flow = self.flow();
+        if flow.is_wanted {
+            return Poll::Ready(());
+        }
+        flow.bringing = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// The next piece, which is not empty.
@@ -178,6 +186,12 @@ impl Pipe {
             None => {
                 flow.is_wanted = true;
                 flow.waiting = Some(cx.waker().clone());
+                let bringing = flow.bringing.take();
+                drop(flow);
+                // Mostly it is the same task, which looks by itself.
+                if let Some(other) = bringing.filter(|other| !other.will_wake(cx.waker())) {
+                    other.wake();
+                }
                 Poll::Pending
             }
         }
@@ -185,5 +199,42 @@ impl Pipe {
 
     fn flow(&self) -> MutexGuard<'_, Flow> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt as _;
+    use std::future::poll_fn;
+
+    #[tokio::test]
+    async fn a_body_may_be_read_by_another_task_than_the_connections() {
+        let pipe = Pipe::new(Some(4));
+        let body = RequestBody::coming(pipe.clone());
+        assert_eq!(body.size_hint().exact(), Some(4));
+        let mut reading = tokio::task::JoinSet::new();
+        reading.spawn(async move { body.collect().await.unwrap().to_bytes() });
+        for piece in ["ab", "cd"] {
+            poll_fn(|cx| pipe.poll_wanted(cx)).await;
+            pipe.give(Bytes::from_static(piece.as_bytes()));
+        }
+        poll_fn(|cx| pipe.poll_wanted(cx)).await;
+        pipe.end(Ok(()));
+        assert_eq!(reading.join_next().await.unwrap().unwrap(), "abcd");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_says_so_behind_what_came() {
+        let pipe = Pipe::new(None);
+        let mut body = RequestBody::coming(pipe.clone());
+        pipe.give(Bytes::from_static(b"ab"));
+        pipe.end(Err(BrokenBody::Flawed(Flaw::Malformed("odd"))));
+        assert!(pipe.is_complete() && !body.is_end_stream());
+        assert!(body.frame().await.unwrap().is_ok());
+        let broken = body.frame().await.unwrap().unwrap_err();
+        assert!(matches!(broken, BrokenBody::Flawed(_)));
+        let again = body.frame().await.unwrap().unwrap_err();
+        assert!(matches!(again, BrokenBody::Left));
     }
 }
