@@ -136,7 +136,7 @@ fn limits(limits: &Section<'_>) -> Limits {
         header_timeout: limits.duration("header_timeout", seconds(10), MOMENT..=hours(1)),
         body_timeout: limits.duration("body_timeout", seconds(10), MOMENT..=hours(1)),
         keep_alive_timeout: limits.duration("keep_alive_timeout", seconds(75), MOMENT..=hours(24)),
-        // Tokens of agents with many claims reach several KiB, and hyper refuses buffers below 8 KiB.
+        // Tokens of agents with many claims reach several KiB.
         header_bytes: limits.size("header_bytes", 32 << 10, (8 << 10)..=(1 << 20)),
         headers: limits.count("headers", 100, 10..=1_000),
         body_bytes,

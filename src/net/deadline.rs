@@ -1,6 +1,6 @@
 //! A deadline that moves on more often than it comes.
 //!
-//! Setting a timer takes a lock that all connections share, and a connection sets three deadlines for each request. So a timer that
+//! Setting a timer takes a lock that all connections share, and a connection sets a deadline or more for each request. So a timer that
 //! would go off too early is left alone: when it does, it is set anew, and nobody hears of it.
 
 use std::pin::Pin;

@@ -104,7 +104,7 @@ impl<D: Door> Connection<D> {
                 return ControlFlow::Break(());
             };
             if !waits_for_continue {
-                poll_fn(|cx| Poll::Ready(client.skip_body(cx))).await;
+                client.skip_body().await;
             }
             let saying = Saying {
                 terms,
@@ -253,7 +253,7 @@ fn poll_answer<S: AsyncRead + AsyncWrite + Unpin>(
     waits_for_continue: &mut bool,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Response<Body>>> {
-    loop {
+    for _ in 0..PIECES_AT_ONCE {
         // First: also a request that came together with its client's end is looked at, and gets its line.
         if let Poll::Ready(response) = answering.as_mut().poll(cx) {
             return Poll::Ready(Some(response));
@@ -270,7 +270,12 @@ fn poll_answer<S: AsyncRead + AsyncWrite + Unpin>(
         }
         bring(pipe, ready!(client.poll_piece(cx)));
     }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
+
+/// Of a body, before others have their turn on this processor.
+const PIECES_AT_ONCE: usize = 8;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -337,7 +342,7 @@ impl Outgoing {
             return Poll::Ready(Ok(()));
         };
         let mut data = Bytes::new();
-        while data.is_empty() && !body.is_end_stream() {
+        while data.is_empty() && self.left != Some(0) && !body.is_end_stream() {
             match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 // Trailers are for neighbours that agreed on them.
                 Some(Ok(frame)) => data = frame.into_data().unwrap_or_default(),

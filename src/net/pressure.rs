@@ -84,6 +84,11 @@ impl Pressure {
         }
     }
 
+    /// How long a client may leave an answer unread now.
+    pub(super) fn patience(&self) -> Duration {
+        self.crowd.patience()
+    }
+
     /// The client took so many bytes.
     pub(super) const fn relieve(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);

@@ -203,6 +203,10 @@ impl Pipe {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a test knows how long the body is"
+)]
 mod tests {
     use super::*;
     use http_body_util::BodyExt as _;

@@ -7,8 +7,9 @@ use super::output::Output;
 use crate::net::clock;
 use crate::net::deadline::Deadline;
 use crate::net::gate::Caps;
-use crate::net::pressure::{Crowd, Pressure, STALL};
+use crate::net::pressure::{Crowd, Pressure};
 use crate::net::wire::Limits;
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
@@ -166,29 +167,36 @@ impl<S: AsyncRead + Unpin> Client<S> {
     }
 
     /// Throws away what is here of a body that nobody wants, and waits for no more of it.
-    pub(super) fn skip_body(&mut self, cx: &mut Context<'_>) {
+    pub(super) async fn skip_body(&mut self) {
         /// A client that sends for ever would always have something here.
         const MOST: usize = 64 * 1024;
         let mut skipped = 0_usize;
-        while skipped < MOST
-            && let Poll::Ready(Piece::Data(data)) = self.poll_piece(cx)
-        {
-            skipped = skipped.saturating_add(data.len());
-        }
+        poll_fn(|cx| {
+            while skipped < MOST
+                && let Poll::Ready(Piece::Data(data)) = self.poll_piece(cx)
+            {
+                skipped = skipped.saturating_add(data.len());
+            }
+            Poll::Ready(())
+        })
+        .await;
     }
 
-    /// Ready when the client has left. What it sends meanwhile is held, up to a piece: behind that its end is not seen.
+    /// Ready when the client has left. What it sends of a next request meanwhile is held: behind that its end is not seen.
     pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.input.is_between() {
             // Its body is not read ahead.
             return Poll::Pending;
         }
-        while self.input.bytes.is_empty() {
+        loop {
+            self.input.drop_empty_line();
+            if !self.input.bytes.is_empty() {
+                return Poll::Pending;
+            }
             if let Ok(0) | Err(_) = ready!(self.poll_read(cx)) {
                 return Poll::Ready(());
             }
         }
-        Poll::Pending
     }
 
     /// Reads more of a head. While nothing comes, no memory is held for it.
@@ -268,7 +276,7 @@ impl<S: AsyncWrite + Unpin> Client<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Ends a connection on which nothing is asked.
     pub(super) async fn close(&mut self) -> bool {
-        let shut = tokio::time::timeout(STALL, self.stream.shutdown()).await;
+        let shut = tokio::time::timeout(self.pressure.patience(), self.stream.shutdown()).await;
         matches!(shut, Ok(Ok(())))
     }
 

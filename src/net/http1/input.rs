@@ -8,8 +8,8 @@ use bytes::{Buf as _, Bytes, BytesMut};
 pub(super) struct Input {
     reader: RequestReader,
     pub(super) bytes: BytesMut,
-    /// Nothing can be read any more.
-    is_broken: bool,
+    /// Why nothing can be read any more.
+    broken: Option<Flaw>,
 }
 
 /// What begins a request.
@@ -39,13 +39,13 @@ impl Input {
         Self {
             reader: RequestReader::new(limits),
             bytes: BytesMut::new(),
-            is_broken: false,
+            broken: None,
         }
     }
 
     /// Whether the next byte, if there is one, begins a request.
     pub(super) const fn is_between(&self) -> bool {
-        self.reader.is_between() && !self.is_broken
+        self.reader.is_between() && self.broken.is_none()
     }
 
     /// How many bytes of the body are to come; nothing where that is not known.
@@ -74,7 +74,7 @@ impl Input {
                 Ok(Step::Body(count) | Step::Drop(count)) => self.bytes.advance(count),
                 Ok(Step::More) => return None,
                 Err(flaw) => {
-                    self.is_broken = true;
+                    self.broken = Some(flaw);
                     return Some(Next::Flawed(flaw));
                 }
             }
@@ -82,11 +82,42 @@ impl Input {
         None
     }
 
-    /// Takes what is here of the body.
+    /// Drops an empty line behind a request, which some clients send and mean nothing by (RFC 9112 2.2).
+    pub(super) fn drop_empty_line(&mut self) {
+        if self.bytes.as_ref() == b"\r\n"
+            && let Ok(Step::Drop(count)) = self.reader.step(&self.bytes)
+        {
+            self.bytes.advance(count);
+        }
+    }
+
+    /// Takes what is here of the body. Small chunks are put together, since each piece costs whoever takes it more than a byte.
     pub(super) fn piece(&mut self) -> Option<Piece> {
+        let first = match self.one_piece()? {
+            Piece::Data(data) if data.len() < SMALL_PIECE => data,
+            other => return Some(other),
+        };
+        let mut joined = BytesMut::new();
+        while joined.len() < JOINED_BYTES
+            && !self.reader.is_between()
+            && let Some(Piece::Data(data)) = self.one_piece()
+        {
+            if joined.is_empty() {
+                joined.extend_from_slice(&first);
+            }
+            joined.extend_from_slice(&data);
+        }
+        Some(Piece::Data(if joined.is_empty() {
+            first
+        } else {
+            joined.freeze()
+        }))
+    }
+
+    fn one_piece(&mut self) -> Option<Piece> {
         loop {
-            if self.is_broken {
-                return Some(Piece::Left);
+            if let Some(flaw) = self.broken {
+                return Some(Piece::Flawed(flaw));
             }
             if self.reader.is_between() {
                 return Some(Piece::End);
@@ -100,11 +131,12 @@ impl Input {
                     self.bytes.advance(count);
                 }
                 Ok(Step::More) => return None,
-                Err(flaw) => {
-                    self.is_broken = true;
-                    return Some(Piece::Flawed(flaw));
-                }
+                Err(flaw) => self.broken = Some(flaw),
             }
         }
     }
 }
+
+/// Chunks of fewer bytes are put together, up to about so many.
+const SMALL_PIECE: usize = 1024;
+const JOINED_BYTES: usize = 16 * 1024;

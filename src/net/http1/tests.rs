@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "a task of a test ends with it")]
 
 mod answers;
+mod random;
 mod times;
 
 use super::*;
