@@ -41,7 +41,7 @@ impl Told {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Deadline {
+pub struct Deadline {
     due: Instant,
     /// Goes off when it is due, or earlier.
     timer: Pin<Box<Sleep>>,
@@ -50,7 +50,8 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    pub(super) fn at(due: Instant) -> Self {
+    /// One that is due then.
+    pub fn at(due: Instant) -> Self {
         Self {
             due,
             timer: Box::pin(tokio::time::sleep_until(due)),
@@ -58,11 +59,13 @@ impl Deadline {
         }
     }
 
-    pub(super) const fn due(&self) -> Instant {
+    /// When it is due.
+    pub const fn due(&self) -> Instant {
         self.due
     }
 
-    pub(super) fn set(&mut self, due: Instant) {
+    /// Makes it due then, and not when it was.
+    pub fn set(&mut self, due: Instant) {
         self.due = due;
         if due < self.timer.deadline() {
             self.set_timer();
@@ -75,7 +78,7 @@ impl Deadline {
     }
 
     /// Ready when it is due.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.told.knows(cx) && !self.timer.is_elapsed() {
             return Poll::Pending;
         }

@@ -8,7 +8,7 @@ pub mod client;
 pub mod clock;
 mod connection;
 pub mod current;
-mod deadline;
+pub mod deadline;
 pub mod dial;
 mod fetcher;
 pub mod fields;

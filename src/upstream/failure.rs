@@ -53,6 +53,13 @@ impl Failure {
 impl From<&Trouble> for Failure {
     /// There was a connection.
     fn from(error: &Trouble) -> Self {
+        if let Trouble::TooLate(waited) = error {
+            let note = format!("no answer from the bot within {waited:?}");
+            return Self {
+                rejection: Rejection::from(Reason::UpstreamTimedOut).noting(note),
+                stage: Stage::Sent,
+            };
+        }
         let is_unsent = NothingSent::is_cause_of(error);
         Self {
             rejection: broken(error),

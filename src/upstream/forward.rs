@@ -126,16 +126,8 @@ impl Fleet {
             fields: message.fields,
         };
         let within = self.bot.backend.response_timeout;
-        let outcome = tokio::select! {
-            biased;
-            outcome = link.ask(head, message.body.clone(), message.sent.clone()) => outcome,
-            waited = message.sent.time_is_over(within) => {
-                let note = format!("no answer from the bot within {waited:?}");
-                let rejection = Rejection::from(Reason::UpstreamTimedOut).noting(note);
-                return Err(Failure { rejection, stage: Stage::Sent });
-            }
-        };
-        match outcome {
+        let (body, sent) = (message.body.clone(), message.sent.clone());
+        match link.ask(head, body, sent, within).await {
             Ok(response) => Ok(response.map(|()| FromBot::new(link, Arc::clone(&target.pool)))),
             Err(error) => {
                 let failure = Failure::from(&error);

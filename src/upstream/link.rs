@@ -10,6 +10,7 @@ use super::head::{AnswerHead, Framing, RequestHead, Unreadable};
 use super::pool::Pool;
 use super::sent::Sent;
 use crate::net::answer_stream::{AnswerState, NothingSent};
+use crate::net::deadline::Deadline;
 use crate::net::line::Line;
 use crate::net::wire::{ChunkStep, Unchunked};
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -20,7 +21,9 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::time::Instant;
 
 /// So much is read at once.
 const PIECE: usize = 2 * 1024;
@@ -36,6 +39,8 @@ pub(super) struct Link {
     input: BytesMut,
     reading: Reading,
     keeps_alive: bool,
+    /// Of the present request. One for all requests, because setting a timer takes a lock.
+    deadline: Option<Deadline>,
 }
 
 /// The request, as far as it was written.
@@ -48,6 +53,16 @@ struct Writing {
     body: Bytes,
     /// Told when all was taken; nothing once that is so, and nothing is left in buffers either.
     sent: Option<Sent>,
+}
+
+/// How long the head of an answer may take.
+struct Patience {
+    /// Since when it is waited for.
+    since: Instant,
+    /// In any case, from then on.
+    usual: Duration,
+    /// Knows whether more was allowed.
+    sent: Sent,
 }
 
 /// Without the request, which has a token in it, and without what was read.
@@ -79,6 +94,8 @@ pub(super) enum Trouble {
     Reading(io::Error),
     /// Reading, behind the head.
     Body(io::Error),
+    /// There was no head of an answer in so much time.
+    TooLate(Duration),
 }
 
 impl std::fmt::Display for Trouble {
@@ -88,6 +105,7 @@ impl std::fmt::Display for Trouble {
             Self::Writing(_) => "error writing a body to connection",
             Self::Reading(_) => "connection error",
             Self::Body(_) => "error reading a body from connection",
+            Self::TooLate(_) => "no answer in time",
         })
     }
 }
@@ -95,7 +113,7 @@ impl std::fmt::Display for Trouble {
 impl std::error::Error for Trouble {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Ended => None,
+            Self::Ended | Self::TooLate(_) => None,
             Self::Writing(error) | Self::Reading(error) | Self::Body(error) => Some(error),
         }
     }
@@ -122,6 +140,13 @@ impl Writing {
     }
 }
 
+impl Patience {
+    /// For waits so long that the clock cannot hold them, at once: a deadline that fails closed.
+    fn until(&self, wait: Duration) -> Instant {
+        self.since.checked_add(wait).unwrap_or(self.since)
+    }
+}
+
 impl Link {
     /// Around a connected stream.
     pub(super) fn new(line: Line) -> Self {
@@ -132,10 +157,11 @@ impl Link {
             input: BytesMut::new(),
             reading: Reading::Over,
             keeps_alive: true,
+            deadline: None,
         }
     }
 
-    /// Sends a request and waits for the head of its answer.
+    /// Sends a request and waits for the head of its answer, `within` so much time, or what `sent` allows meanwhile.
     ///
     /// # Cancel safety
     /// Dropping it leaves the link in the middle of a request: it is to be dropped, too.
@@ -144,6 +170,7 @@ impl Link {
         head: RequestHead<'_>,
         body: Bytes,
         sent: Sent,
+        within: Duration,
     ) -> impl Future<Output = Result<Response<()>, Trouble>> {
         let writing = &mut self.writing;
         writing.head.clear();
@@ -151,9 +178,42 @@ impl Link {
         writing.written = 0;
         self.line.announce(writing.head.len(), body.len());
         writing.body = body;
-        writing.sent = Some(sent);
+        writing.sent = Some(sent.clone());
         self.reading = Reading::Head;
-        poll_fn(|cx| self.poll_head(cx))
+        let since = Instant::now();
+        let patience = Patience {
+            since,
+            usual: within,
+            sent,
+        };
+        let due = patience.until(within);
+        match &mut self.deadline {
+            Some(deadline) => deadline.set(due),
+            None => self.deadline = Some(Deadline::at(due)),
+        }
+        poll_fn(move |cx| {
+            if let Poll::Ready(outcome) = self.poll_head(cx) {
+                return Poll::Ready(outcome);
+            }
+            let waited = ready!(self.poll_patience(cx, &patience));
+            Poll::Ready(Err(Trouble::TooLate(waited)))
+        })
+    }
+
+    /// Ready when the time for an answer is over. Says how long that was.
+    fn poll_patience(&mut self, cx: &mut Context<'_>, patience: &Patience) -> Poll<Duration> {
+        let Some(deadline) = &mut self.deadline else {
+            return Poll::Pending;
+        };
+        loop {
+            ready!(deadline.poll(cx));
+            let allowed = patience.sent.patience(patience.usual);
+            let until = patience.until(allowed);
+            if deadline.due() >= until {
+                return Poll::Ready(allowed);
+            }
+            deadline.set(until);
+        }
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Trouble>> {

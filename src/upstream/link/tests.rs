@@ -7,7 +7,6 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
-use tokio::time::Instant;
 
 /// A link, and the bot's end of it, between which so many bytes may be on their way.
 fn connected(room: usize) -> (Box<Link>, DuplexStream) {
@@ -15,6 +14,7 @@ fn connected(room: usize) -> (Box<Link>, DuplexStream) {
     (Box::new(Link::new(Line::new(ours))), bot)
 }
 
+const WITHIN: Duration = Duration::from_secs(30);
 const BODY: &[u8] = b"{}";
 const REQUEST: &[u8] = b"POST /api HTTP/1.1\r\nx-a: b\r\nhost: bot\r\ncontent-length: 2\r\n\r\n{}";
 
@@ -37,7 +37,7 @@ async fn asked(
     };
     let sent = Sent::default();
     let pool = Arc::new(Pool::default());
-    let response = match link.ask(head, body, sent.clone()).await {
+    let response = match link.ask(head, body, sent.clone(), WITHIN).await {
         Ok(response) => response,
         Err(trouble) => return (Err(chain(&trouble)), None),
     };
@@ -200,7 +200,7 @@ async fn a_request_is_sent_when_its_last_byte_was_taken() {
         fields: &Fields::default(),
     };
     let sent = Sent::default();
-    let mut asking = pin!(link.ask(head, Bytes::from(vec![b'x'; 100]), sent.clone()));
+    let mut asking = pin!(link.ask(head, Bytes::from(vec![b'x'; 100]), sent.clone(), WITHIN));
     let mut is_pending =
         async || poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_pending())).await;
     let mut taken = 0;
@@ -229,7 +229,7 @@ async fn begun(link: &mut Link, body: Bytes, sent: &Sent) -> Result<Response<()>
         host: &host,
         fields: &fields,
     };
-    link.ask(head, body, sent.clone()).await
+    link.ask(head, body, sent.clone(), WITHIN).await
 }
 
 #[tokio::test]
@@ -368,4 +368,35 @@ async fn a_request_of_which_the_bot_refused_the_rest_was_not_sent() {
         }
         assert!(!sent.is_complete(), "{answer:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_usual_time_holds_for_each_answer_unless_more_is_allowed_in_time() {
+    const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    let (mut link, mut bot) = connected(1024);
+    // Answered in time again and again, for longer than one answer may take.
+    for _ in 0..5 {
+        let (sent, mut request) = (Sent::default(), [0; 1024]);
+        let (outcome, ()) = tokio::join!(begun(&mut link, Bytes::new(), &sent), async {
+            let _ = bot.read(&mut request).await.unwrap();
+            tokio::time::sleep(WITHIN / 2).await;
+            bot.write_all(OK).await.unwrap();
+        });
+        assert!(outcome.is_ok());
+    }
+    let start = Instant::now();
+    let longer = WITHIN * 3;
+    let sent = Sent::default();
+    let (outcome, ()) = tokio::join!(begun(&mut link, Bytes::new(), &sent), async {
+        tokio::time::sleep(WITHIN / 2).await;
+        sent.allow(longer);
+    });
+    assert!(matches!(outcome, Err(Trouble::TooLate(waited)) if waited == longer));
+    assert_eq!(start.elapsed(), longer);
+
+    let (mut link, _bot) = connected(1024);
+    let start = Instant::now();
+    let outcome = begun(&mut link, Bytes::new(), &Sent::default()).await;
+    assert!(matches!(outcome, Err(Trouble::TooLate(WITHIN))));
+    assert_eq!(start.elapsed(), WITHIN);
 }
