@@ -3,7 +3,7 @@
 use crate::config::{Bot, Quota};
 use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// One policy of a bot.
@@ -164,7 +164,7 @@ impl InForce {
     }
 }
 
-fn sorted(tenants: &BTreeSet<TenantId>) -> Vec<String> {
+fn sorted(tenants: &HashSet<TenantId>) -> Vec<String> {
     let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
     ids.sort();
     ids

@@ -9,7 +9,7 @@ use crate::judge::{
     ActivityPolicy, AllowedCallers, CallerPolicy, ChannelPolicy, Cloud, DirectLinePolicy, HostList,
     Mode, OnReject, Policy, ServiceUrlPolicy, TenantId, TenantPolicy, TokenKind,
 };
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// All policies of one bot; `mode` is the bot's own, for those that name none.
@@ -119,7 +119,7 @@ pub(super) fn mode(section: &Section<'_>, default: Mode) -> Mode {
 
 fn tenants(section: &Section<'_>, default: Mode) -> TenantPolicy {
     let ids =
-        |texts: &[Text<'_>]| -> BTreeSet<TenantId> { texts.iter().filter_map(tenant).collect() };
+        |texts: &[Text<'_>]| -> HashSet<TenantId> { texts.iter().filter_map(tenant).collect() };
     let allow = section.list("allow");
     let choices = [("403", OnReject::Refuse), ("200", OnReject::Swallow)];
     let policy = TenantPolicy {

@@ -8,7 +8,7 @@ use crate::judge::{
     AgentRoot, AllowedCallers, CallerPolicy, ChannelRoot, Cloud, EmulatorRoot, EntraIssuer,
     EntraRoots, KeySourceId, Mode, Policy, TenantId, TokenKind,
 };
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -158,7 +158,7 @@ pub(super) fn read(
     section: &Section<'_>,
     kinds: &[TokenKind],
     cloud: &Cloud,
-    tenants: &BTreeSet<TenantId>,
+    tenants: &HashSet<TenantId>,
     sources: &mut KeySources,
 ) -> (ChannelRoot, EntraRoots) {
     let accepts = |kind: TokenKind| kinds.contains(&kind);

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 /// A GUID in canonical 8-4-4-4-12 form; two ids that differ only in case are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TenantId(Uuid);
 
 /// As one number: bytes would be written with their count.

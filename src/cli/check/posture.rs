@@ -5,7 +5,7 @@ use crate::config::{
     Bot, DirectLine, Endpoint, Quota, Settings, SharedStore, StoreServers, TlsSource,
 };
 use crate::judge::{AllowedCallers, HostList, Mode, OnReject, TenantId, TokenKind};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -262,7 +262,7 @@ fn listed(items: &[String], none: &str) -> String {
 }
 
 pub(super) fn tenants(bot: &Bot) -> String {
-    let sorted = |tenants: &BTreeSet<TenantId>| {
+    let sorted = |tenants: &HashSet<TenantId>| {
         let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         ids.sort();
         ids

@@ -5,7 +5,7 @@
 use super::binding;
 use super::{AllowedCallers, Evidence, HostList, Policy, TenantPolicy, agent, tenant};
 use crate::judge::{Claims, TenantId, TokenKind};
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 /// What a rule wants and what it found. `None` where the request gives it nothing to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -188,7 +188,7 @@ pub(super) fn callers_tenant(rule: &TenantPolicy, claims: &Claims) -> Facts {
 }
 
 fn allowed_tenants(rule: &TenantPolicy) -> String {
-    let sorted = |tenants: &BTreeSet<TenantId>| {
+    let sorted = |tenants: &HashSet<TenantId>| {
         let mut ids: Vec<String> = tenants.iter().map(ToString::to_string).collect();
         ids.sort_unstable();
         ids.join(" ")

@@ -20,7 +20,7 @@ pub(crate) use tenant::{effective as effective_tenant, is_platform};
 
 use super::{Activity, Admitted, Caller, Claims, Content, Reason, Rejection, TokenKind};
 use crate::judge::direct_line::Issuer;
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// What the rules look at. Holds claims, not a [`Caller`], so that `explain` can ask the rules about an expired or
@@ -215,9 +215,9 @@ pub struct TenantPolicy {
     /// Enforce or report.
     pub mode: Mode,
     /// Tenants let in; empty means every tenant.
-    pub allow: BTreeSet<super::TenantId>,
+    pub allow: HashSet<super::TenantId>,
     /// Tenants kept out, whatever `allow` says.
-    pub deny: BTreeSet<super::TenantId>,
+    pub deny: HashSet<super::TenantId>,
     /// Whether an activity of any channel must name a tenant.
     pub required: bool,
     /// Whether a refusal by this policy is answered as if handled.

@@ -5,7 +5,7 @@
 
 use super::{Claims, EntraIssuer, Key, UnixSeconds, shortened};
 use crate::judge::{Reason, Rejection, TenantId};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
 /// Real Connector tokens live one hour; a day is absurd (AUTHENTICATION 0.1 rule 6).
 const MAX_CHANNEL_LIFETIME: u64 = 24 * 60 * 60;
@@ -94,7 +94,7 @@ pub struct EmulatorRoot {
     /// The keys.
     pub keys: KeySourceId,
     /// The tenants whose tokens are taken; empty means any, since the token is issued to this bot in any case.
-    pub tenants: BTreeSet<TenantId>,
+    pub tenants: HashSet<TenantId>,
 }
 
 /// Tokens issued to the platform that calls agents.
