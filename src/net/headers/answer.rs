@@ -15,10 +15,6 @@ struct Field<'h> {
     value: &'h [u8],
     /// Further values of this name.
     others: Vec<&'h [u8]>,
-    /// The how many-th name it is.
-    number: usize,
-    /// Whether it goes on to the client.
-    passes: bool,
 }
 
 /// What cannot be, since the head was read before: a value that is none, or more fields than a map can hold.
@@ -39,8 +35,6 @@ impl<'h> Answered<'h> {
                 name,
                 value,
                 others: Vec::new(),
-                number: self.0.len(),
-                passes: true,
             }),
         }
     }
@@ -55,35 +49,30 @@ impl<'h> Answered<'h> {
     ///
     /// # Errors
     /// [`NoFields`].
-    pub fn to_client(mut self) -> Result<HeaderMap, NoFields> {
+    pub fn to_client(self) -> Result<HeaderMap, NoFields> {
         let listed = Options::of(self.values(&header::CONNECTION));
-        for field in &mut self.0 {
-            // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
-            let text = field.name.as_str();
-            field.passes = !(is_for_neighbours(text)
+        // Content-Length is written anew from the body's own framing: beside Transfer-Encoding the bot's word for it is wrong.
+        let passes = |name: &HeaderName| {
+            let text = name.as_str();
+            !(is_for_neighbours(text)
                 || is_not_for_strangers(text)
                 || text.starts_with("proxy-")
-                || (listed.contain(text) && field.name != header::CONTENT_TYPE));
-            if !field.passes && !field.values().all(is_value) {
-                return Err(NoFields);
-            }
-        }
-        // As a `HeaderMap` removes them: so it was done before, and no client is to find its fields in another order.
-        for number in 0..self.0.len() {
-            let is_gone = |field: &Field<'_>| field.number == number && !field.passes;
-            if let Some(place) = self.0.iter().position(is_gone) {
-                self.0.swap_remove(place);
-            }
-        }
+                || (listed.contain(text) && name != header::CONTENT_TYPE))
+        };
         let room = self.0.len().saturating_add(WRITTEN_FRESH);
         let mut headers = HeaderMap::try_with_capacity(room).map_err(|_| NoFields)?;
         for Field {
             name,
             value,
             others,
-            ..
         } in self.0
         {
+            if !passes(&name) {
+                if !std::iter::once(value).chain(others).all(is_value) {
+                    return Err(NoFields);
+                }
+                continue;
+            }
             // A name is not copied for the sake of others of its kind, of which there are seldom any.
             let again = (!others.is_empty()).then(|| name.clone());
             put(&mut headers, name, value)?;
