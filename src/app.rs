@@ -18,6 +18,7 @@ use crate::keyring::Keyring;
 use crate::limit::Limiter;
 use crate::net::clock;
 use crate::net::current::Current;
+use crate::net::ending::Ending;
 use crate::net::gate::{Caps, Gate, Rules};
 use crate::net::handshake::Handshakes;
 use crate::net::listener::{Door, Listener};
@@ -69,8 +70,8 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// Cancelled first: stop accepting, tell clients that their connections end, serve what they sent before they knew.
     drain: CancellationToken,
-    /// Cancelled a moment later: refuse new requests, close what is idle, finish what is in flight.
-    closing: CancellationToken,
+    /// Comes a moment later: refuse new requests, close what is idle, finish what is in flight.
+    closing: Ending,
     /// Cancelled last: background work and the admin listener end.
     stop: CancellationToken,
     requests: TaskTracker,
@@ -108,8 +109,8 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
     let keyring = Arc::new(Keyring::new(&settings, &observer).map_err(|e| problem("keys", &e))?);
     let upstreams =
         Arc::new(Upstreams::new(&settings, &observer).map_err(|e| problem("backends", &e))?);
-    let (drain, closing) = (CancellationToken::new(), CancellationToken::new());
-    let stop = CancellationToken::new();
+    let [drain, stop] = [(); 2].map(|()| CancellationToken::new());
+    let closing = Ending::default();
     let [requests, work, background] = [(); 3].map(|()| TaskTracker::new());
     start_tracing(&observer, &background);
     let shared = settings.shared_store.clone();
@@ -144,7 +145,7 @@ pub async fn start(settings: Settings, log: Option<&LogGuard>) -> Result<Running
             door: Arc::clone(&public),
             tasks: requests.clone(),
             drain: drain.clone(),
-            closing: closing.clone(),
+            closing: closing.token().clone(),
         };
         // Among the requests, because those it takes from the kernel's queue at the end are to be waited for.
         requests.spawn(listener.run());

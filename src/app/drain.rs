@@ -33,14 +33,14 @@ impl Running {
         {
             let connections = self.requests.len();
             // Before it is told: whoever reads that new requests are refused may rely on it.
-            self.closing.cancel();
+            self.closing.come();
             tracing::info!(
                 event = "drain_closing",
                 connections,
                 "closing idle connections, refusing new requests"
             );
         }
-        self.closing.cancel();
+        self.closing.come();
         let finished = async {
             self.requests.wait().await;
             // Only requests start work, so there is no more to come.

@@ -12,6 +12,7 @@ use crate::limit::{BrokerLimits, Limiter};
 use crate::net::RequestBody;
 use crate::net::body::{self, ReadError};
 use crate::net::client::ClientProblem;
+use crate::net::ending::Ending;
 use crate::net::headers::{self, is_trusted};
 use crate::net::reply::{self, Audience};
 use crate::net::{Body, Peer, clock};
@@ -27,7 +28,6 @@ use sessions::Generations;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Nobody has anything to say in a body; some libraries send `{}` all the same.
@@ -43,7 +43,7 @@ pub struct Brokers {
     limits: BrokerLimits,
     sessions: Arc<Generations>,
     rooms: Rooms,
-    draining: CancellationToken,
+    ending: Ending,
 }
 
 /// The rooms this door leads through.
@@ -100,7 +100,7 @@ impl Brokers {
     pub fn new(
         settings: &Arc<Settings>,
         rooms: Rooms,
-        draining: CancellationToken,
+        ending: Ending,
     ) -> Result<Self, ClientProblem> {
         let brokers = &settings.direct_lines;
         let services = brokers
@@ -123,7 +123,7 @@ impl Brokers {
             sessions: Generations::new(),
             settings: Arc::clone(settings),
             rooms,
-            draining,
+            ending,
         })
     }
 
@@ -132,7 +132,7 @@ impl Brokers {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn renewed(&self, settings: &Arc<Settings>, rooms: Rooms) -> Result<Self, ClientProblem> {
-        let fresh = Self::new(settings, rooms, self.draining.clone())?;
+        let fresh = Self::new(settings, rooms, self.ending.clone())?;
         Ok(Self {
             limits: self.limits.renewed(&self.settings, settings),
             sessions: Arc::clone(&self.sessions),
@@ -169,7 +169,7 @@ impl Brokers {
         watch: &mut Watch,
         progress: &mut Progress,
     ) -> Result<Response<Body>, End> {
-        if self.draining.is_cancelled() {
+        if self.ending.has_come() {
             return Err(Rejection::from(Reason::Draining)
                 .retry_after(Duration::from_secs(1))
                 .into());

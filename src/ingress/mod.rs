@@ -21,6 +21,7 @@ use crate::keyring::Keyring;
 use crate::limit::{Limiter, Slot};
 use crate::net::RequestBody;
 use crate::net::body::{self, ReadError};
+use crate::net::ending::Ending;
 use crate::net::headers;
 use crate::net::reply::{self, Audience};
 use crate::net::seldom::Seldom;
@@ -40,7 +41,6 @@ use redelivery::{Bounds, Claim, Marks};
 use repeat::Answers;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 use watched::Watched;
@@ -57,7 +57,7 @@ pub struct Ingress {
     work: TaskTracker,
     /// By the position of the bot; nothing where repeats are not recognised.
     marks: Vec<Option<Arc<Marks>>>,
-    draining: CancellationToken,
+    ending: Ending,
     proxy_warnings: Seldom,
 }
 
@@ -112,7 +112,7 @@ struct Progress {
 
 impl Ingress {
     /// A door that is not open yet: [`Listener`](crate::net::listener::Listener) opens it.
-    pub fn new(settings: Arc<Settings>, rooms: Rooms, draining: CancellationToken) -> Self {
+    pub fn new(settings: Arc<Settings>, rooms: Rooms, ending: Ending) -> Self {
         let routes = Routes::new(settings.bots.iter().map(|bot| &bot.route));
         let marks = |bot: &Arc<Bot>| {
             let window = bot.redelivery_window?;
@@ -137,7 +137,7 @@ impl Ingress {
             observer,
             work,
             marks,
-            draining,
+            ending,
             proxy_warnings: Seldom::default(),
         }
     }
@@ -158,7 +158,7 @@ impl Ingress {
         watch: &mut Watch,
         progress: &mut Progress,
     ) -> Result<Response<Answer>, End> {
-        if self.draining.is_cancelled() {
+        if self.ending.has_come() {
             return Err(Rejection::from(Reason::Draining)
                 .retry_after(Duration::from_secs(1))
                 .into());

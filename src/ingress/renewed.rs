@@ -8,7 +8,7 @@ impl Ingress {
     /// The door of other settings: what bots were sent a moment ago is remembered.
     #[must_use]
     pub fn renewed(&self, settings: Arc<Settings>, rooms: Rooms) -> Self {
-        let mut door = Self::new(settings, rooms, self.draining.clone());
+        let mut door = Self::new(settings, rooms, self.ending.clone());
         for (bot, marks) in door.settings.bots.iter().zip(&mut door.marks) {
             let old = self.settings.position(&bot.name);
             let old = old.and_then(|position| self.marks.get(position)?.as_ref());

@@ -10,6 +10,7 @@ mod connection;
 pub mod current;
 pub mod deadline;
 pub mod dial;
+pub mod ending;
 mod fetcher;
 pub mod fields;
 mod frame_watch;
