@@ -145,7 +145,8 @@ impl World {
     /// Every rule of the bot.
     pub(crate) fn admit(&self, (caller, activity): (Caller, Activity)) -> Admitted {
         let policy = &self.settings.bots[0].policy;
-        policy.admit(caller, activity).expect("what is allowed")
+        let welcome = policy.welcome(caller).expect("who is allowed");
+        policy.admit(welcome, activity).expect("what is allowed")
     }
 
     /// All of it, for a token that was verified before. Finding the proof is the keyring's part, and left out.
@@ -164,7 +165,8 @@ impl World {
         let screened = bot.expect.screen(token, NOW).expect("a token for it");
         self.keys.get(screened.key_id()).expect("a key");
         let caller = self.verify(screened);
-        let admitted = bot.policy.admit(caller, self.activity(body));
+        let welcome = bot.policy.welcome(caller).expect("who is allowed");
+        let admitted = bot.policy.admit(welcome, self.activity(body));
         admitted.expect("what is allowed")
     }
 }

@@ -314,6 +314,12 @@ fn origins(section: &Section<'_>) -> TrustedOrigins {
     }
     let mut origins = TrustedOrigins::default();
     for text in &texts {
+        // A user's password may stand there.
+        let shown = if text.value.contains('@') {
+            "one with a user's name".to_owned()
+        } else {
+            text.shown()
+        };
         match origins.add(&text.value) {
             Ok(false) => {}
             Ok(true) => text.warn(
@@ -321,16 +327,16 @@ fn origins(section: &Section<'_>) -> TrustedOrigins {
                 "for development only; remove it where real visitors come",
             ),
             Err(OriginFlaw::NotAnOrigin) => {
-                text.error(format!("is {}, which is not an origin", text.shown()), HINT);
+                text.error(format!("is {shown}, which is not an origin"), HINT);
             }
             Err(OriginFlaw::WrittenOtherwise(written)) => text.error(
-                format!("is {}, as no browser writes an origin", text.shown()),
+                format!("is {shown}, as no browser writes an origin"),
                 format!(
                     "write {written:?}: scheme, host, and the port where it is not the usual one"
                 ),
             ),
             Err(OriginFlaw::PlainHttp) => text.error(
-                format!("is {}: anybody on the way can be such a page", text.shown()),
+                format!("is {shown}: anybody on the way can be such a page"),
                 "serve the page over https",
             ),
         }

@@ -15,7 +15,7 @@ mod work;
 
 use crate::config::{Bot, Settings};
 use crate::judge::{
-    self, Activity, Admitted, Callback, Caller, Place, Presented, Reason, Rejection, Routes,
+    self, Activity, Admitted, Callback, Place, Presented, Reason, Rejection, Routes, Welcome,
 };
 use crate::keyring::Keyring;
 use crate::limit::{Limiter, Slot};
@@ -195,18 +195,19 @@ impl Ingress {
         let caller = self.prove(screened, watch.line().client_ip).await?;
         progress.is_proven = true;
         self.note_clock(caller.claims(), now);
+        let welcome = bot.policy.welcome(caller)?;
 
         let mut room = self.limiter.body_room();
         let grow = |bytes| room.grow(bytes);
         let bytes = body::read(body, limits.body_bytes, limits.body_timeout, grow).await?;
         watch.line_mut().bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let mut admitted = match place {
-            Place::Messages => self.admit_activity(bot, caller, bytes, watch, progress)?,
+            Place::Messages => self.admit_activity(bot, welcome, bytes, watch, progress)?,
             Place::Callback => {
                 let path = head.uri.path();
                 let callback = Callback::parse(&head.method, path, bytes, limits.json)?;
-                note_callback(watch.line_mut(), caller.claims(), &callback);
-                Box::new(bot.policy.admit_callback(caller, callback)?)
+                note_callback(watch.line_mut(), welcome.caller(), &callback);
+                Box::new(bot.policy.admit_callback(welcome, callback)?)
             }
         };
         progress.would_reject = admitted.would_reject().cloned();
@@ -251,17 +252,17 @@ impl Ingress {
     fn admit_activity(
         &self,
         bot: &Bot,
-        caller: Caller,
+        welcome: Welcome,
         bytes: Bytes,
         watch: &mut Watch,
         progress: &mut Progress,
     ) -> Result<Box<Admitted>, Rejection> {
         let activity = Activity::parse(bytes, self.settings.server.limits.json)?;
-        note_activity(watch.line_mut(), caller.claims(), &activity);
+        note_activity(watch.line_mut(), welcome.caller(), &activity);
         let swallow = Some(activity.expects_replies()).filter(|_| !activity.is_invoke());
         let admitted = bot
             .policy
-            .admit(caller, activity)
+            .admit(welcome, activity)
             .inspect_err(|rejection| {
                 self.note_refusal(rejection, watch.line());
                 progress.swallow =

@@ -1,7 +1,7 @@
 //! What a request turns out to be, written down as soon as it is known.
 
 use super::Ingress;
-use crate::judge::{self, Activity, Callback, Claimed, Reason, Rejection, UnixSeconds};
+use crate::judge::{self, Activity, Callback, Caller, Claimed, Reason, Rejection, UnixSeconds};
 use crate::observe::{RequestLine, Text};
 
 impl Ingress {
@@ -28,19 +28,19 @@ pub(super) fn note_token(line: &mut RequestLine, claimed: &Claimed) {
     line.note(Text::KeyId, claimed.key_id.as_str());
 }
 
-pub(super) fn note_callback(line: &mut RequestLine, claims: &judge::Claims, callback: &Callback) {
+pub(super) fn note_callback(line: &mut RequestLine, caller: &Caller, callback: &Callback) {
     line.note(Text::Channel, callback.channel.as_deref());
     line.note(Text::ActivityType, callback.kind.as_deref());
-    line.tenant = claims.tenant_id();
+    line.tenant = caller.claims().tenant_id();
     line.note(Text::Conversation, callback.conversation.as_deref());
 }
 
-pub(super) fn note_activity(line: &mut RequestLine, claims: &judge::Claims, activity: &Activity) {
+pub(super) fn note_activity(line: &mut RequestLine, caller: &Caller, activity: &Activity) {
     line.note(Text::Channel, activity.channel());
     line.note(Text::ActivityType, activity.kind());
     let name = activity.name().filter(|_| activity.is_invoke());
     line.note(Text::InvokeName, name);
-    line.tenant = judge::tenant_of(claims, activity);
+    line.tenant = judge::tenant_of(caller.kind(), caller.claims(), activity);
     line.note(Text::ServiceUrlHost, activity.service_url_host());
     line.note(Text::Conversation, activity.conversation());
     line.note(Text::User, activity.user());

@@ -5,14 +5,15 @@ mod shape;
 mod texts;
 
 pub(super) use fields::{member, object, refused, text};
-pub(super) use shape::{ENVELOPE, RELATES_TO_SERVICE_URL, root};
+pub(super) use shape::{
+    DATA_TENANT, DATA_TENANT_ID, ENVELOPE, RELATES_TO_SERVICE_URL, conversation, party, root,
+};
 
 use super::plain_url::{Plain, PlainUrl};
 use super::strict_json::{self, StrictLimits};
 use super::{Rejection, TenantId, policy};
 use bytes::Bytes;
 use fields::{invalid, required};
-use shape::{conversation, party};
 use std::borrow::Cow;
 use texts::{Span, Texts};
 use url::Url;
@@ -121,7 +122,7 @@ impl Activity {
         let from = object("from", inside, root::FROM)?;
         let recipient = object("recipient", inside, root::RECIPIENT)?;
         let channel_data = object("channelData", inside, root::CHANNEL_DATA)?;
-        let data_tenant = object("channelData.tenant", channel_data, shape::DATA_TENANT)?;
+        let data_tenant = object("channelData.tenant", channel_data, DATA_TENANT)?;
         let name = text("name", root.get(root::NAME))?;
         text("from.role", member(from, party::ROLE))?;
         let id = text("id", root.get(root::ID))?.filter(|id| !id.is_empty());
@@ -140,10 +141,7 @@ impl Activity {
         )?;
         let conversation_id = text("conversation.id", member(conversation, conversation::ID))?;
         let conversation_id = required("conversation.id", conversation_id, usize::MAX)?;
-        let in_channel_data = text(
-            "channelData.tenant.id",
-            member(data_tenant, shape::DATA_TENANT_ID),
-        )?;
+        let in_channel_data = text("channelData.tenant.id", member(data_tenant, DATA_TENANT_ID))?;
         let of_conversation = text(
             "conversation.tenantId",
             member(conversation, conversation::TENANT_ID),

@@ -4,7 +4,11 @@
 //! (`ChannelServiceController` and `SkillHandler` of the SDKs). What the bodies mean is the bot's business; that all readers
 //! read them alike is ours.
 
-use super::activity::{ENVELOPE, RELATES_TO_SERVICE_URL, member, object, refused, root, text};
+use super::activity::{
+    DATA_TENANT, DATA_TENANT_ID, ENVELOPE, RELATES_TO_SERVICE_URL, conversation, member, object,
+    party, refused, root, text,
+};
+use super::policy;
 use super::strict_json::{self, StrictLimits};
 use super::{Reason, Rejection, TokenKind};
 use bytes::Bytes;
@@ -55,6 +59,8 @@ pub struct Callback {
     pub channel: Option<String>,
     /// `relatesTo.serviceUrl` of the body, which a bot may continue a conversation at.
     pub relates_to_service_url: Option<String>,
+    /// The tenants that the body names where an activity can name one that counts (AUTHENTICATION 4.6), each with its place.
+    pub tenants: Vec<(&'static str, String)>,
     raw: Bytes,
 }
 
@@ -77,6 +83,7 @@ impl Callback {
             kind: None,
             channel: None,
             relates_to_service_url: None,
+            tenants: Vec::new(),
             raw,
         };
         if !has_body(method) {
@@ -98,6 +105,27 @@ impl Callback {
             member(relates_to, RELATES_TO_SERVICE_URL),
         )?;
         callback.relates_to_service_url = owned(url);
+        let conversation = object("conversation", inside, root::CONVERSATION)?;
+        let from = object("from", inside, root::FROM)?;
+        let recipient = object("recipient", inside, root::RECIPIENT)?;
+        let channel_data = object("channelData", inside, root::CHANNEL_DATA)?;
+        let data_tenant = object("channelData.tenant", channel_data, DATA_TENANT)?;
+        let base_channel = callback.channel.as_deref().unwrap_or_default();
+        let base_channel = base_channel.split(':').next().unwrap_or_default();
+        let data_tenant = data_tenant.filter(|_| policy::is_platform(base_channel));
+        for (place, parent, number) in [
+            ("channelData.tenant.id", data_tenant, DATA_TENANT_ID),
+            (
+                "conversation.tenantId",
+                conversation,
+                conversation::TENANT_ID,
+            ),
+            ("from.tenantId", from, party::TENANT_ID),
+            ("recipient.tenantId", recipient, party::TENANT_ID),
+        ] {
+            let named = owned(text(place, member(parent, number))?);
+            callback.tenants.extend(named.map(|text| (place, text)));
+        }
         Ok(callback)
     }
 

@@ -131,6 +131,12 @@ impl BuiltIn {
 /// The platform that calls agents in clouds that name none: that of the public cloud.
 pub const AGENT_PLATFORM: &str = "5a807f24-c9de-44ee-a3a7-329e88a00ffc";
 
+/// Whether a host is one that Teams answers from, in any built-in cloud: those that stand there by name.
+pub(super) fn is_of_teams(host: &str) -> bool {
+    let mut hosts = BUILT_IN.iter().flat_map(|cloud| cloud.service_url_hosts);
+    hosts.any(|name| name.eq_ignore_ascii_case(host))
+}
+
 /// Whether `issuer` is an Entra issuer of any built-in cloud: tells "known, but not accepted here" from "never heard of".
 pub(super) fn is_known_entra_issuer(issuer: &str) -> bool {
     BUILT_IN

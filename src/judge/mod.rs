@@ -28,8 +28,9 @@ pub use head::{
 };
 pub use plain_url::is_on_this_machine;
 pub use policy::{
-    ActivityPolicy, AllowedCallers, Answer, CallerPolicy, ChannelPolicy, DirectLinePolicy,
-    Evidence, Facts, HostList, Mode, OnReject, Policy, RULES, Rule, ServiceUrlPolicy, TenantPolicy,
+    ActivityPolicy, AllowedCallers, Answer, CALLER_RULES, CallerPolicy, CallerRule, ChannelPolicy,
+    DirectLinePolicy, Evidence, Facts, HostList, Mode, OnReject, Policy, RULES, Rule,
+    ServiceUrlPolicy, TenantPolicy, Welcome,
 };
 pub use reason::{Fault, Reason, Rejection};
 pub use route::{Route, Routes, host_of};
@@ -124,13 +125,15 @@ impl Admitted {
     /// The tenant to write down and to count by.
     pub fn tenant(&self) -> Option<TenantId> {
         match &self.content {
-            Content::Activity(activity) => tenant_of(self.caller.claims(), activity),
+            Content::Activity(activity) => {
+                tenant_of(self.caller.kind(), self.caller.claims(), activity)
+            }
             Content::Callback(_) => self.caller.claims().tenant_id(),
         }
     }
 }
 
 /// The tenant to write down and to count by: signed values win (AUTHENTICATION 4.6 rule 4).
-pub fn tenant_of(claims: &Claims, activity: &Activity) -> Option<TenantId> {
-    policy::effective_tenant(claims, activity)
+pub fn tenant_of(kind: TokenKind, claims: &Claims, activity: &Activity) -> Option<TenantId> {
+    policy::effective_tenant(kind, claims, activity)
 }

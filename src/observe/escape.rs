@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Escapes what JSON lets stand and a terminal or a line-wise reader obeys: DEL, the C1 controls, U+2028 and U+2029.
+/// Escapes what JSON lets stand and a terminal or a line-wise reader obeys; see [`is_obeyed`].
 ///
 /// JSON strings escape the C0 controls anyway (RFC 8259 section 7), and only strings hold other than ASCII.
 pub(super) struct Escaping<W>(pub(super) W);
@@ -19,8 +19,11 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for Escaping<W> {
 impl<W: Write> Write for Escaping<W> {
     /// Takes a whole line at a time, as tracing-subscriber writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // 0xC2 begins U+0080 to U+00BF, 0xE2 begins U+2000 to U+2FFF; most lines have neither.
-        if line.iter().any(|byte| matches!(byte, 0x7f | 0xc2 | 0xe2)) {
+        // 0xC2 begins U+0080 to U+00BF, 0xD8 U+0600 to U+063F, 0xE2 U+2000 to U+2FFF; most lines have none of them.
+        if line
+            .iter()
+            .any(|byte| matches!(byte, 0x7f | 0xc2 | 0xd8 | 0xe2))
+        {
             let text = String::from_utf8_lossy(line);
             let mut escaped = String::with_capacity(text.len());
             text.chars()
@@ -37,12 +40,25 @@ impl<W: Write> Write for Escaping<W> {
     }
 }
 
+/// Whether a terminal or a reader of lines does something about it, where JSON lets it stand: DEL and the C1 controls, the ends of
+/// lines and paragraphs, and what turns the direction of writing, so that a line reads otherwise than it is (Unicode TR 36 2.1).
+const fn is_obeyed(character: char) -> bool {
+    matches!(
+        character,
+        '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    )
+}
+
 fn escape(character: char, into: &mut String) {
-    match character {
-        '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-            into.push_str(&format!("\\u{:04x}", u32::from(character)));
-        }
-        _ => into.push(character),
+    if is_obeyed(character) {
+        into.push_str(&format!("\\u{:04x}", u32::from(character)));
+    } else {
+        into.push(character);
     }
 }
 
@@ -75,7 +91,7 @@ pub(super) fn push_json(text: &str, into: &mut Vec<u8>) {
             '\n' => "\\n",
             '\u{c}' => "\\f",
             '\r' => "\\r",
-            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+            _ if character < ' ' || is_obeyed(character) => {
                 let code = format!("\\u{:04x}", u32::from(character));
                 into.extend_from_slice(code.as_bytes());
                 continue;
@@ -141,8 +157,12 @@ mod tests {
 
     #[test]
     fn each_character_in_each_place_is_escaped_as_ever() {
-        let others = ['\u{2027}', '\u{202a}', '…', 'ü', '🦀', '\u{feff}'];
-        let characters = ('\0'..='\u{100}').chain('\u{2028}'..='\u{2029}');
+        let others = ['…', 'ü', '🦀', '\u{feff}'];
+        let characters = ('\0'..='\u{100}')
+            .chain('\u{61b}'..='\u{61d}')
+            .chain('\u{200d}'..='\u{2010}')
+            .chain('\u{2027}'..='\u{202f}')
+            .chain('\u{2065}'..='\u{206a}');
         for character in characters.chain(others) {
             for length in 0..20 {
                 for place in 0..=length {
@@ -151,6 +171,22 @@ mod tests {
                     assert_eq!(now(&text), as_before(&text), "{text:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn nothing_turns_the_direction_of_a_line() {
+        for (turner, as_escaped) in [
+            ('\u{202e}', "\\u202e"),
+            ('\u{2066}', "\\u2066"),
+            ('\u{200f}', "\\u200f"),
+            ('\u{61c}', "\\u061c"),
+        ] {
+            assert_eq!(
+                now(&format!("a{turner}b")),
+                format!("a{as_escaped}b").as_bytes()
+            );
+            assert_eq!(one_line(&turner.to_string()), as_escaped);
         }
     }
 

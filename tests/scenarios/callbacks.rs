@@ -35,6 +35,15 @@ fn callback(gateway: &Gateway) -> Post {
         .path(CONVERSATION)
 }
 
+/// What a skill sends into a conversation: `channelData.tenant.id`, then the tenants of conversation, sender and recipient.
+fn naming(channel: &str, [data, conversation, from, recipient]: [&str; 4]) -> serde_json::Value {
+    json!({
+        "type": "message", "channelId": channel, "channelData": {"tenant": {"id": data}},
+        "conversation": {"id": "a:1", "tenantId": conversation},
+        "from": {"id": "28:1", "tenantId": from}, "recipient": {"id": "29:1", "tenantId": recipient},
+    })
+}
+
 /// With a token that Entra issued to an application.
 fn by(post: Post, gateway: &Gateway, tenant: &str, application: &str) -> Post {
     let token = gateway.channel().entra_token(APP_ID, tenant, application);
@@ -130,6 +139,52 @@ async fn callbacks_are_judged_like_everything_else() {
             "a relation to a channel's host",
             json(json!({"type": "endOfConversation", "relatesTo": {"serviceUrl": "https://smba.trafficmanager.net/emea/"}})),
             Forwarded,
+        ),
+        // Whatever the skill's word for a tenant is worth, one that is not listed is not let in.
+        row(
+            "the tenant wherever an activity names one",
+            json(naming("msteams", [TENANT; 4])),
+            Forwarded,
+        ),
+        row(
+            "another tenant in channelData of Teams",
+            json(naming("msteams", [FOREIGN_TENANT, TENANT, TENANT, TENANT])),
+            Proven(Reason::TenantNotAllowed),
+        ),
+        row(
+            "another tenant in channelData of a channel whose clients write it",
+            json(naming("webchat", [FOREIGN_TENANT, TENANT, TENANT, TENANT])),
+            Forwarded,
+        ),
+        row(
+            "another tenant of the conversation",
+            json(naming("webchat", [TENANT, FOREIGN_TENANT, TENANT, TENANT])),
+            Proven(Reason::TenantNotAllowed),
+        ),
+        row(
+            "another tenant of the sender",
+            json(naming("msteams", [TENANT, TENANT, FOREIGN_TENANT, TENANT])),
+            Proven(Reason::TenantNotAllowed),
+        ),
+        row(
+            "another tenant of the recipient",
+            json(naming("msteams", [TENANT, TENANT, TENANT, FOREIGN_TENANT])),
+            Proven(Reason::TenantNotAllowed),
+        ),
+        row(
+            "a tenant that is none",
+            json(naming("msteams", [TENANT, "contoso.example", TENANT, TENANT])),
+            Proven(Reason::TenantMalformed),
+        ),
+        row(
+            "a tenant that is a number",
+            json(json!({"type": "message", "conversation": {"tenantId": 1}})),
+            Proven(Reason::ActivityFieldInvalid),
+        ),
+        row(
+            "garbage of another application",
+            by(callback().body("garbage"), &gateway, TENANT, STRANGER),
+            Proven(Reason::CallerNotAllowed),
         ),
         row(
             "a path that leads out",

@@ -168,11 +168,10 @@ fn every_rule_is_told(name: &str, json: &Value) {
 }
 
 /// What is asked of activities alone.
-const NOT_OF_CALLBACKS: [&str; 11] = [
+const NOT_OF_CALLBACKS: [&str; 10] = [
     "channel_endorsed",
     "service_url_bound",
     "service_url_secure",
-    "agent_platform",
     "agent_recipient",
     "service_url_host",
     "channel",
@@ -206,15 +205,15 @@ const RULES: [&str; 38] = [
     "token_key",
     "token_signature",
     "token_key_issuer",
+    "agent_platform",
+    "caller",
     "body",
     "activity",
     "channel_endorsed",
     "service_url_bound",
     "service_url_secure",
-    "agent_platform",
     "agent_recipient",
     "service_url_host",
-    "caller",
     "channel",
     "tenant",
     "activity_type",

@@ -492,6 +492,8 @@ async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with
         let post = post.with("/recipient", json!({ "id": "bot", "name": "Bot" }));
         post.with("/type", "conversationUpdate")
             .lacking("/text")
+            .lacking("/entities")
+            .lacking("/channelData")
             .to("enhanced")
     };
     rows.extend([
@@ -537,6 +539,42 @@ async fn with_enhanced_authentication_direct_line_users_have_ids_that_begin_with
         row(
             "a conversation that is somebody",
             begun().with("/from/aadObjectId", "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11"),
+            refused,
+        ),
+        row(
+            "a conversation that mentions somebody",
+            begun().with(
+                "/entities",
+                json!([{ "type": "mention", "mentioned": { "id": "user-1" } }]),
+            ),
+            refused,
+        ),
+        row(
+            "a conversation that brings data",
+            begun().with("/channelData", json!({ "user": "user-1" })),
+            refused,
+        ),
+        row(
+            "a conversation whose directory entry is somebody's",
+            begun().with(
+                "/conversation/aadObjectId",
+                "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11",
+            ),
+            refused,
+        ),
+        row(
+            "a conversation whose bot is somebody",
+            begun()
+                .with("/recipient", json!({ "id": "dl_2" }))
+                .with("/membersAdded", json!([{ "id": "dl_2" }])),
+            refused,
+        ),
+        row(
+            "a conversation that says who a member is",
+            begun().with(
+                "/membersAdded",
+                json!([{ "id": "bot", "aadObjectId": "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11" }]),
+            ),
             refused,
         ),
         row(
@@ -653,14 +691,6 @@ fn foreign_in_one_place(gateway: &Gateway, bot: &str) -> Vec<Row> {
         row(
             format!("the signed service URL at {bot:?}"),
             gateway.teams_message().with("/serviceUrl", signed).to(bot),
-            foreign,
-        ),
-        row(
-            format!("tid of the token at {bot:?}"),
-            gateway
-                .teams_message()
-                .token(|t| t.claim("tid", FOREIGN_TENANT))
-                .to(bot),
             foreign,
         ),
         row(

@@ -52,36 +52,36 @@ pub(in crate::judge) mod root {
     pub(in crate::judge) const TYPE: usize = number(KEEP, "type");
     pub(in crate::judge) const CHANNEL_ID: usize = number(KEEP, "channelId");
     pub(in crate::judge) const RELATES_TO: usize = number(KEEP, "relatesTo");
-    pub(in super::super) const SERVICE_URL: usize = number(KEEP, "serviceUrl");
-    pub(in super::super) const FROM: usize = number(KEEP, "from");
-    pub(in super::super) const RECIPIENT: usize = number(KEEP, "recipient");
-    pub(in super::super) const CONVERSATION: usize = number(KEEP, "conversation");
-    pub(in super::super) const CHANNEL_DATA: usize = number(KEEP, "channelData");
-    pub(in super::super) const DELIVERY_MODE: usize = number(KEEP, "deliveryMode");
-    pub(in super::super) const NAME: usize = number(KEEP, "name");
-    pub(in super::super) const ID: usize = number(KEEP, "id");
+    pub(in crate::judge) const SERVICE_URL: usize = number(KEEP, "serviceUrl");
+    pub(in crate::judge) const FROM: usize = number(KEEP, "from");
+    pub(in crate::judge) const RECIPIENT: usize = number(KEEP, "recipient");
+    pub(in crate::judge) const CONVERSATION: usize = number(KEEP, "conversation");
+    pub(in crate::judge) const CHANNEL_DATA: usize = number(KEEP, "channelData");
+    pub(in crate::judge) const DELIVERY_MODE: usize = number(KEEP, "deliveryMode");
+    pub(in crate::judge) const NAME: usize = number(KEEP, "name");
+    pub(in crate::judge) const ID: usize = number(KEEP, "id");
 }
 
 /// The members of `from` and `recipient`.
-pub(super) mod party {
+pub(in crate::judge) mod party {
     use super::{KEEP_PARTY as KEEP, number};
 
-    pub(in super::super) const ID: usize = number(KEEP, "id");
-    pub(in super::super) const ROLE: usize = number(KEEP, "role");
-    pub(in super::super) const TENANT_ID: usize = number(KEEP, "tenantId");
+    pub(in crate::judge) const ID: usize = number(KEEP, "id");
+    pub(in crate::judge) const ROLE: usize = number(KEEP, "role");
+    pub(in crate::judge) const TENANT_ID: usize = number(KEEP, "tenantId");
 }
 
 /// The members of `conversation`.
-pub(super) mod conversation {
+pub(in crate::judge) mod conversation {
     use super::{KEEP_CONVERSATION as KEEP, number};
 
-    pub(in super::super) const ID: usize = number(KEEP, "id");
-    pub(in super::super) const TENANT_ID: usize = number(KEEP, "tenantId");
+    pub(in crate::judge) const ID: usize = number(KEEP, "id");
+    pub(in crate::judge) const TENANT_ID: usize = number(KEEP, "tenantId");
 }
 
 /// The member of `channelData`.
-pub(super) const DATA_TENANT: usize = number(KEEP_CHANNEL_DATA, "tenant");
+pub(in crate::judge) const DATA_TENANT: usize = number(KEEP_CHANNEL_DATA, "tenant");
 /// The member of `channelData.tenant`.
-pub(super) const DATA_TENANT_ID: usize = number(KEEP_TENANT, "id");
+pub(in crate::judge) const DATA_TENANT_ID: usize = number(KEEP_TENANT, "id");
 /// The member of `relatesTo`.
 pub(in crate::judge) const RELATES_TO_SERVICE_URL: usize = number(KEEP_RELATES_TO, "serviceUrl");

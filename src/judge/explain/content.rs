@@ -3,11 +3,26 @@
 use super::{Explanation, Facts, Finding, Inquiry, Outcome, Signed, only_expected};
 use crate::judge::policy::CHANNEL_ENDORSED;
 use crate::judge::{
-    Activity, Answer, Callback, Evidence, Mode, OnReject, RULES, Rejection, StrictLimits,
+    Activity, Answer, CALLER_RULES, Callback, Evidence, Mode, OnReject, RULES, Rejection,
+    StrictLimits,
 };
 
 const RULE: &str = "activity";
-const CALLBACK_RULES: &[&str] = &["relates_to_host", "caller", "tenant"];
+const CALLBACK_RULES: &[&str] = &["relates_to_host", "tenant"];
+
+/// Who calls, whatever it sends.
+pub(super) fn ask_caller(told: &mut Explanation, inquiry: &Inquiry<'_>, signed: &Signed) {
+    let (Some(bot), Ok(bearer), Some(trust)) = (inquiry.bot, &inquiry.token, signed.trust) else {
+        let why = why_not(inquiry, signed);
+        CALLER_RULES
+            .iter()
+            .for_each(|rule| told.skip(rule.name, why));
+        return;
+    };
+    for answer in bot.policy.explain_caller(trust.kind, bearer.claimed()) {
+        told.add(finding(answer));
+    }
+}
 
 /// An activity for the messaging endpoint.
 pub(super) fn ask_activity(

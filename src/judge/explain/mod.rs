@@ -192,6 +192,7 @@ pub fn explain(inquiry: &Inquiry<'_>) -> Explanation {
     let signed = token::ask(&mut told, inquiry);
     told.before_proof = told.findings.len();
     told.trust = signed.trust;
+    content::ask_caller(&mut told, inquiry, &signed);
 
     let size = match &inquiry.body {
         Ok(bytes) => format!("{} bytes", bytes.len()),

@@ -1,17 +1,21 @@
 //! What ties an agent's token to the activity it came with (AUTHENTICATION 1.10). No mode softens these.
 
 use super::{Evidence, Policy};
-use crate::judge::{Reason, Rejection, TenantId, TokenKind};
+use crate::judge::{Claims, Reason, Rejection, TenantId, TokenKind};
 
 /// The roles of a recipient that is an agent.
 pub(super) const AGENT_ROLES: &[&str] = &["agenticAppInstance", "agenticUser"];
 
 /// The calling application is the platform that calls agents in this cloud.
-pub(super) fn is_platform(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    if evidence.kind != TokenKind::Agent {
+pub(super) fn is_platform(
+    policy: &Policy,
+    kind: TokenKind,
+    claims: &Claims,
+) -> Result<(), Rejection> {
+    if kind != TokenKind::Agent {
         return Ok(());
     }
-    let caller = evidence.claims.caller_by_presence().unwrap_or_default();
+    let caller = claims.caller_by_presence().unwrap_or_default();
     let platforms = &policy.callers.agent_platforms;
     if platforms
         .iter()

@@ -1,5 +1,6 @@
 //! What ties a token to the activity it came with. No mode softens these.
 
+use super::service_url::shown;
 use super::{Evidence, Policy};
 use crate::judge::plain_url::Plain;
 use crate::judge::{Reason, Rejection, TokenKind};
@@ -77,6 +78,10 @@ pub(super) fn service_url_is_bound(_: &Policy, evidence: Evidence<'_>) -> Result
     let read = evidence.activity.plain_service_url();
     match (Plain::read(claimed), read.map(|plain| plain.of(sent))) {
         (Some(one), Some(other)) if one.is_same_place(&other) => Ok(()),
-        _ => no(format!("token says {claimed:?}, activity says {sent:?}")),
+        _ => no(format!(
+            "token says {:?}, activity says {:?}",
+            shown(claimed),
+            shown(sent)
+        )),
     }
 }

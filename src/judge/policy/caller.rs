@@ -1,6 +1,6 @@
 //! Which bots may call this one as a skill.
 
-use super::{Evidence, Policy};
+use super::Policy;
 use crate::judge::{Claims, Reason, Rejection, TokenKind};
 use std::collections::HashSet;
 
@@ -20,15 +20,15 @@ impl Default for AllowedCallers {
 }
 
 /// The calling application of a skill's token is on the operator's list (AUTHENTICATION 1.7).
-pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
-    match evidence.kind {
-        TokenKind::Channel | TokenKind::Emulator | TokenKind::Agent => Ok(()),
-        TokenKind::Skill => is_listed(policy, evidence.claims),
+pub(super) fn is_allowed(
+    policy: &Policy,
+    kind: TokenKind,
+    claims: &Claims,
+) -> Result<(), Rejection> {
+    match kind {
+        TokenKind::Channel | TokenKind::Emulator | TokenKind::Agent => return Ok(()),
+        TokenKind::Skill => {}
     }
-}
-
-/// Whether the application that calls is on the list.
-pub(super) fn is_listed(policy: &Policy, claims: &Claims) -> Result<(), Rejection> {
     let caller = claims.caller_by_version().unwrap_or_default();
     let is_allowed = match &policy.callers.allow {
         AllowedCallers::Any => !caller.is_empty(),

@@ -79,46 +79,70 @@ impl<'a> Told<'a> {
         id == self.bot || id == self.conversation
     }
 
-    /// Reads it, by names in any case, as bots do; nothing where it is of another form, or tells more. It is seldom, and so read by
-    /// itself; the body was read strictly, so that it has one reading.
+    /// Reads it; nothing where it is of another form, or tells more. It is seldom, and so read by itself; the body was read strictly,
+    /// so that it has one reading.
     fn of(activity: &'a Activity) -> Option<Self> {
-        const SAYS_NOTHING: &[&str] = &["id", "name", "role"];
         let body: Map<String, Value> = serde_json::from_slice(activity.raw()).ok()?;
-        let is = |name: &str, other: &str| name.eq_ignore_ascii_case(other);
-        let id_of = |one: &Value| -> Option<String> {
-            let mut ids = one.as_object()?.iter().filter(|(name, _)| is(name, "id"));
-            let (_, id) = ids.next()?;
-            ids.next()
-                .is_none()
-                .then(|| id.as_str().map(str::to_owned))?
-        };
         let mut told = Self {
             conversation: activity.conversation(),
             bot: String::new(),
             members: vec![],
         };
-        let is_one_of = |name: &str, names: &[&str]| names.iter().any(|one| is(name, one));
         for (name, value) in &body {
-            if is_nothing(value) {
+            if is_nothing(value) || SAYS_NOTHING.contains(&name.as_str()) {
                 continue;
             }
-            if is_one_of(name, &["membersAdded", "membersRemoved"]) {
-                for member in value.as_array()? {
-                    told.members.push(id_of(member)?);
+            match name.as_str() {
+                "membersAdded" | "membersRemoved" => {
+                    for member in value.as_array()? {
+                        told.members.push(id_alone(member, PARTY)?);
+                    }
                 }
-            } else if is(name, "recipient") {
-                told.bot = id_of(value)?;
-            } else if is(name, "from") {
-                let mut names = value.as_object()?.keys();
-                if !names.all(|name| is_one_of(name, SAYS_NOTHING)) {
-                    return None;
+                "recipient" => {
+                    told.bot = id_alone(value, PARTY)?;
+                    // Nobody makes a user the bot.
+                    if told.bot.starts_with("dl_") {
+                        return None;
+                    }
                 }
-            } else if is_one_of(name, &["text", "value", "attachments"]) {
-                return None;
+                "from" => {
+                    id_alone(value, PARTY)?;
+                }
+                "conversation" => {
+                    id_alone(value, CONVERSATION)?;
+                }
+                _ => return None,
             }
         }
         Some(told)
     }
+}
+
+/// Members of the whole that say nothing of anybody.
+const SAYS_NOTHING: &[&str] = &[
+    "type",
+    "id",
+    "timestamp",
+    "localTimestamp",
+    "localTimezone",
+    "channelId",
+    "serviceUrl",
+    "locale",
+    "textFormat",
+    "historyDisclosed",
+];
+/// What may be said of bot and users.
+const PARTY: &[&str] = &["id", "name", "role"];
+/// What may be said of the conversation. Its tenant is asked about by the rule for tenants.
+const CONVERSATION: &[&str] = &["id", "name", "isGroup", "conversationType", "tenantId"];
+
+/// The id of what says nothing but these of itself.
+fn id_alone(one: &Value, names: &[&str]) -> Option<String> {
+    let mut said = one.as_object()?.iter().filter(|(_, it)| !is_nothing(it));
+    if !said.all(|(name, _)| names.contains(&name.as_str())) {
+        return None;
+    }
+    one.get("id")?.as_str().map(str::to_owned)
 }
 
 fn is_nothing(value: &Value) -> bool {
@@ -126,6 +150,7 @@ fn is_nothing(value: &Value) -> bool {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
         Value::Array(list) => list.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
     }
 }

@@ -4,7 +4,7 @@
 
 use super::binding;
 use super::{AllowedCallers, Evidence, HostList, Policy, TenantPolicy, agent, tenant};
-use crate::judge::{Claims, TenantId, TokenKind};
+use crate::judge::{Callback, Claims, TenantId, TokenKind};
 use std::collections::HashSet;
 
 /// What a rule wants and what it found. `None` where the request gives it nothing to look at.
@@ -116,8 +116,8 @@ fn entries(hosts: &HostList) -> String {
     }
 }
 
-pub(super) fn agent_platform(policy: &Policy, evidence: Evidence<'_>) -> Facts {
-    if evidence.kind != TokenKind::Agent {
+pub(super) fn agent_platform(policy: &Policy, kind: TokenKind, claims: &Claims) -> Facts {
+    if kind != TokenKind::Agent {
         return Facts::default();
     }
     Facts::of(
@@ -125,7 +125,7 @@ pub(super) fn agent_platform(policy: &Policy, evidence: Evidence<'_>) -> Facts {
             "the calling application is {}",
             policy.callers.agent_platforms.join(" or ")
         ),
-        optional(evidence.claims.caller_by_presence()),
+        optional(claims.caller_by_presence()),
     )
 }
 
@@ -150,14 +150,10 @@ pub(super) fn agent_recipient(_: &Policy, evidence: Evidence<'_>) -> Facts {
     )
 }
 
-pub(super) fn caller(policy: &Policy, evidence: Evidence<'_>) -> Facts {
-    if evidence.kind != TokenKind::Skill {
+pub(super) fn caller(policy: &Policy, kind: TokenKind, claims: &Claims) -> Facts {
+    if kind != TokenKind::Skill {
         return Facts::default();
     }
-    listed_caller(policy, evidence.claims)
-}
-
-pub(super) fn listed_caller(policy: &Policy, claims: &Claims) -> Facts {
     let expected = match &policy.callers.allow {
         AllowedCallers::Any => "any application".to_owned(),
         AllowedCallers::Listed(ids) if ids.is_empty() => {
@@ -180,11 +176,16 @@ pub(super) fn channel(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     Facts::of(expected, format!("{:?}", evidence.activity.base_channel()))
 }
 
-pub(super) fn callers_tenant(rule: &TenantPolicy, claims: &Claims) -> Facts {
-    Facts::of(
-        allowed_tenants(rule),
-        format!("token tid {}", optional(claims.tenant.as_deref())),
-    )
+pub(super) fn tenants_of_callback(
+    rule: &TenantPolicy,
+    claims: &Claims,
+    callback: &Callback,
+) -> Facts {
+    let mut seen = format!("token tid {}", optional(claims.tenant.as_deref()));
+    for (place, text) in &callback.tenants {
+        seen.push_str(&format!(", {place} {text:?}"));
+    }
+    Facts::of(allowed_tenants(rule), seen)
 }
 
 fn allowed_tenants(rule: &TenantPolicy) -> String {
@@ -209,7 +210,7 @@ pub(super) fn tenant(policy: &Policy, evidence: Evidence<'_>) -> Facts {
     if tenant::must_name_one(policy, evidence) {
         expected.push_str(", and one is named");
     }
-    let seen: Vec<String> = tenant::written(evidence.claims, evidence.activity)
+    let seen: Vec<String> = tenant::written(evidence)
         .into_iter()
         .flatten()
         .map(|written| format!("{} {:?}", written.place, written.text))

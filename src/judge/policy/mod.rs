@@ -60,10 +60,40 @@ pub struct Rule {
     pub facts: fn(&Policy, Evidence<'_>) -> Facts,
 }
 
+/// One question asked of a caller that is proven, whatever it sends.
+#[derive(Debug)]
+pub struct CallerRule {
+    /// As [`Rule::name`].
+    pub name: &'static str,
+    /// As [`Rule::mode`].
+    pub mode: fn(&Policy) -> Option<Mode>,
+    /// Answers it.
+    pub check: fn(&Policy, TokenKind, &Claims) -> Result<(), Rejection>,
+    /// As [`Rule::facts`].
+    pub facts: fn(&Policy, TokenKind, &Claims) -> Facts,
+}
+
+/// The rules about callers, in order. They are asked before a body is read: a stranger's bot, whose token Entra signs for whoever
+/// asks, is not to make us read one (AUTHENTICATION 1.11).
+pub const CALLER_RULES: &[CallerRule] = &[
+    CallerRule {
+        name: "agent_platform",
+        mode: |_| None,
+        check: agent::is_platform,
+        facts: facts::agent_platform,
+    },
+    CallerRule {
+        name: "caller",
+        mode: |p| Some(p.callers.mode),
+        check: caller::is_allowed,
+        facts: facts::caller,
+    },
+];
+
 /// The one rule that needs the signing key itself, not only what the token says.
 pub(super) const CHANNEL_ENDORSED: &str = "channel_endorsed";
 
-/// The rules, in order: first what the protocol demands, then what the operator wrote.
+/// The rules about what was sent, in order: first what the protocol demands, then what the operator wrote.
 pub const RULES: &[Rule] = &[
     Rule {
         name: CHANNEL_ENDORSED,
@@ -84,12 +114,6 @@ pub const RULES: &[Rule] = &[
         facts: facts::service_url_secure,
     },
     Rule {
-        name: "agent_platform",
-        mode: |_, _| None,
-        check: agent::is_platform,
-        facts: facts::agent_platform,
-    },
-    Rule {
         name: "agent_recipient",
         mode: |_, _| None,
         check: agent::is_recipient,
@@ -101,12 +125,6 @@ pub const RULES: &[Rule] = &[
         mode: |p, kind| kind.is_channel().then_some(p.service_urls.mode),
         check: service_url::is_allowed,
         facts: facts::service_url_host,
-    },
-    Rule {
-        name: "caller",
-        mode: |p, _| Some(p.callers.mode),
-        check: caller::is_allowed,
-        facts: facts::caller,
     },
     Rule {
         name: "channel",
@@ -269,35 +287,58 @@ impl TenantPolicy {
 }
 
 impl Policy {
-    /// Asks every rule; the first refusal that no mode softens wins.
+    /// Asks the rules about the caller; the first refusal that no mode softens wins.
+    ///
+    /// # Errors
+    /// [`Reason::CallerNotAllowed`].
+    pub fn welcome(&self, caller: Caller) -> Result<Welcome, Rejection> {
+        let answers = CALLER_RULES.iter().map(|rule| {
+            let answer = (rule.check)(self, caller.kind(), caller.claims());
+            (answer, (rule.mode)(self))
+        });
+        let would_reject = first_refusal(answers)?;
+        Ok(Welcome {
+            caller,
+            would_reject,
+        })
+    }
+
+    /// Asks every rule about what was sent; the first refusal that no mode softens wins.
     ///
     /// # Errors
     /// The refusal of the first rule that says no.
-    pub fn admit(&self, caller: Caller, activity: Activity) -> Result<Admitted, Rejection> {
+    pub fn admit(&self, welcome: Welcome, activity: Activity) -> Result<Admitted, Rejection> {
+        let caller = welcome.caller;
         let evidence = Evidence {
             kind: caller.kind(),
             claims: caller.claims(),
             endorsements: caller.endorsements(),
             activity: &activity,
         };
-        let mut would_reject = None;
-        for rule in RULES {
-            let Err(rejection) = (rule.check)(self, evidence) else {
-                continue;
-            };
-            match (rule.mode)(self, evidence.kind) {
-                Some(Mode::Report) => would_reject = would_reject.or(Some(rejection)),
-                Some(Mode::Enforce) | None => return Err(rejection),
-            }
-        }
+        let answers = RULES.iter().map(|rule| {
+            let answer = (rule.check)(self, evidence);
+            (answer, (rule.mode)(self, evidence.kind))
+        });
+        let would_reject = first_refusal(answers)?;
         Ok(Admitted {
             caller,
             content: Content::Activity(Box::new(activity)),
-            would_reject,
+            would_reject: welcome.would_reject.or(would_reject),
         })
     }
 
-    /// Asks every rule and reports every answer. Admits nothing.
+    /// Asks every rule about the caller and reports every answer. Welcomes nobody.
+    pub fn explain_caller(&self, kind: TokenKind, claims: &Claims) -> Vec<Answer> {
+        let rules = CALLER_RULES.iter().map(|rule| Answer {
+            rule: rule.name,
+            mode: (rule.mode)(self),
+            outcome: (rule.check)(self, kind, claims),
+            facts: (rule.facts)(self, kind, claims),
+        });
+        rules.collect()
+    }
+
+    /// Asks every rule about what was sent and reports every answer. Admits nothing.
     pub fn explain(&self, evidence: Evidence<'_>) -> Vec<Answer> {
         RULES
             .iter()
@@ -309,6 +350,35 @@ impl Policy {
             })
             .collect()
     }
+}
+
+/// A proven caller that may send something. Only [`Policy::welcome`] makes one.
+#[derive(Debug)]
+pub struct Welcome {
+    caller: Caller,
+    would_reject: Option<Rejection>,
+}
+
+impl Welcome {
+    /// Who it is.
+    pub const fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+/// The refusal that counts: the first of a rule that no mode softens; otherwise what the first of the others would refuse.
+fn first_refusal(
+    answers: impl Iterator<Item = (Result<(), Rejection>, Option<Mode>)>,
+) -> Result<Option<Rejection>, Rejection> {
+    let mut would_reject = None;
+    for (answer, mode) in answers {
+        match (answer, mode) {
+            (Ok(()), _) => {}
+            (Err(rejection), Some(Mode::Report)) => would_reject = would_reject.or(Some(rejection)),
+            (Err(rejection), Some(Mode::Enforce) | None) => return Err(rejection),
+        }
+    }
+    Ok(would_reject)
 }
 
 /// What one rule says.

@@ -3,6 +3,7 @@
 use super::{Evidence, Policy};
 use crate::judge::plain_url::{Plain, is_host, is_loopback};
 use crate::judge::{Reason, Rejection};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 /// Domains under which a cloud lets anyone have a name.
@@ -105,10 +106,8 @@ pub(super) fn is_secure(policy: &Policy, evidence: Evidence<'_>) -> Result<(), R
     let hosts = policy.service_urls.hosts_for(evidence.kind);
     read(evidence).try_for_each(|(place, url, plain)| match insecurity(hosts, plain) {
         None => Ok(()),
-        Some(why) => {
-            Err(Rejection::from(Reason::ServiceUrlNotAllowed)
-                .noting(format!("{place} {url:?} {why}")))
-        }
+        Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
+            .noting(format!("{place} {:?} {why}", shown(url)))),
     })
 }
 
@@ -138,8 +137,9 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     };
     match read(evidence).find(|(_, _, plain)| !is_listed(plain)) {
         None => Ok(()),
-        Some((place, url, _)) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
-            .noting(format!("the host of {place} {url:?} is not on the list"))),
+        Some((place, url, _)) => Err(Rejection::from(Reason::ServiceUrlNotAllowed).noting(
+            format!("the host of {place} {:?} is not on the list", shown(url)),
+        )),
     }
 }
 
@@ -156,8 +156,28 @@ pub(super) fn is_relation_allowed(hosts: &HostList, url: Option<&str>) -> Result
     match why {
         None => Ok(()),
         Some(why) => Err(Rejection::from(Reason::ServiceUrlNotAllowed)
-            .noting(format!("relatesTo.serviceUrl {url:?} {why}"))),
+            .noting(format!("relatesTo.serviceUrl {:?} {why}", shown(url)))),
     }
+}
+
+/// A URL as it may stand in a note: without user, password, query and fragment, where secrets are (OPERATIONS section 2).
+pub(super) fn shown(url: &str) -> Cow<'_, str> {
+    let after_scheme = url.find("//").map_or(0, |at| at.saturating_add(2));
+    let (scheme, rest) = url.split_at_checked(after_scheme).unwrap_or(("", url));
+    let end = rest.find(['/', '\\', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    if host.len() == authority.len() && path.len() == rest.len() {
+        return Cow::Borrowed(url);
+    }
+    let user = if host.len() == authority.len() {
+        ""
+    } else {
+        "...@"
+    };
+    let query = if path.len() == rest.len() { "" } else { "?..." };
+    Cow::Owned(format!("{scheme}{user}{host}{path}{query}"))
 }
 
 /// Every URL of an activity that the bot may answer to.
@@ -183,6 +203,26 @@ fn read(evidence: Evidence<'_>) -> impl Iterator<Item = (&'static str, &str, Opt
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_shows_of_a_url_what_is_no_secret() {
+        for (url, as_shown) in [
+            ("https://a.example/b", "https://a.example/b"),
+            ("https://a.example/b?token=s", "https://a.example/b?..."),
+            ("https://a.example#s", "https://a.example?..."),
+            (
+                "https://u:s@a.example:1/b@c?s",
+                "https://...@a.example:1/b@c?...",
+            ),
+            ("//u:s@t@a.example", "//...@a.example"),
+            ("u:s@a.example?s", "...@a.example?..."),
+            ("http:\\\\a.example\\u@b", "http:\\\\a.example\\u@b"),
+            ("", ""),
+            ("\u{fc}//\u{fc}@?", "\u{fc}//...@?..."),
+        ] {
+            assert_eq!(shown(url), as_shown, "{url}");
+        }
+    }
 
     #[test]
     fn hosts_match_exactly_or_by_suffix_and_near_misses_do_not() {

@@ -1,8 +1,11 @@
 //! Which tenants may talk to the bot (AUTHENTICATION 4.6).
 
 use super::{Evidence, Policy, TenantPolicy};
+use crate::judge::cloud;
 use crate::judge::plain_url::Plain;
-use crate::judge::{Activity, Claims, NamedTenant, Reason, Rejection, TenantId};
+use crate::judge::{
+    Activity, Callback, Claims, NamedTenant, Reason, Rejection, TenantId, TokenKind,
+};
 
 /// Channels whose `channelData.tenant` the platform writes; on all others the client does, and it counts for nothing.
 const PLATFORM_CHANNELS: &[&str] = &["msteams", "agents", "m365extensions", "outlook"];
@@ -10,7 +13,7 @@ const PLATFORM_CHANNELS: &[&str] = &["msteams", "agents", "m365extensions", "out
 /// Every tenant the activity names is allowed; none is denied or malformed; one is named where it must be.
 pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), Rejection> {
     let rule = &policy.tenants;
-    let named = written(evidence.claims, evidence.activity);
+    let named = written(evidence);
     // What is malformed is told before what is not on a list.
     for written in named.iter().flatten() {
         written.tenant()?;
@@ -33,12 +36,24 @@ pub(super) fn is_allowed(policy: &Policy, evidence: Evidence<'_>) -> Result<(), 
     Ok(())
 }
 
-/// The tenant of the calling application is allowed, where there is no activity that could name others.
-pub(super) fn is_callers_allowed(rule: &TenantPolicy, claims: &Claims) -> Result<(), Rejection> {
-    match claims.tenant_id() {
-        Some(tenant) => is_listed(rule, TOKEN, tenant),
-        None => Err(Reason::TenantMissing.into()),
+/// The tenant of the skill that calls back is allowed, and so is every one that its callback names: those are only as good as the
+/// skill's word (AUTHENTICATION 4.7), but a listed skill that works for others is not to bring theirs.
+pub(super) fn are_callbacks_allowed(
+    rule: &TenantPolicy,
+    claims: &Claims,
+    callback: &Callback,
+) -> Result<(), Rejection> {
+    let proven = claims.tenant_id().ok_or(Reason::TenantMissing)?;
+    let mut tenants = vec![(TOKEN, proven)];
+    for (place, text) in &callback.tenants {
+        let NamedTenant { text, id } = NamedTenant::read(text);
+        let written = Written { place, text, id };
+        tenants.push((place, written.tenant()?));
     }
+    let mut answers = tenants
+        .into_iter()
+        .map(|(place, tenant)| is_listed(rule, place, tenant));
+    answers.try_for_each(|answer| answer)
 }
 
 fn is_listed(rule: &TenantPolicy, place: &str, tenant: TenantId) -> Result<(), Rejection> {
@@ -64,9 +79,9 @@ pub(crate) fn is_platform(base_channel: &str) -> bool {
 }
 
 /// The tenant to write down and to count by: what is signed wins over what is written in the body. None where any is malformed.
-pub(crate) fn effective(claims: &Claims, activity: &Activity) -> Option<TenantId> {
+pub(crate) fn effective(kind: TokenKind, claims: &Claims, activity: &Activity) -> Option<TenantId> {
     let in_body = activity.tenant_in_body()?;
-    if let Some(proven) = claims.tenant.as_deref() {
+    if let Some(proven) = proven(kind, claims) {
         return TenantId::parse(proven);
     }
     let signed = in_signed_url(claims, activity).and_then(|named| named.id);
@@ -97,12 +112,18 @@ impl Written<'_> {
 }
 
 /// What stands at every place that counts, the most trustworthy first.
-pub(super) fn written<'a>(claims: &'a Claims, activity: &'a Activity) -> [Option<Written<'a>>; 6] {
+pub(super) fn written<'a>(evidence: Evidence<'a>) -> [Option<Written<'a>>; 6] {
+    let Evidence {
+        kind,
+        claims,
+        activity,
+        ..
+    } = evidence;
     let tenants = activity.tenants();
     let at = |place, named: Option<NamedTenant<'a>>| {
         named.map(|NamedTenant { text, id }| Written { place, text, id })
     };
-    let proven = claims.tenant.as_deref().map(NamedTenant::read);
+    let proven = proven(kind, claims).map(NamedTenant::read);
     let in_data = tenants
         .channel_data
         .filter(|_| activity.is_of_the_platform());
@@ -116,17 +137,25 @@ pub(super) fn written<'a>(claims: &'a Claims, activity: &'a Activity) -> [Option
     ]
 }
 
-/// The tenant that the signed service URL names, on a channel of the platform (AUTHENTICATION 4.5).
+/// The `tid` of an Entra token. The Connector's tokens are issued to no tenant: what some of them carry is Microsoft's own.
+fn proven(kind: TokenKind, claims: &Claims) -> Option<&str> {
+    claims.tenant.as_deref().filter(|_| !kind.is_channel())
+}
+
+/// The tenant that the signed service URL names, if it is one of Teams (AUTHENTICATION 4.5): whatever channel the activity says
+/// it is of, or it could choose one on which its tenant does not count.
 fn in_signed_url<'a>(claims: &'a Claims, activity: &'a Activity) -> Option<NamedTenant<'a>> {
     let url = claims.service_url.as_deref()?;
-    if !activity.is_of_the_platform() {
-        return None;
-    }
     // Mostly the activity says the same, and that was read already.
-    if url == activity.service_url() {
-        return activity.tenant_in_service_url();
-    }
-    NamedTenant::in_service_url(&Plain::read(url)?)
+    let same = (url == activity.service_url()).then(|| activity.tenant_in_service_url());
+    let (named, host) = match same {
+        Some(named) => (named?, activity.service_url_host()?.into()),
+        None => {
+            let url = Plain::read(url)?;
+            (NamedTenant::in_service_url(&url)?, url.host)
+        }
+    };
+    (activity.is_of_the_platform() || cloud::is_of_teams(&host)).then_some(named)
 }
 
 fn shortened(text: &str) -> String {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 const T1: &str = "3f0c8a5e-7f0b-4f3e-9d55-6f2b1b0a9c11";
 const T2: &str = "11111111-2222-4333-8444-555555555555";
+const T3: &str = "22222222-3333-4444-8555-666666666666";
 const TEAMS: &str = "https://smba.trafficmanager.net/emea/";
 
 struct Case {
@@ -87,9 +88,10 @@ impl Case {
             endorsements: &self.endorsements,
             activity: &activity,
         };
-        self.policy
-            .explain(evidence)
+        let of_caller = self.policy.explain_caller(self.kind, &self.claims);
+        of_caller
             .into_iter()
+            .chain(self.policy.explain(evidence))
             .try_for_each(|answer| answer.outcome)
             .map_err(|r| r.reason())
     }
@@ -294,6 +296,35 @@ fn every_tenant_an_activity_names_must_be_allowed() {
     };
     assert_eq!(signed(T1), Ok(()));
     assert_eq!(signed(T2), Err(Reason::TenantNotAllowed));
+    // On every channel, where the host is one of Teams; on the channels of the platform, whatever the host is.
+    for (channel, host, outcome) in [
+        (
+            "webchat",
+            "smba.trafficmanager.net",
+            Err(Reason::TenantNotAllowed),
+        ),
+        (
+            "slack",
+            "SMBA.trafficmanager.net",
+            Err(Reason::TenantNotAllowed),
+        ),
+        ("slack", "slack.botframework.com", Ok(())),
+        (
+            "msteams",
+            "x.botframework.com",
+            Err(Reason::TenantNotAllowed),
+        ),
+    ] {
+        let url = format!("https://{host}/emea/{T2}");
+        let case = teams().allow(T1).channel(channel, &url);
+        let case = case.set("/conversation/tenantId", Value::Null);
+        assert_eq!(case.outcome(), outcome, "{channel} {host}");
+        // Also where the body spells it otherwise than the token.
+        let spelled = teams().allow(T1).set("/channelId", json!(channel));
+        let spelled = spelled.url(&format!("{url}/"), &url);
+        let spelled = spelled.set("/conversation/tenantId", Value::Null);
+        assert_eq!(spelled.outcome(), outcome, "{channel} {host}");
+    }
 }
 
 #[test]
@@ -364,7 +395,7 @@ fn a_denied_tenant_is_out_whatever_the_list_says() {
 #[test]
 fn signed_tenants_win_for_the_log() {
     let url = format!("https://smba.trafficmanager.net/emea/{T2}/");
-    let case = teams().url(&url, &url);
+    let mut case = teams().url(&url, &url);
     let activity = Activity::parse(
         Bytes::from(case.activity.to_string()),
         StrictLimits {
@@ -373,10 +404,13 @@ fn signed_tenants_win_for_the_log() {
         },
     )
     .unwrap();
-    assert_eq!(
-        effective_tenant(&case.claims, &activity),
-        TenantId::parse(T2)
-    );
+    let effective = |kind| effective_tenant(kind, &case.claims, &activity);
+    assert_eq!(effective(TokenKind::Channel), TenantId::parse(T2));
+    // The tid is one of Entra's.
+    case.claims.tenant = Some(T3.to_owned());
+    let effective = |kind| effective_tenant(kind, &case.claims, &activity);
+    assert_eq!(effective(TokenKind::Channel), TenantId::parse(T2));
+    assert_eq!(effective(TokenKind::Agent), TenantId::parse(T3));
 }
 
 #[test]
@@ -467,6 +501,7 @@ fn only_ids_that_a_broker_of_this_gateway_made_are_taken_where_that_is_asked_for
         let brokers = Arc::clone(&brokers);
         let url = "https://directline.botframework.com/";
         let case = teams().channel(channel, url).set("/type", json!(kind));
+        let case = case.set("/channelData", Value::Null);
         case.set("/from/id", json!(id))
             .policy(|p| p.direct_line.issued_by = Some(brokers))
             .outcome()
@@ -501,6 +536,7 @@ fn direct_line_may_tell_that_a_conversation_began_in_the_conversations_name() {
             issued_by: None,
         };
         case.set("/from/id", json!(from))
+            .set("/channelData", Value::Null)
             .policy(|p| p.direct_line = enhanced)
             .outcome()
     };
@@ -541,17 +577,21 @@ fn no_mode_softens_what_the_protocol_demands() {
         },
     };
     let hard = |kind: TokenKind| -> Vec<&str> {
-        RULES
+        let of_callers = CALLER_RULES
+            .iter()
+            .filter(|rule| (rule.mode)(&reporting).is_none())
+            .map(|rule| rule.name);
+        let of_content = RULES
             .iter()
             .filter(|rule| (rule.mode)(&reporting, kind).is_none())
-            .map(|rule| rule.name)
-            .collect()
+            .map(|rule| rule.name);
+        of_callers.chain(of_content).collect()
     };
     let always = [
+        "agent_platform",
         "channel_endorsed",
         "service_url_bound",
         "service_url_secure",
-        "agent_platform",
         "agent_recipient",
     ];
     assert_eq!(hard(TokenKind::Channel), always);

@@ -207,14 +207,24 @@ pub(super) fn misreading(name: &str, shape: &Shape) -> Option<String> {
     let twin = |known: &str| folded(name).eq(folded(known));
     if twin("from_property") && shape.keep.iter().any(|(known, _)| *known == "from") {
         return Some(format!(
-            "member {name:?} is read as \"from\" by some readers"
+            "member {:?} is read as \"from\" by some readers",
+            shown(name)
         ));
     }
     shape
         .keep
         .iter()
         .find(|(known, _)| twin(known))
-        .map(|(known, _)| format!("member {name:?} is read as {known:?} by some readers"))
+        .map(|(known, _)| {
+            let name = shown(name);
+            format!("member {name:?} is read as {known:?} by some readers")
+        })
+}
+
+/// A name as it may stand in a note: whoever sends it chose it, and it is not to hold a message.
+pub(super) fn shown(name: &str) -> String {
+    const MOST: usize = 64;
+    name.chars().take(MOST).collect()
 }
 
 fn folded(name: &str) -> impl Iterator<Item = u8> {

@@ -4,7 +4,7 @@
 //! place and the words for each mistake. Nothing is let in by it: it reads what was refused already, and in tests everything, so
 //! that each reader is held to the other.
 
-use super::guard::misreading;
+use super::guard::{misreading, shown};
 use super::{Keep, MAX_NAME_BYTES, Members, Names, Object, Refusal, Shape, StrictLimits, Value};
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use std::borrow::Cow;
@@ -217,6 +217,7 @@ impl<'de> Visitor<'de> for Node<'_, 'de> {
             }
         }
         if let Some(name) = repeated(&mut names) {
+            let name = shown(name);
             return Err(self
                 .walk
                 .refuse(Refusal::Ambiguous(format!("member {name:?} occurs twice"))));

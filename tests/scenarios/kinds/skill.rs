@@ -135,6 +135,21 @@ fn callers(world: &World) -> Vec<Row> {
             world.issued_to(world.skill().to("skill"), TENANT, APP_ID),
             Stranger(Reason::TokenKindNotAccepted),
         ),
+        // Nobody reads what it sends.
+        row(
+            "skill: garbage of a stranger",
+            world
+                .issued_to(world.skill().to("skill"), TENANT, STRANGER)
+                .body("garbage"),
+            denied,
+        ),
+        row(
+            "skill: a stranger that is answered elsewhere",
+            world
+                .issued_to(world.skill().to("skill"), TENANT, STRANGER)
+                .with("/serviceUrl", "https://evil.example/"),
+            denied,
+        ),
     ];
     for azp in [
         json!(STRANGER),

@@ -35,14 +35,19 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             foreign,
         ),
         row(
-            "only the token's tid foreign",
+            "a foreign tid in a token of the Connector, which is of no tenant",
             teams().token(|t| t.claim("tid", FOREIGN_TENANT)),
-            foreign,
+            Forwarded,
         ),
         row(
-            "a token with the allowed tid",
-            teams().token(|t| t.claim("tid", TENANT)),
+            "a tid that is no tenant in a token of the Connector",
+            teams().token(|t| t.claim("tid", "x")),
             Forwarded,
+        ),
+        row(
+            "no tenant but a tid in a token of the Connector",
+            nameless(teams()).token(|t| t.claim("tid", TENANT)),
+            missing,
         ),
         row("no tenant at all", nameless(teams()), missing),
         row(
@@ -103,6 +108,34 @@ pub(super) fn rows(world: &World) -> Vec<Row> {
             Forwarded,
         ),
     ];
+    // What is signed counts on every channel: the body is not to choose one on which its tenant does not.
+    for channel in ["webchat", "directline", "email"] {
+        let says = |tenant: &str| {
+            let url = format!("https://smba.trafficmanager.net/emea/{tenant}/");
+            nameless(teams())
+                .with("/channelId", channel)
+                .with("/from/id", "dl_1")
+                .with("/serviceUrl", url)
+        };
+        rows.push(row(
+            format!("{channel} with a foreign tenant in Teams' signed segment"),
+            says(FOREIGN_TENANT),
+            foreign,
+        ));
+        rows.push(row(
+            format!("{channel} with the tenant in Teams' signed segment"),
+            says(TENANT),
+            Forwarded,
+        ));
+        rows.push(row(
+            format!("{channel} with a segment that is no tenant of Teams"),
+            says(TENANT).with(
+                "/serviceUrl",
+                format!("https://{channel}.botframework.com/{FOREIGN_TENANT}/"),
+            ),
+            Forwarded,
+        ));
+    }
     for place in PLACES {
         let post = teams().with(place, FOREIGN_TENANT);
         rows.push(row(format!("only {place} foreign"), post, foreign));

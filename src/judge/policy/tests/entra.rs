@@ -373,7 +373,8 @@ fn report_mode_softens_no_binding_of_a_token_that_names_no_service_url() {
             endorsements: &case.endorsements,
             activity: &activity,
         };
-        let answers = case.policy.explain(evidence).into_iter();
+        let of_caller = case.policy.explain_caller(case.kind, &case.claims);
+        let answers = of_caller.into_iter().chain(case.policy.explain(evidence));
         answers
             .filter(|answer| answer.mode != Some(Mode::Report))
             .filter_map(|answer| answer.outcome.err())
