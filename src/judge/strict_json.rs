@@ -55,6 +55,8 @@ pub(super) enum Keep {
     Leaf,
     /// The members of an object that this shape asks for.
     Inside(&'static Shape),
+    /// Nothing; of an object, or of each in a list, the names are guarded as this shape says.
+    Each(&'static Shape),
     /// Nothing: only the name is guarded.
     Name,
 }

@@ -132,7 +132,10 @@ fn what_is_missing_or_unusable_is_told_and_no_secret_with_it() {
         ("https://*.example.com", "not an origin"),
         ("https://www.example.com/", "https://www.example.com"),
         ("https://WWW.example.com", "as no browser"),
-        ("https://ada:hunter2@www.example.com", "one with a user's name"),
+        (
+            "https://ada:hunter2@www.example.com",
+            "one with a user's name",
+        ),
         ("http://www.example.com", "over https"),
         ("http://localhost:3000", "for development"),
     ] {

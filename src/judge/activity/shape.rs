@@ -26,6 +26,8 @@ const KEEP_PARTY: Keeps = &[
 static PARTY: Shape = Shape::guarded(KEEP_PARTY);
 const KEEP_RELATES_TO: Keeps = &[("serviceUrl", Keep::Leaf)];
 static RELATES_TO: Shape = Shape::guarded(KEEP_RELATES_TO);
+/// Of entities nothing is looked at, but no reader is to be given instructions in them (AUTHENTICATION 5.7 rule 5).
+static ENTITY: Shape = Shape::guarded(&[]);
 const KEEP_ENVELOPE: Keeps = &[
     ("type", Keep::Leaf),
     ("channelId", Keep::Leaf),
@@ -39,7 +41,7 @@ const KEEP_ENVELOPE: Keeps = &[
     ("id", Keep::Leaf),
     ("callerId", Keep::Name),
     ("relatesTo", Keep::Inside(&RELATES_TO)),
-    ("entities", Keep::Name),
+    ("entities", Keep::Each(&ENTITY)),
     ("value", Keep::Name),
 ];
 /// The whole of it. Its guarded names: AUTHENTICATION 5.7 rule 4.

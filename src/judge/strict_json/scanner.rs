@@ -129,7 +129,7 @@ impl<'a> Scanner<'a> {
             }
             b'{' => match keep {
                 Keep::Inside(shape) => self.object(shape).map(Value::Object),
-                Keep::Leaf | Keep::Name => {
+                Keep::Leaf | Keep::Each(_) | Keep::Name => {
                     self.check_object()?;
                     Some(Value::Object(Object::UNKEPT))
                 }
@@ -251,6 +251,7 @@ impl<'a> Scanner<'a> {
                 self.colon()?;
                 match found {
                     None | Some((_, Keep::Name)) => self.check()?,
+                    Some((_, Keep::Each(shape))) => self.check_each(shape)?,
                     Some((number, keep)) => {
                         let value = self.value(keep)?;
                         self.kept.keep(object, number, value);
@@ -266,12 +267,44 @@ impl<'a> Scanner<'a> {
         Some(object)
     }
 
+    /// An object, or a list of them, whose names are guarded.
+    fn check_each(&mut self, shape: &'static Shape) -> Option<()> {
+        match self.next_token() {
+            b'{' => return self.check_object_of(Some(shape)),
+            b'[' => {}
+            _ => return self.check(),
+        }
+        if !self.enter(b']')? {
+            loop {
+                match self.next_token() {
+                    b'{' => self.check_object_of(Some(shape))?,
+                    _ => self.check()?,
+                }
+                if !self.goes_on(b']')? {
+                    break;
+                }
+            }
+        }
+        self.leave();
+        Some(())
+    }
+
     fn check_object(&mut self) -> Option<()> {
+        self.check_object_of(None)
+    }
+
+    #[inline(always)]
+    fn check_object_of(&mut self, shape: Option<&'static Shape>) -> Option<()> {
         if !self.enter(b'}')? {
             let mut seen = self.nothing_seen();
             loop {
                 let name = self.name()?;
                 self.remember(name, &mut seen)?;
+                if let Some(shape) = shape
+                    && let Glance::Unclear = shape.glance(name.word, name.length)
+                {
+                    shape.look(self.text_of(name))?;
+                }
                 self.colon()?;
                 self.check()?;
                 if !self.goes_on(b'}')? {

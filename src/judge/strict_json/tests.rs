@@ -2,12 +2,13 @@ use super::*;
 use proptest::prelude::*;
 
 static INNER: Shape = Shape::guarded(&[("id", Keep::Leaf)]);
+static NOTHING: Shape = Shape::guarded(&[]);
 static OUTER: Shape = Shape::guarded(&[
     ("type", Keep::Leaf),
     ("serviceUrl", Keep::Leaf),
     ("from", Keep::Inside(&INNER)),
     ("aud", Keep::Leaf),
-    ("entities", Keep::Name),
+    ("entities", Keep::Each(&NOTHING)),
 ]);
 const LIMITS: StrictLimits = StrictLimits {
     depth: 4,
@@ -78,6 +79,36 @@ fn twins_of_guarded_names_are_refused_where_they_are_guarded() {
     }
     assert!(ambiguous(r#"{"from":{"ID":1}}"#));
     assert!(parse(r#"{"value":{"ServiceUrl":1,"\u00e9":2,"$ref":3}}"#).is_ok());
+}
+
+#[test]
+fn instructions_are_refused_in_each_object_of_a_guarded_list() {
+    for entities in [
+        r#"[{"$type":1}]"#,
+        r#"[{"a":1},{"b":2,"__proto__":{}}]"#,
+        r#"[1,{"constr\u0075ctor":1}]"#,
+        r#"[{"\u00e9":1}]"#,
+        r#"{"$id":1}"#,
+    ] {
+        assert!(
+            ambiguous(&format!(r#"{{"entities":{entities}}}"#)),
+            "{entities}"
+        );
+    }
+    for entities in [
+        r#"[{"type":"x","Type":1,"@type":2}]"#,
+        r#"[{"mentioned":{"$ref":1}}]"#,
+        r#"[[{"$ref":1}]]"#,
+        "[]",
+        "{}",
+        "null",
+        "\"$ref\"",
+    ] {
+        assert!(
+            parse(&format!(r#"{{"entities":{entities}}}"#)).is_ok(),
+            "{entities}"
+        );
+    }
 }
 
 #[test]
@@ -243,6 +274,9 @@ const PIECES: &[&str] = &[
     "\"constructor\"",
     "\"__proto__\"",
     "\"entities\":[[{}]]",
+    "\"entities\":[{\"a\":1},{\"$ref\":2}]",
+    "\"entities\":[",
+    "\"entities\":{",
     "\"entities\"",
     "\"a\"",
     "\"b\":\"c\"",

@@ -182,7 +182,10 @@ impl<'de> Visitor<'de> for Node<'_, 'de> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
         self.walk.enter()?;
         let mut kept = Vec::new();
-        let keep = self.keep.map(|_| Keep::Leaf);
+        let keep = self.keep.map(|keep| match keep {
+            Keep::Each(shape) => Keep::Inside(shape),
+            Keep::Leaf | Keep::Inside(_) | Keep::Name => Keep::Leaf,
+        });
         while let Some(item) = items.next_element_seed(Node {
             walk: &mut *self.walk,
             keep,
@@ -198,7 +201,7 @@ impl<'de> Visitor<'de> for Node<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         self.walk.enter()?;
         let shape = match self.keep {
-            Some(Keep::Inside(shape)) => Some(shape),
+            Some(Keep::Inside(shape) | Keep::Each(shape)) => Some(shape),
             Some(Keep::Leaf | Keep::Name) | None => None,
         };
         let mut names: Vec<Cow<'de, str>> = Vec::with_capacity(8);
@@ -212,7 +215,7 @@ impl<'de> Visitor<'de> for Node<'_, 'de> {
                 walk: &mut *self.walk,
                 keep,
             })?;
-            if let Some((number, _)) = known {
+            if let Some((number, Keep::Leaf | Keep::Inside(_))) = known {
                 self.walk.kept.keep(object, number, value);
             }
         }

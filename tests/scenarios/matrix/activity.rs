@@ -227,6 +227,14 @@ fn ambiguity(world: &World) -> Vec<Row> {
         let post = world.teams().with(&pointer, "x");
         rows.push(row(format!("also {pointer}"), post, ambiguous));
     }
+    for name in ["$type", "__proto__", "\u{e9}"] {
+        let mut entity = json!({ "type": "mention" });
+        entity[name] = json!("x");
+        let post = world
+            .teams()
+            .with("/entities", json!([{ "type": "x" }, entity]));
+        rows.push(row(format!("{name} in an entity"), post, ambiguous));
+    }
     let nested_twice = world.teams().text(|text| {
         let once = r#""tenant": {"#;
         assert!(text.contains(once), "the message names a tenant");
