@@ -100,8 +100,6 @@ impl From<ReadError> for End {
 
 /// What refusing a request needs to know of how far it came.
 struct Progress {
-    /// Whether the token was verified.
-    is_proven: bool,
     /// The refused activity is to be answered as if handled; whether it expects replies.
     swallow: Option<bool>,
     /// What a policy in report mode would have refused it for.
@@ -192,8 +190,7 @@ impl Ingress {
         let screened = bot.expect.screen(token, now)?;
         watch.line_mut().token_kind = Some(screened.kind());
         place.check_kind(screened.kind())?;
-        let caller = self.prove(screened, watch.line().client_ip).await?;
-        progress.is_proven = true;
+        let caller = self.prove(screened, watch).await?;
         self.note_clock(caller.claims(), now);
 
         let mut room = self.limiter.body_room();
@@ -291,7 +288,6 @@ impl Ingress {
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         watch.trace(&head.headers);
         let mut progress = Progress {
-            is_proven: false,
             swallow: None,
             would_reject: None,
             slot: None,
@@ -365,7 +361,7 @@ fn refuse(
     head: &Parts,
 ) -> Response<Body> {
     let request_id = watch.line().request_id();
-    let audience = if progress.is_proven {
+    let audience = if watch.is_proven() {
         Audience::Proven
     } else {
         let sent_token = head.headers.contains_key(AUTHORIZATION);

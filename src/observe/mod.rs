@@ -18,6 +18,7 @@ mod log;
 mod log_buffer;
 mod log_file;
 mod metrics;
+mod proof;
 mod recent;
 mod redact;
 mod stamp;
@@ -32,6 +33,7 @@ pub use metrics::{
     CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, TokenGiven,
     lacks_client_certificate,
 };
+pub use proof::Proof;
 pub use texts::Text;
 pub use trace::BackendSpan;
 
@@ -175,6 +177,7 @@ impl Observer {
             bot,
             verdict: None,
             broken: None,
+            proof: Proof::Wanting,
             span: None,
             bytes_out: 0,
             started: Instant::now(),
@@ -236,6 +239,7 @@ impl Observer {
             bot: ended.bot.name(),
             verdict,
             rejection: verdict.rejection().or(ended.broken.as_ref()),
+            remark: ended.remark(verdict),
             bytes_out: ended.bytes_out,
             until_verdict: concluded.saturating_duration_since(ended.started),
             duration: now.saturating_duration_since(ended.started),
@@ -245,13 +249,11 @@ impl Observer {
             span.end(&entry);
         }
         self.history.count(verdict);
-        if let Verdict::Rejected { rejection, .. } = verdict {
-            let (is_written, closed) =
-                self.flood()
-                    .take(ended.line.client_ip, rejection.reason(), now);
+        if let Some(reason) = ended.proof.bounded(verdict) {
+            let (is_written, closed) = self.flood().take(ended.line.client_ip, reason, now);
             self.write_suppressed(closed);
             if !is_written {
-                self.metrics.log_suppressed(rejection.reason());
+                self.metrics.log_suppressed(reason);
                 return;
             }
         }
@@ -296,6 +298,7 @@ pub struct Watch {
     bot: Arc<metrics::BotMetrics>,
     verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
+    proof: Proof,
     /// Boxed, because it is seldom wanted.
     span: Option<Box<RequestSpan>>,
     bytes_out: u64,
@@ -345,6 +348,16 @@ impl Watch {
         self.bot.request_started();
     }
 
+    /// How far the client's token is.
+    pub const fn set_proof(&mut self, proof: Proof) {
+        self.proof = proof;
+    }
+
+    /// Whether the client's token was verified.
+    pub fn is_proven(&self) -> bool {
+        self.proof == Proof::Given
+    }
+
     /// Sets the verdict. To be called once, before the answer is streamed; the first verdict stays.
     pub fn conclude(&mut self, verdict: Verdict) {
         self.verdict
@@ -369,6 +382,13 @@ impl Watch {
     /// Since the request was first seen.
     pub fn elapsed(&self) -> std::time::Duration {
         self.started.elapsed()
+    }
+
+    fn remark(&self, verdict: &Verdict) -> Option<&'static str> {
+        match (verdict, self.line.door) {
+            (Verdict::Abandoned, Door::Ingress) => self.proof.missing(),
+            _ => None,
+        }
     }
 
     /// The request is over: writes the line. Dropping does the same; this only says it aloud.

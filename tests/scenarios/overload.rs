@@ -318,6 +318,27 @@ async fn a_flood_of_forged_tokens_locks_nobody_out_who_shares_its_address() {
     gateway.teams_message().send().await.forwarded().await;
 }
 
+#[tokio::test]
+async fn whoever_leaves_while_its_token_waits_is_told_of() {
+    let gateway = Gateway::with(NO_LIMIT).start().await;
+    fail(&gateway, Forgery::signature(&gateway)).await;
+    let before = waited(&gateway).await;
+    let mut wire = Wire::open(&gateway).await;
+    wire.write(&Forgery::signature(&gateway).post(&gateway).into_bytes())
+        .await;
+    eventually("it waits", async || waited(&gateway).await > before).await;
+    drop(wire);
+    let line = gateway
+        .event("request", |line| line["verdict"] == "abandoned")
+        .await;
+    let note = line["note"].as_str().unwrap();
+    assert!(
+        note.contains("before its token was proven, while it waited"),
+        "{line}"
+    );
+    assert!(line.get("reason").is_none(), "{line}");
+}
+
 // Words
 
 /// Sends a valid message, and waits until the bot has that many.
