@@ -1,8 +1,8 @@
 //! `run`: loads settings, starts the app, waits for a signal.
 
+use super::Exit;
 use super::check::counted;
-use super::{Exit, descriptors};
-use crate::app::{self, ConfigFile, StartProblem};
+use crate::app::{self, ConfigFile, StartProblem, descriptors};
 use crate::config::{self, Attempt, Loaded, StartFlags};
 use crate::observe::{self, LogGuard};
 use std::io::{self, Write};

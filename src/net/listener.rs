@@ -1,5 +1,6 @@
 //! Accepts, limits, drains.
 
+use super::accept_errors::{AcceptError, Told};
 use super::connection::Connection;
 use super::gate::{Gate, Place};
 use super::handshake::Handshakes;
@@ -60,8 +61,15 @@ pub enum Event<'a> {
         /// How many requests were reset because they were malformed.
         malformed: u64,
     },
-    /// `accept` failed; it is tried again after a pause.
-    AcceptFailed(&'a io::Error),
+    /// `accept` failed; it is tried again, after a pause where that is not the connection's own matter.
+    AcceptFailed {
+        /// What the system said.
+        error: &'a io::Error,
+        /// Why, in short.
+        why: AcceptError,
+        /// Whether it is worth a line: the first one of a minute.
+        is_due: bool,
+    },
 }
 
 /// One listening socket and what it serves.
@@ -86,6 +94,7 @@ impl<D: Door> Listener<D> {
     /// Accepts until `drain`, takes what the kernel has accepted by then, and lets go of the socket; connections end by themselves
     /// in `tasks`.
     pub async fn run(self) {
+        let told = Told::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -95,8 +104,13 @@ impl<D: Door> Listener<D> {
             match accepted {
                 Ok((stream, address)) => self.admit(stream, address).await,
                 Err(error) => {
-                    self.door.heard(Event::AcceptFailed(&error));
-                    pause_after(&error).await;
+                    let why = AcceptError::of(&error);
+                    self.door.heard(Event::AcceptFailed {
+                        error: &error,
+                        why,
+                        is_due: told.is_due(why),
+                    });
+                    pause_after(why).await;
                 }
             }
         }
@@ -117,7 +131,7 @@ impl<D: Door> Listener<D> {
         loop {
             let (stream, address) = match queue.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) if AcceptError::of(&error) == AcceptError::Gone => continue,
                 Err(_empty) => return,
             };
             let stream = stream
@@ -209,17 +223,8 @@ async fn serve_proxied<D: Door>(
 }
 
 /// Errors of one connection are its own; running out of descriptors needs a pause, or the loop spins.
-async fn pause_after(error: &io::Error) {
-    if !is_of_one_connection(error) {
+async fn pause_after(why: AcceptError) {
+    if why != AcceptError::Gone {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }

@@ -1,5 +1,6 @@
 //! Moves bytes and holds no opinion: listener, client, bodies, headers, replies.
 
+pub mod accept_errors;
 pub mod answer_stream;
 mod answer_watch;
 pub mod body;
