@@ -3,6 +3,7 @@
 use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::handshake::{self, ACME_TLS, Handshakes};
+use super::lingering::Lingering;
 use super::listener::{Door, Event};
 use super::paced::{Paced, Patience};
 use super::pressure::{Crowd, STALL};
@@ -40,6 +41,8 @@ pub(super) struct Connection<D> {
     pub(super) address: SocketAddr,
     /// Of all connections.
     pub(super) crowd: Crowd,
+    /// Of all connections, too.
+    pub(super) lingering: Lingering,
 }
 
 impl<D: Door> Connection<D> {

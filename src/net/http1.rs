@@ -64,7 +64,7 @@ impl<D: Door> Connection<D> {
                     }
                 }
                 Some(Turn::Rests) => next_turn(&mut client, closing.as_mut()).await,
-                Some(Turn::Ends) => return client.linger().await,
+                Some(Turn::Ends) => return self.linger(&mut client).await,
                 Some(Turn::Breaks) => return,
                 None => {
                     client.close().await;
@@ -72,6 +72,12 @@ impl<D: Door> Connection<D> {
                 }
             }
         }
+    }
+
+    /// Nothing more is to be answered.
+    async fn linger<S: AsyncRead + AsyncWrite + Unpin>(&self, client: &mut Client<S>) {
+        let _lingers = self.lingering.enter();
+        client.linger().await;
     }
 
     /// Answers requests as long as one follows the other. Says what the client does then, unless the connection has ended.
@@ -100,7 +106,7 @@ impl<D: Door> Connection<D> {
             };
             drop(pipe);
             let Some(response) = answered else {
-                client.linger().await;
+                self.linger(client).await;
                 return ControlFlow::Break(());
             };
             if !waits_for_continue {
@@ -118,7 +124,7 @@ impl<D: Door> Connection<D> {
             match send(response, saying, client).await {
                 Ok(false) => client.answered(),
                 Ok(true) => {
-                    client.linger().await;
+                    self.linger(client).await;
                     return ControlFlow::Break(());
                 }
                 Err(_) => return ControlFlow::Break(()),

@@ -173,6 +173,7 @@ impl<D: Door> Listener<D> {
             closing: self.closing.child_token(),
             address,
             crowd: self.gate.crowd.clone(),
+            lingering: self.gate.lingering.clone(),
         };
         let tls = self.tls.clone();
         let gate = Arc::clone(&self.gate);

@@ -24,6 +24,7 @@ mod http1;
 mod http2;
 mod http2_side;
 pub mod line;
+pub mod lingering;
 pub mod listener;
 pub mod otlp;
 mod paced;

@@ -47,12 +47,17 @@ use log::WatchedLog;
 use recent::Recent;
 
 use crate::config::Settings;
-use crate::judge::Rejection;
+use crate::judge::{Reason, Rejection};
 use aws_lc_rs::rand::SystemRandom;
 use http::{HeaderMap, HeaderName};
 use opentelemetry_sdk::trace::SpanExporter;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
+
+/// Said of a request whose client was told nothing.
+const CUT_OFF: &str =
+    "cut off without an answer: the gateway ended, by server.drain_timeout or a second signal";
 
 /// How a request ended. Every request ends in exactly one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +146,8 @@ pub struct Observer {
     log: OnceLock<WatchedLog>,
     history: History,
     recent: Mutex<Recent>,
+    /// Whether the gateway ends what has not ended by itself.
+    cuts_off: AtomicBool,
 }
 
 impl Observer {
@@ -159,6 +166,7 @@ impl Observer {
             log: OnceLock::new(),
             history: History::new(),
             recent: Mutex::new(Recent::default()),
+            cuts_off: AtomicBool::new(false),
         }))
     }
 
@@ -229,11 +237,38 @@ impl Observer {
         self.write_suppressed(self.flood().flush(Instant::now()));
     }
 
+    /// From now on what ends without an answer was cut off by this gateway, and not left by its client.
+    pub fn cut_off(&self) {
+        self.cuts_off.store(true, Ordering::Release);
+    }
+
+    fn cuts_off(&self) -> bool {
+        self.cuts_off.load(Ordering::Acquire)
+    }
+
+    /// The verdict of a request that ends without one.
+    fn unanswered(&self) -> Verdict {
+        if !self.cuts_off() {
+            return Verdict::Abandoned;
+        }
+        let rejection = Rejection::from(Reason::Draining).noting(CUT_OFF);
+        Verdict::Rejected {
+            status: rejection.reason().status(),
+            rejection,
+        }
+    }
+
     /// Writes the line of a request that ended, and counts it.
     fn conclude(&self, ended: &Watch, span: Option<RequestSpan>) {
         let now = Instant::now();
-        let abandoned = (Verdict::Abandoned, now);
-        let (verdict, concluded) = ended.verdict.as_ref().unwrap_or(&abandoned);
+        let unanswered;
+        let (verdict, concluded) = match &ended.verdict {
+            Some(concluded) => concluded,
+            None => {
+                unanswered = (self.unanswered(), now);
+                &unanswered
+            }
+        };
         let entry = audit::Entry {
             line: &ended.line,
             bot: ended.bot.name(),
@@ -249,7 +284,9 @@ impl Observer {
             span.end(&entry);
         }
         self.history.count(verdict);
-        if let Some(reason) = ended.proof.bounded(verdict) {
+        // What the end cuts off is not many, and comes at once.
+        let is_cut = ended.verdict.is_none() && self.cuts_off();
+        if let Some(reason) = ended.proof.bounded(verdict).filter(|_| !is_cut) {
             let (is_written, closed) = self.flood().take(ended.line.client_ip, reason, now);
             self.write_suppressed(closed);
             if !is_written {

@@ -166,6 +166,25 @@ async fn a_connection_that_nobody_has_accepted_yet_is_served() {
     assert_eq!(gateway.ended().await.code(), Some(0));
 }
 
+/// It goes on sending, so that the gateway waits for it, and closing would take the answer from it.
+#[tokio::test]
+async fn a_client_that_has_its_last_answer_is_not_cut_off() {
+    let gateway = Gateway::with("[server]\ndrain_timeout = \"1s\"")
+        .start()
+        .await;
+    let mut late = LateRequest::begin(&gateway).await;
+    gateway.signal(Signal::SIGTERM);
+    gateway.event("drain_closing", |_| true).await;
+    assert_eq!(late.finish().await.status, 503);
+    // Half a second is left, and the gateway would wait for two.
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let stopped = gateway.event("stopped", |_| true).await;
+    assert_eq!(stopped["connections_cut"], 0, "{stopped}");
+    let log = gateway.output().log;
+    assert!(log.iter().all(|line| line["event"] != "drain_cut_off"));
+    drop(late);
+}
+
 #[tokio::test]
 async fn without_connections_the_end_comes_at_once() {
     let gateway = Gateway::start().await;

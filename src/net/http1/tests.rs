@@ -172,6 +172,7 @@ impl Pair {
             closing: closing.clone(),
             address,
             crowd: Crowd::default(),
+            lingering: crate::net::lingering::Lingering::default(),
         };
         let peer = Peer {
             address,
