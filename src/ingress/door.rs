@@ -43,6 +43,7 @@ impl Door for Ingress {
                 tracing::debug!(%address, %error, "closed a connection of a trusted proxy: no whole PROXY protocol header came");
                 self.warn_of_proxy(address.ip(), "no whole PROXY protocol header came");
             }
+            Event::TooSlow => metrics.cut_for_slowness(),
             Event::HandshakeDone(version) => metrics.handshake_done(version),
             Event::HandshakeFailed(address, error) => {
                 metrics.handshake_failed(error);

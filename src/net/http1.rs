@@ -11,7 +11,7 @@ mod output;
 mod request;
 
 use super::connection::Connection;
-use super::listener::Door;
+use super::listener::{Door, Event};
 use super::request_body::{BrokenBody, Pipe, RequestBody};
 use super::wire::{Flaw, Limits};
 use super::{Body, Peer, clock};
@@ -127,7 +127,12 @@ impl<D: Door> Connection<D> {
                     self.linger(client).await;
                     return ControlFlow::Break(());
                 }
-                Err(_) => return ControlFlow::Break(()),
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        self.door.heard(Event::TooSlow);
+                    }
+                    return ControlFlow::Break(());
+                }
             }
             if client.has_begun() {
                 // Whoever sends requests without waiting for answers shares the processor with all others.

@@ -52,6 +52,8 @@ pub enum Event<'a> {
     HandshakeDone(TlsVersion),
     /// A TLS handshake failed or took too long.
     HandshakeFailed(SocketAddr, &'a io::Error),
+    /// A connection was ended because its client took what it was given too slowly.
+    TooSlow,
     /// What a client of HTTP/2 did wrong on a connection that has ended.
     Http2Ended {
         /// The client's.

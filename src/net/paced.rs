@@ -89,6 +89,7 @@ impl<S> Paced<S> {
         let is_too_slow = self.pressure.poll(cx, self.is_blocked).is_ready()
             || self.http2.poll_too_slow(cx).is_ready();
         if is_too_slow && !matches!(outcome, Poll::Ready(Err(_))) {
+            self.busy.set_too_slow();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         outcome
@@ -130,7 +131,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             this.http2.note_read(buf, before);
             return Poll::Ready(outcome);
         }
-        if this.http2.poll_block(cx).is_ready() || this.http2.poll_too_slow(cx).is_ready() {
+        if this.http2.poll_too_slow(cx).is_ready() {
+            this.busy.set_too_slow();
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if this.http2.poll_block(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         loop {

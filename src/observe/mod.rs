@@ -59,6 +59,10 @@ use tokio::time::Instant;
 const CUT_OFF: &str =
     "cut off without an answer: the gateway ended, by server.drain_timeout or a second signal";
 
+/// Said of an answer that its client did not get to its end.
+const LEFT_EARLY: &str = "the client left, or took it too slowly, before the end of the answer";
+const CUT_SHORT: &str = "cut short: the gateway ended before the answer did, by server.drain_timeout or a second signal";
+
 /// How a request ended. Every request ends in exactly one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -186,6 +190,7 @@ impl Observer {
             verdict: None,
             broken: None,
             proof: Proof::Wanting,
+            is_unfinished: false,
             span: None,
             bytes_out: 0,
             started: Instant::now(),
@@ -336,6 +341,7 @@ pub struct Watch {
     verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
     proof: Proof,
+    is_unfinished: bool,
     /// Boxed, because it is seldom wanted.
     span: Option<Box<RequestSpan>>,
     bytes_out: u64,
@@ -406,6 +412,11 @@ impl Watch {
         self.broken.get_or_insert(rejection);
     }
 
+    /// Nobody took the bot's answer to its end: the verdict stays, and the line says so.
+    pub const fn note_unfinished(&mut self) {
+        self.is_unfinished = true;
+    }
+
     /// Counts bytes of the answer's body.
     pub const fn add_bytes_out(&mut self, bytes: u64) {
         self.bytes_out = self.bytes_out.saturating_add(bytes);
@@ -424,7 +435,17 @@ impl Watch {
     fn remark(&self, verdict: &Verdict) -> Option<&'static str> {
         match (verdict, self.line.door) {
             (Verdict::Abandoned, Door::Ingress) => self.proof.missing(),
-            _ => None,
+            (Verdict::Forwarded { .. } | Verdict::WouldReject { .. }, _) if self.is_unfinished => {
+                let is_cut = self.observer.cuts_off();
+                Some(if is_cut { CUT_SHORT } else { LEFT_EARLY })
+            }
+            (
+                Verdict::Abandoned
+                | Verdict::Forwarded { .. }
+                | Verdict::WouldReject { .. }
+                | Verdict::Rejected { .. },
+                _,
+            ) => None,
         }
     }
 

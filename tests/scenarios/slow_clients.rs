@@ -204,6 +204,13 @@ async fn who_does_not_read_an_answer_is_cut() {
     }
     gateway.bot().wait_until_seen(3, PATIENCE).await;
     until_nobody_is_left(&gateway).await;
+    let cut = gateway.metric("botgate_slow_readers_cut_total").await;
+    assert!((cut - 3.0).abs() < f64::EPSILON, "{cut}");
+    for line in gateway.request_lines() {
+        assert_eq!(line["verdict"], "forwarded", "{line}");
+        let note = line["note"].as_str().unwrap_or_default();
+        assert!(note.contains("before the end of the answer"), "{line}");
+    }
     drop((http1, http2, closed_window));
 }
 

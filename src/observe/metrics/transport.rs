@@ -22,6 +22,8 @@ pub(super) struct Transport {
     /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out,
     /// no_client_certificate (none, or none that counts); version: 1.2, 1.3, empty unless ok.
     handshakes: IntCounterVec,
+    /// `botgate_slow_readers_cut_total`: connections ended because the client took its answers too slowly.
+    slow_readers: IntCounter,
     /// `botgate_http2_connections_broken_total{reason}`: HTTP/2 connections ended for what the client sent. reason:
     /// rapid_reset, reset_flood, settings_flood, ping_flood, priority_flood, data_flood, window_update_flood, frame_flood,
     /// header_block, pseudo_trailers; or the error code of RFC 9113 7: protocol_error, flow_control_error, frame_size_error,
@@ -48,6 +50,10 @@ impl Transport {
                 "Times that a connection could not be accepted.",
             )?,
             handshakes: describe.counters(handshakes, &["result", "version"], "TLS handshakes.")?,
+            slow_readers: describe.counter(
+                "botgate_slow_readers_cut_total",
+                "Connections ended because the client took its answers too slowly.",
+            )?,
             http2_broken: describe.counters(
                 broken,
                 &["reason"],
@@ -89,6 +95,11 @@ impl Metrics {
     /// A connection was closed unserved; a word of our own says why.
     pub fn connection_refused(&self, reason: &'static str) {
         self.transport.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// A connection was ended because its client took its answers too slowly.
+    pub fn cut_for_slowness(&self) {
+        self.transport.slow_readers.inc();
     }
 
     /// A connection could not be accepted; a word of our own says why.
