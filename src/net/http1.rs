@@ -66,7 +66,8 @@ impl<D: Door> Connection<D> {
                 Some(Turn::Rests) => next_turn(&mut client, closing.as_mut()).await,
                 Some(Turn::Ends) => return self.linger(&mut client).await,
                 Some(Turn::Breaks) => return,
-                None => {
+                // Where TLS is between, the client hears that this is the end (RFC 8446 6.1).
+                Some(Turn::Expires) | None => {
                     client.close().await;
                     return;
                 }

@@ -95,6 +95,16 @@ impl<S> Paced<S> {
         outcome
     }
 
+    /// Ends a connection whose client's time is over: it hears so, where that takes no waiting (RFC 8446 6.1). h2 would let go of the
+    /// stream without a word.
+    fn expire(&mut self, cx: &mut Context<'_>) -> io::Error
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        io::ErrorKind::TimedOut.into()
+    }
+
     fn enter(&mut self, phase: Phase) {
         let wait = match phase {
             Phase::Idle => self.patience.keep_alive,
@@ -107,7 +117,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -136,14 +146,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         if this.http2.poll_block(cx).is_ready() {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            return Poll::Ready(Err(this.expire(cx)));
         }
         loop {
             ready!(this.deadline.poll(cx));
             match (this.is_idle(), this.phase) {
-                (true, Phase::Idle | Phase::Head) => {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
+                (true, Phase::Idle | Phase::Head) => return Poll::Ready(Err(this.expire(cx))),
                 (true, Phase::Serving) => this.enter(Phase::Idle),
                 // A request may have come into service since the deadline was set; then it no longer counts.
                 (false, _) => this.enter(Phase::Serving),

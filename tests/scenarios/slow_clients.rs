@@ -144,6 +144,40 @@ async fn silence_ends_at_every_stage() {
     drop((tcp, http1, http2, used1, used2));
 }
 
+/// An end without it could be anybody's (RFC 8446 6.1): clients of TLS may take it for an attack.
+#[tokio::test]
+async fn whoever_is_too_late_is_told_by_tls_that_this_is_the_end() {
+    let gateway = Gateway::with(SHORT).start().await;
+    let (fields, body) = fields(gateway.teams_message());
+    let bytes = gateway.teams_message().into_bytes();
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    let half_a_head = frame(HEADERS, 0, 1, &block(&fields)[..4]);
+    for (protocol, start) in [
+        (Protocol::Http1, vec![]),
+        (Protocol::Http1, bytes[..30].to_vec()),
+        (Protocol::Http1, bytes),
+        (Protocol::Http2, vec![]),
+        (Protocol::Http2, [PREFACE, &settings].concat()),
+        (Protocol::Http2, [PREFACE, &settings, &half_a_head].concat()),
+        (
+            Protocol::Http2,
+            [PREFACE, &settings, &request(1, &fields, &body)].concat(),
+        ),
+    ] {
+        let mut stream = gateway.client().handshake(protocol).await.unwrap();
+        stream.write_all(&start).await.unwrap();
+        stream.flush().await.unwrap();
+        // rustls says UnexpectedEof where no close_notify came.
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut vec![])).await;
+        let ended = ended.expect("it is closed");
+        assert!(
+            ended.is_ok(),
+            "{protocol:?}, {} bytes: {ended:?}",
+            start.len()
+        );
+    }
+}
+
 #[tokio::test]
 async fn pings_do_not_keep_a_connection_that_asks_for_nothing() {
     let gateway = Gateway::with(SHORT).start().await;
