@@ -195,8 +195,8 @@ impl Ingress {
 
         let mut room = self.limiter.body_room();
         let grow = |bytes| room.grow(bytes);
-        let bytes = body::read(body, limits.body_bytes, limits.body_timeout, grow).await?;
-        watch.line_mut().bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let taken = &mut watch.line_mut().bytes_in;
+        let bytes = body::read(body, limits.body_bytes, limits.body_timeout, taken, grow).await?;
         let mut admitted = match place {
             Place::Messages => self.admit_activity(bot, caller, bytes, watch, progress)?,
             Place::Callback => {
@@ -375,7 +375,9 @@ fn refuse(
         // In HTTP/1 it is left out on its way. hyper sends it over HTTP/2, and clients reset such a stream.
         response = response.map(|_| body::empty());
     }
-    watch.add_bytes_out(response.body().size_hint().lower());
+    if head.method != Method::HEAD {
+        watch.add_bytes_out(response.body().size_hint().lower());
+    }
     watch.conclude(Verdict::Rejected {
         status: response.status().as_u16(),
         rejection,

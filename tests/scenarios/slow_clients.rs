@@ -107,7 +107,15 @@ async fn the_body_deadline_is_for_the_whole_body() {
             break reply.expect("it is told");
         }
     };
-    reply.refused_after_proof(Reason::BodyTimedOut).await;
+    let reply = reply.refused_after_proof(Reason::BodyTimedOut).await;
+    let line = reply.only_request_line().await;
+    // The last one may be on its way.
+    let sent = u64::try_from(body.len() - pieces.len()).unwrap();
+    let read = line["bytes_in"].as_u64().unwrap();
+    assert!(
+        read > 0 && (sent - 1..=sent).contains(&read),
+        "{sent}: {line}"
+    );
 
     let (fields, body) = fields(post());
     let mut wire = FrameWire::open(&gateway).await;
