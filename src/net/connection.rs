@@ -38,6 +38,8 @@ pub(super) struct Connection<D> {
     pub(super) drain: CancellationToken,
     /// Cancelled a moment later: what is idle by then is closed.
     pub(super) closing: CancellationToken,
+    /// Taken when idle connections were closed already: one answer is all it gets.
+    pub(super) is_late: bool,
     pub(super) address: SocketAddr,
     /// Of all connections.
     pub(super) crowd: Crowd,

@@ -119,6 +119,7 @@ impl<D: Door> Connection<D> {
                 is_last: refused.is_some()
                     || !terms.keeps_alive
                     || !client.can_go_on()
+                    || self.is_late
                     || self.drain.is_cancelled(),
                 date: date.at(clock::now()),
             };

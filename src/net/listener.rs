@@ -160,26 +160,35 @@ impl<D: Door> Listener<D> {
             };
             Some(entered)
         };
-        // At the cap this connection waits unserved, and the next ones in the kernel's queue.
+        // At the cap this connection waits unserved, and the next ones in the kernel's queue. At the end they wait no longer: each
+        // may have sent a request, which is refused then.
         let place = tokio::select! {
             biased;
-            () = self.closing.cancelled() => return,
-            place = self.gate.place() => place,
+            () = self.closing.cancelled() => None,
+            place = self.gate.place() => Some(place),
         };
+        let is_late = place.is_none();
+        // Those of a late one are cancelled when it has had the time to ask.
+        let [drain, closing] = [&self.drain, &self.closing].map(|token| match is_late {
+            false => token.child_token(),
+            true => CancellationToken::new(),
+        });
+        let end = is_late.then(|| end_later([drain.clone(), closing.clone()]));
         let connection = Connection {
             door: Arc::clone(&self.door),
             caps: rules.caps,
             // Its own, as the next one.
-            drain: self.drain.child_token(),
+            drain,
             // Its own: it is looked at whenever anything happens here, and looking takes a lock.
-            closing: self.closing.child_token(),
+            closing,
+            is_late,
             address,
             crowd: self.gate.crowd.clone(),
             lingering: self.gate.lingering.clone(),
         };
         let tls = self.tls.clone();
         let gate = Arc::clone(&self.gate);
-        self.tasks.spawn(async move {
+        let serving = async move {
             connection.door.heard(Event::Opened);
             let door = Arc::clone(&connection.door);
             match entered {
@@ -190,16 +199,36 @@ impl<D: Door> Listener<D> {
                 None => serve_proxied(connection, stream, tls, (gate, place)).await,
             }
             door.heard(Event::Closed);
-        });
+        };
+        match end {
+            None => self.tasks.spawn(serving),
+            Some(end) => self.tasks.spawn(async move {
+                tokio::select! {
+                    () = Box::pin(serving) => {}
+                    () = end => {}
+                }
+            }),
+        };
     }
 }
+
+/// Lets a connection that was taken at the end know of it, when it has had the time to ask. Never ready.
+async fn end_later(tokens: [CancellationToken; 2]) {
+    tokio::time::sleep(LATE).await;
+    tokens.iter().for_each(CancellationToken::cancel);
+    std::future::pending().await
+}
+
+/// How long a connection has to ask that is taken when the gateway closes idle ones: for a handshake and a head, which mostly wait in
+/// it already.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Serves a connection for the client that its PROXY protocol header names, and counts it for that one.
 async fn serve_proxied<D: Door>(
     mut connection: Connection<D>,
     mut stream: TcpStream,
     tls: Option<Arc<dyn Handshakes>>,
-    (gate, _place): (Arc<Gate>, Place),
+    (gate, _place): (Arc<Gate>, Option<Place>),
 ) {
     let (proxy, caps) = (connection.address, connection.caps);
     // The time for a handshake, which this is.

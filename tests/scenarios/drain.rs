@@ -2,7 +2,7 @@
 
 use crate::support::frames::{Fate, FrameWire, GOAWAY, HEADERS, fields, request};
 use crate::support::wire::{LateRequest, Wire};
-use crate::support::{Gateway, PATIENCE, PROTOCOLS};
+use crate::support::{Gateway, PATIENCE, PROTOCOLS, eventually};
 use botgate::cli::demo::client::Protocol;
 use http_body_util::BodyExt as _;
 use nix::sys::signal::Signal;
@@ -183,6 +183,35 @@ async fn a_client_that_has_its_last_answer_is_not_cut_off() {
     let log = gateway.output().log;
     assert!(log.iter().all(|line| line["event"] != "drain_cut_off"));
     drop(late);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_at_the_end_is_told_to_come_again() {
+    for protocol in PROTOCOLS {
+        let gateway = Gateway::with("[server.limits]\nconnections = 2")
+            .start()
+            .await;
+        let mut late = LateRequest::begin(&gateway).await;
+        let other = TcpStream::connect(gateway.client().address()).await;
+        eventually("both places are taken", async || {
+            gateway.metric("botgate_connections{state=\"open\"}").await > 1.5
+        })
+        .await;
+        // One is accepted and waits, the others are known to the kernel only.
+        let waiting: Vec<_> = (0..3)
+            .map(|_| tokio::spawn(gateway.teams_message().over(protocol).try_send()))
+            .collect();
+        let queued = TcpStream::connect(gateway.client().address()).await;
+        gateway.signal(Signal::SIGTERM);
+        gateway.event("drain_closing", |_| true).await;
+        drop((other, queued));
+        for reply in waiting {
+            let reply = timeout(PATIENCE, reply).await.unwrap().unwrap();
+            assert_eq!(reply.expect("it is answered").status, 503);
+        }
+        assert_eq!(late.finish().await.status, 503);
+        assert_eq!(gateway.ended().await.code(), Some(0));
+    }
 }
 
 #[tokio::test]

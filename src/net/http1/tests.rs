@@ -174,6 +174,7 @@ impl Pair {
             address,
             crowd: Crowd::default(),
             lingering: crate::net::lingering::Lingering::default(),
+            is_late: false,
         };
         let peer = Peer {
             address,
