@@ -37,7 +37,7 @@ pub(crate) fn too_few(settings: &Settings) -> Option<Problem> {
     }
     let Room { limit, reserve, .. } = room;
     let mut what = format!(
-        "{wanted} connections, but this process may have only {limit} file descriptors, of which {reserve} are for requests on \
+        "{wanted} connections, but this process may have only {limit} file descriptors, and {reserve} are for requests on \
          their way to bots (bots.in_flight), operators and files: {taken} connections are taken at once"
     );
     if room.is_scarce() {

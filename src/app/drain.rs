@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long before the drain deadline those are answered who would get no answer: for writing it.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// For the last spans to reach their collector.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
@@ -48,7 +50,15 @@ impl Running {
             // Only requests start work, so there is no more to come.
             self.work.wait().await;
         };
-        let outcome = match tokio::time::timeout_at(deadline, finished).await {
+        let mut finished = std::pin::pin!(finished);
+        let last_call = LAST_CALL.min(drain_timeout.div_f32(4.0));
+        let last_call = deadline.checked_sub(last_call).unwrap_or(deadline);
+        let mut has_finished = tokio::time::timeout_at(last_call, finished.as_mut()).await;
+        if has_finished.is_err() {
+            self.closing.call_last();
+            has_finished = tokio::time::timeout_at(deadline, finished).await;
+        }
+        let outcome = match has_finished {
             Ok(()) => Drained::Clean,
             // A client that only has to read its last answer is no request that has not finished.
             Err(_) if self.unfinished() == 0 && self.work.is_empty() => Drained::Clean,

@@ -39,6 +39,7 @@ use http_body_util::BodyExt;
 use notes::{note_activity, note_callback, note_token};
 use redelivery::{Bounds, Claim, Marks};
 use repeat::Answers;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -292,10 +293,12 @@ impl Ingress {
             would_reject: None,
             slot: None,
         };
-        match self
-            .admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress)
-            .await
-        {
+        let outcome = {
+            let forwarding =
+                self.admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress);
+            self.ending.before_last_call(pin!(forwarding)).await
+        };
+        match outcome.unwrap_or_else(too_late) {
             Ok(mut response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
@@ -346,6 +349,14 @@ impl Ingress {
         line.tls_version = peer.tls_version;
         line
     }
+}
+
+/// The drain deadline is near: a client that is told so knows that it may ask another gateway.
+fn too_late<T>() -> Result<T, End> {
+    Err(Rejection::from(Reason::Draining)
+        .retry_after(Duration::from_secs(1))
+        .noting("no answer before server.drain_timeout")
+        .into())
 }
 
 /// For a request that brings none.

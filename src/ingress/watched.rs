@@ -40,9 +40,9 @@ impl Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        // Whoever knows the length asks for no end.
-        let is_whole = self.has_ended || self.answer.is_end_stream();
-        if !is_whole && self.answer.size_hint().exact() != Some(0) {
+        // Whoever knows the length asks for no end; and what broke has said so.
+        let is_over = self.has_ended || self.broken.is_some() || self.answer.is_end_stream();
+        if !is_over && self.answer.size_hint().exact() != Some(0) {
             self.watch.note_unfinished();
         }
     }

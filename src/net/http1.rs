@@ -52,6 +52,8 @@ impl<D: Door> Connection<D> {
     ) {
         let mut client = Client::new(stream, self.caps, first, self.crowd.clone());
         let mut closing = pin!(self.closing.cancelled());
+        // From here on the end wakes this task, whatever it waits for: what is asked here may want to know.
+        poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_ready())).await;
         let mut turn = next_turn(&mut client, closing.as_mut()).await;
         loop {
             turn = match turn {
