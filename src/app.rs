@@ -1,5 +1,6 @@
 //! Builds the rooms in order, opens the doors, applies reloads, drains with a deadline.
 
+pub(crate) mod descriptors;
 mod drain;
 mod public;
 mod reload;

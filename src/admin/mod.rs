@@ -13,7 +13,7 @@ use crate::keyring::Keyring;
 use crate::net::RequestBody;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer, body};
-use crate::observe::{Metrics, Observer};
+use crate::observe::{self, Metrics, Observer};
 use crate::shared::Shared;
 use crate::tls::Certificates;
 use crate::upstream::Upstreams;
@@ -134,8 +134,18 @@ impl Door for Admin {
     }
 
     fn heard(&self, event: Event<'_>) {
-        if let Event::AcceptFailed(error) = event {
-            tracing::error!(%error, "cannot accept admin connections");
+        if let Event::AcceptFailed { error, why, is_due } = event {
+            let metrics = self.observer.metrics();
+            metrics.accept_failed(observe::Door::Admin, why.word());
+            if is_due {
+                tracing::error!(
+                    event = "accept_failed",
+                    door = observe::Door::Admin.word(),
+                    why = why.word(),
+                    %error,
+                    "cannot accept connections of operators; further failures of this minute are counted only"
+                );
+            }
         }
     }
 }

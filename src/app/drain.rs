@@ -7,11 +7,15 @@ use std::time::Duration;
 
 /// How long, from the start of a drain, idle connections are kept for requests that are already on their way.
 const LINGER: Duration = Duration::from_secs(1);
+/// How long before the drain deadline those are answered who would get no answer: for writing it.
+const LAST_CALL: Duration = Duration::from_millis(500);
 /// For the last spans to reach their collector.
 const FLUSH_WITHIN: Duration = Duration::from_secs(3);
 
 impl Running {
     /// Stops accepting, lets clients learn of that and requests in flight finish until the drain deadline, then ends everything.
+    ///
+    /// Dropping the future ends nothing by itself: see [`cutting_off`](Self::cutting_off).
     pub async fn drain(self) -> Drained {
         let drain_timeout = self.reloader.settings().server.drain_timeout;
         tracing::info!(
@@ -46,12 +50,23 @@ impl Running {
             // Only requests start work, so there is no more to come.
             self.work.wait().await;
         };
-        let outcome = match tokio::time::timeout_at(deadline, finished).await {
+        let mut finished = std::pin::pin!(finished);
+        let last_call = LAST_CALL.min(drain_timeout.div_f32(4.0));
+        let last_call = deadline.checked_sub(last_call).unwrap_or(deadline);
+        let mut has_finished = tokio::time::timeout_at(last_call, finished.as_mut()).await;
+        if has_finished.is_err() {
+            self.closing.call_last();
+            has_finished = tokio::time::timeout_at(deadline, finished).await;
+        }
+        let outcome = match has_finished {
             Ok(()) => Drained::Clean,
+            // A client that only has to read its last answer is no request that has not finished.
+            Err(_) if self.unfinished() == 0 && self.work.is_empty() => Drained::Clean,
             Err(_) => {
+                self.observer.cut_off();
                 tracing::warn!(
                     event = "drain_cut_off",
-                    connections = self.requests.len(),
+                    connections = self.unfinished(),
                     work = self.work.len(),
                     "the drain deadline came before every request had finished"
                 );
@@ -64,10 +79,23 @@ impl Running {
         // The admin listener's own connections need no grace: whoever reads metrics reads them again elsewhere.
         let _ = tokio::time::timeout(TICK, self.background.wait()).await;
         self.observer.flush();
-        let (connections_cut, work_cut) = (self.requests.len(), self.work.len());
+        let (connections_cut, work_cut) = (self.unfinished(), self.work.len());
         tracing::info!(event = "stopped", connections_cut, work_cut, "stopped");
         outcome
     }
+
+    /// To be called if the drain is not waited for: requests that are dropped then are told as cut off.
+    pub fn cutting_off(&self) -> impl Fn() + use<> {
+        let observer = Arc::clone(&self.observer);
+        move || observer.cut_off()
+    }
+
+    /// Connections, without those whose last answer was written.
+    fn unfinished(&self) -> usize {
+        let lingering = self.reloader.gate.lingering.count();
+        self.requests.len().saturating_sub(lingering)
+    }
+
     /// Sends the last spans. Theirs is a deadline of their own, since a drain that was cut off has none left.
     async fn flush_traces(&self) {
         let observer = Arc::clone(&self.observer);

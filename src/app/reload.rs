@@ -5,7 +5,7 @@ mod outcome;
 pub(super) use outcome::Why;
 
 use super::public::Public;
-use super::{admin_door, rules, service_manager};
+use super::{admin_door, descriptors, rules, service_manager};
 use crate::admin::Admin;
 use crate::config::{self, Change, Files, Loaded, Problem, Settings, StartFlags, Written};
 use crate::directline;
@@ -110,9 +110,10 @@ impl Reloader {
         let reload = tokio::task::spawn_blocking(move || self.reload_now(why));
         let outcome = reload.await.unwrap_or_else(|error| {
             tracing::error!(event = "config_refused", %error, "the reload did not end as it should");
-            Reload::Refused
+            Some(Reload::Refused)
         });
-        service_manager::reloaded(&format!("the last reload: {}", outcome.word()));
+        let word = outcome.map_or("put off", Reload::word);
+        service_manager::reloaded(&format!("the last reload: {word}"));
     }
 
     /// Whether the files are other ones than those last read, and the same as at the look before.
@@ -122,6 +123,10 @@ impl Reloader {
             return false;
         };
         let now = followed.tried.now();
+        if !now.are_seen() {
+            // Not now: what strangers hold must not look like a change.
+            return false;
+        }
         if now == followed.tried {
             followed.seen = None;
             return false;
@@ -131,21 +136,21 @@ impl Reloader {
         has_settled
     }
 
-    fn reload_now(&self, why: Why) -> Reload {
+    fn reload_now(&self, why: Why) -> Option<Reload> {
         let mut file = self.file();
         let Some(followed) = &mut *file else {
             tracing::warn!(
                 event = "config_refused",
                 "there is no configuration file to reload"
             );
-            return Reload::Refused;
+            return Some(Reload::Refused);
         };
         let path = followed.path.clone();
         let outcome = self.bring_into_force(followed, why);
-        let observer = self.public.load().ingress.rooms().observer;
-        observer
-            .metrics()
-            .config_reloaded(outcome.word(), clock::now());
+        if let Some(word) = outcome.word() {
+            let observer = self.public.load().ingress.rooms().observer;
+            observer.metrics().config_reloaded(word, clock::now());
+        }
         outcome.tell(&path, why);
         outcome.word()
     }
@@ -157,17 +162,21 @@ impl Reloader {
             return Outcome::Unusable(format!("{path} is no file that can be read again"));
         }
         let attempt = config::attempt(&followed.path, followed.flags);
+        if why == Why::FileChanged && !attempt.files.are_seen() {
+            return Outcome::PutOff;
+        }
         followed.tried = attempt.files.clone();
         followed.seen = None;
         let Loaded {
             settings,
             written,
-            warnings,
+            mut warnings,
             ..
         } = match attempt.outcome {
             Ok(loaded) => loaded,
             Err(problems) => return Outcome::Refused(problems),
         };
+        warnings.extend(descriptors::too_few(&settings));
         let needs_restart: Vec<Change> = followed.at_start.changes(&written);
         let needs_restart: Vec<Change> = needs_restart
             .into_iter()

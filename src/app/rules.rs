@@ -1,12 +1,16 @@
 //! Who may connect, by the settings.
 
+use super::descriptors;
 use crate::config::{Settings, TlsSource};
 use crate::net::gate::{Caps, Rules};
 
 /// For the public listeners.
 pub(super) fn public(settings: &Settings) -> Rules {
     Rules {
-        caps: caps(settings),
+        caps: Caps {
+            connections: descriptors::connections(settings),
+            ..caps(settings)
+        },
         only_from: only_from(settings),
         has_proxy_header: settings.server.proxy_protocol,
     }

@@ -36,7 +36,7 @@ pub fn run(path: &Path, flags: StartFlags, reach: Reach, out: &mut dyn Write) ->
                 &loaded.settings.server.tls,
                 loaded.certificate_line,
             ));
-            problems.extend(super::descriptors::too_few(&loaded.settings));
+            problems.extend(crate::app::descriptors::too_few(&loaded.settings));
             let places = online::Places {
                 lines: loaded.lines,
                 certificate_line: loaded.certificate_line,

@@ -4,7 +4,6 @@
 
 pub mod check;
 pub mod demo;
-mod descriptors;
 pub mod explain;
 mod healthcheck;
 pub mod reasons;

@@ -1,8 +1,8 @@
 //! `run`: loads settings, starts the app, waits for a signal.
 
+use super::Exit;
 use super::check::counted;
-use super::{Exit, descriptors};
-use crate::app::{self, ConfigFile, StartProblem};
+use crate::app::{self, ConfigFile, StartProblem, descriptors};
 use crate::config::{self, Attempt, Loaded, StartFlags};
 use crate::observe::{self, LogGuard};
 use std::io::{self, Write};
@@ -132,9 +132,12 @@ async fn wait_and_drain(running: app::Running, mut signals: Signals, log: &LogGu
             _ = signals.reopen.recv() => log.reopen(),
         }
     }
+    let cut_off = running.cutting_off();
     tokio::select! {
-        _ = running.drain() => {}
-        _ = signals.terminate.recv() => tracing::warn!(event = "ended_at_once", "second signal: ending at once"),
-        _ = signals.interrupt.recv() => tracing::warn!(event = "ended_at_once", "second signal: ending at once"),
+        _ = running.drain() => return,
+        _ = signals.terminate.recv() => {}
+        _ = signals.interrupt.recv() => {}
     }
+    cut_off();
+    tracing::warn!(event = "ended_at_once", "second signal: ending at once");
 }

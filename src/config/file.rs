@@ -58,7 +58,7 @@ impl<'a> Reading<'a> {
     pub(super) fn read_file(&self, path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
         let content = read_file(path, max_bytes);
         let mut files = self.files.take();
-        files.note(path, content.as_deref().ok());
+        files.note(path, content.as_deref());
         self.files.set(files);
         content
     }

@@ -2,7 +2,9 @@
 
 use super::text::read_file;
 use aws_lc_rs::digest::{SHA256, digest};
+use nix::errno::Errno;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Contents are compared, not times: a Kubernetes volume is exchanged as a whole, by a link, and its files may look older than before.
@@ -14,6 +16,8 @@ enum Content {
     /// Its digest. Never shown: of a short secret it is as good as the secret.
     Digest(Box<[u8]>),
     Unreadable,
+    /// This process had no file descriptor left to look with: nothing is known of it.
+    Unseen,
     /// No regular file: reading it a second time would wait, or take away what somebody else is to read.
     Stream,
 }
@@ -23,11 +27,12 @@ const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 impl Files {
     /// A file was read.
-    pub(super) fn note(&mut self, path: &Path, content: Option<&[u8]>) {
+    pub(super) fn note(&mut self, path: &Path, content: Result<&[u8], &io::Error>) {
         let content = match content {
             _ if is_stream(path) => Content::Stream,
-            Some(content) => Content::Digest(digest(&SHA256, content).as_ref().into()),
-            None => Content::Unreadable,
+            Ok(content) => Content::Digest(digest(&SHA256, content).as_ref().into()),
+            Err(error) if lacks_descriptors(error) => Content::Unseen,
+            Err(_) => Content::Unreadable,
         };
         self.0.insert(path.to_owned(), content);
     }
@@ -43,12 +48,17 @@ impl Files {
         let mut now = Self::default();
         for path in self.0.keys() {
             if is_stream(path) {
-                now.note(path, None);
+                now.0.insert(path.clone(), Content::Stream);
             } else {
-                now.note(path, read_file(path, MAX_BYTES).ok().as_deref());
+                now.note(path, read_file(path, MAX_BYTES).as_deref());
             }
         }
         now
+    }
+
+    /// Whether each of them was looked at: one that could not be, for want of a file descriptor, may be as it was.
+    pub fn are_seen(&self) -> bool {
+        self.0.values().all(|content| *content != Content::Unseen)
     }
 
     /// One of the files that can be read only once, such as a pipe: it may keep whoever reads it again waiting for ever.
@@ -66,6 +76,12 @@ impl Files {
     }
 }
 
+/// Whether this process, or the machine, has no file descriptor left: that says nothing about the file that was to be opened.
+pub fn lacks_descriptors(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(Errno::from_raw);
+    matches!(code, Some(Errno::EMFILE | Errno::ENFILE))
+}
+
 fn is_stream(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file())
 }
@@ -77,8 +93,21 @@ mod tests {
 
     fn noted(path: &Path) -> Files {
         let mut files = Files::default();
-        files.note(path, fs::read(path).ok().as_deref());
+        files.note(path, fs::read(path).as_deref());
         files
+    }
+
+    #[test]
+    fn what_there_was_no_descriptor_for_is_not_seen() {
+        let mut files = noted(Path::new("/dev/null/a"));
+        assert!(files.are_seen(), "it is known that it cannot be read");
+        for code in [Errno::EMFILE, Errno::ENFILE] {
+            let error = io::Error::from(code);
+            files.note(Path::new("gateway.toml"), Err(&error));
+            assert!(!files.are_seen());
+        }
+        files.note(Path::new("gateway.toml"), Ok(b"[server]"));
+        assert!(files.are_seen());
     }
 
     #[test]

@@ -34,7 +34,7 @@ mod weak;
 mod written;
 
 pub use certificates::{Acme, AcmeChallenge, NamedCertificate, Tls, TlsSource, TlsVersion};
-pub use files::Files;
+pub use files::{Files, lacks_descriptors};
 pub use problem::{Problem, Severity};
 pub use resolve::{Attempt, Lines, Loaded, StartFlags, attempt, load, parse};
 pub use schema::schema;

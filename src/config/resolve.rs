@@ -79,7 +79,7 @@ pub fn attempt(path: &Path, flags: StartFlags) -> Attempt {
     const MAX_BYTES: u64 = 4 * 1024 * 1024;
     let mut files = Files::default();
     let content = read_file(path, MAX_BYTES);
-    files.note(path, content.as_deref().ok());
+    files.note(path, content.as_deref());
     let outcome = content
         .map_err(|error| {
             whole_file(

@@ -188,8 +188,9 @@ impl Brokers {
         self.limits
             .take_address(place.broker, watch.line().client_ip)?;
         body::check_announced(body, MAX_BODY_BYTES)?;
-        let ignored = body::read(body, MAX_BODY_BYTES, limits.body_timeout, |_| Ok(())).await?;
-        watch.line_mut().bytes_in = u64::try_from(ignored.len()).unwrap_or(u64::MAX);
+        let taken = &mut watch.line_mut().bytes_in;
+        let _ignored =
+            body::read(body, MAX_BODY_BYTES, limits.body_timeout, taken, |_| Ok(())).await?;
 
         let now = clock::now();
         if place.is_refresh {
@@ -343,7 +344,9 @@ impl Brokers {
                 response
             }
         };
-        watch.add_bytes_out(response.body().size_hint().lower());
+        if head.method != Method::HEAD {
+            watch.add_bytes_out(response.body().size_hint().lower());
+        }
         answer::open_to(&mut response, progress.origin.as_deref());
         watch.finish();
         body::let_end(&mut body, &head).await;

@@ -5,6 +5,7 @@ use crate::judge::Reason;
 use crate::net::RequestBody;
 use crate::net::listener::{Door, Event};
 use crate::net::{Body, Peer};
+use crate::observe;
 use http::{Request, Response};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -42,6 +43,7 @@ impl Door for Ingress {
                 tracing::debug!(%address, %error, "closed a connection of a trusted proxy: no whole PROXY protocol header came");
                 self.warn_of_proxy(address.ip(), "no whole PROXY protocol header came");
             }
+            Event::TooSlow => metrics.cut_for_slowness(),
             Event::HandshakeDone(version) => metrics.handshake_done(version),
             Event::HandshakeFailed(address, error) => {
                 metrics.handshake_failed(error);
@@ -55,7 +57,18 @@ impl Door for Ingress {
                 metrics.http2_ended(why, malformed);
                 tracing::debug!(%address, why, malformed, "HTTP/2: the client broke the rules");
             }
-            Event::AcceptFailed(error) => tracing::error!(%error, "cannot accept connections"),
+            Event::AcceptFailed { error, why, is_due } => {
+                metrics.accept_failed(observe::Door::Ingress, why.word());
+                if is_due {
+                    tracing::error!(
+                        event = "accept_failed",
+                        door = observe::Door::Ingress.word(),
+                        why = why.word(),
+                        %error,
+                        "cannot accept connections; further failures of this minute are counted only"
+                    );
+                }
+            }
         }
     }
 }

@@ -39,6 +39,7 @@ use http_body_util::BodyExt;
 use notes::{note_activity, note_callback, note_token};
 use redelivery::{Bounds, Claim, Marks};
 use repeat::Answers;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -100,8 +101,6 @@ impl From<ReadError> for End {
 
 /// What refusing a request needs to know of how far it came.
 struct Progress {
-    /// Whether the token was verified.
-    is_proven: bool,
     /// The refused activity is to be answered as if handled; whether it expects replies.
     swallow: Option<bool>,
     /// What a policy in report mode would have refused it for.
@@ -192,15 +191,14 @@ impl Ingress {
         let screened = bot.expect.screen(token, now)?;
         watch.line_mut().token_kind = Some(screened.kind());
         place.check_kind(screened.kind())?;
-        let caller = self.prove(screened, watch.line().client_ip).await?;
-        progress.is_proven = true;
+        let caller = self.prove(screened, watch).await?;
         self.note_clock(caller.claims(), now);
         let welcome = bot.policy.welcome(caller)?;
 
         let mut room = self.limiter.body_room();
         let grow = |bytes| room.grow(bytes);
-        let bytes = body::read(body, limits.body_bytes, limits.body_timeout, grow).await?;
-        watch.line_mut().bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let taken = &mut watch.line_mut().bytes_in;
+        let bytes = body::read(body, limits.body_bytes, limits.body_timeout, taken, grow).await?;
         let mut admitted = match place {
             Place::Messages => self.admit_activity(bot, welcome, bytes, watch, progress)?,
             Place::Callback => {
@@ -292,15 +290,16 @@ impl Ingress {
         let mut watch = self.observer.watch(self.line_of(&head, peer), None);
         watch.trace(&head.headers);
         let mut progress = Progress {
-            is_proven: false,
             swallow: None,
             would_reject: None,
             slot: None,
         };
-        match self
-            .admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress)
-            .await
-        {
+        let outcome = {
+            let forwarding =
+                self.admit_and_forward(&head, &mut body, peer, &mut watch, &mut progress);
+            self.ending.before_last_call(pin!(forwarding)).await
+        };
+        match outcome.unwrap_or_else(too_late) {
             Ok(mut response) => {
                 let status = response.status().as_u16();
                 watch.conclude(match progress.would_reject {
@@ -353,6 +352,14 @@ impl Ingress {
     }
 }
 
+/// The drain deadline is near: a client that is told so knows that it may ask another gateway.
+fn too_late<T>() -> Result<T, End> {
+    Err(Rejection::from(Reason::Draining)
+        .retry_after(Duration::from_secs(1))
+        .noting("no answer before server.drain_timeout")
+        .into())
+}
+
 /// For a request that brings none.
 fn new_request_id(text: &mut [u8]) -> &str {
     Uuid::new_v4().simple().encode_lower(text)
@@ -366,7 +373,7 @@ fn refuse(
     head: &Parts,
 ) -> Response<Body> {
     let request_id = watch.line().request_id();
-    let audience = if progress.is_proven {
+    let audience = if watch.is_proven() {
         Audience::Proven
     } else {
         let sent_token = head.headers.contains_key(AUTHORIZATION);
@@ -380,7 +387,9 @@ fn refuse(
         // In HTTP/1 it is left out on its way. hyper sends it over HTTP/2, and clients reset such a stream.
         response = response.map(|_| body::empty());
     }
-    watch.add_bytes_out(response.body().size_hint().lower());
+    if head.method != Method::HEAD {
+        watch.add_bytes_out(response.body().size_hint().lower());
+    }
     watch.conclude(Verdict::Rejected {
         status: response.status().as_u16(),
         rejection,

@@ -3,6 +3,7 @@
 use super::Ingress;
 use crate::judge::{Caller, Rejection, Screened};
 use crate::limit::Wait;
+use crate::observe::{Proof, Watch};
 use std::net::IpAddr;
 
 impl Ingress {
@@ -13,15 +14,17 @@ impl Ingress {
     pub(super) async fn prove(
         &self,
         token: Screened<'_>,
-        address: IpAddr,
+        watch: &mut Watch,
     ) -> Result<Caller, Rejection> {
+        let address = watch.line().client_ip;
         let is_doubtful = self.limiter.has_failed(address) && !token.is_recalled();
         if is_doubtful {
             // Boxed, because it is seldom needed, and every request would carry room for it.
-            Box::pin(self.hold_back(address)).await;
+            Box::pin(self.hold_back(address, watch)).await;
         }
         let key = self.keyring.key_for(&token).await?;
         let caller = self.keyring.verify(token, &key)?;
+        watch.set_proof(Proof::Given);
         if is_doubtful {
             // Only by a token not seen before: else one valid token, sent over and over, would pay for any number of forged ones.
             self.limiter.forget_failures(address);
@@ -29,12 +32,14 @@ impl Ingress {
         Ok(caller)
     }
 
-    async fn hold_back(&self, address: IpAddr) {
+    async fn hold_back(&self, address: IpAddr, watch: &mut Watch) {
         match self.limiter.wait(address) {
             Wait::None => {}
             Wait::In(place) => {
                 self.observer.metrics().auth_delayed(true);
+                watch.set_proof(Proof::Waiting);
                 tokio::time::sleep(place.wait()).await;
+                watch.set_proof(Proof::Wanting);
             }
             Wait::NoPlace => self.observer.metrics().auth_delayed(false),
         }

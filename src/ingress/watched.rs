@@ -23,6 +23,7 @@ pub(super) struct Watched {
     _slot: Option<Arc<Slot>>,
     /// Runs since the answer broke.
     broken: Option<Pin<Box<Sleep>>>,
+    has_ended: bool,
 }
 
 impl Watched {
@@ -32,6 +33,17 @@ impl Watched {
             watch,
             _slot: slot,
             broken: None,
+            has_ended: false,
+        }
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Whoever knows the length asks for no end; and what broke has said so.
+        let is_over = self.has_ended || self.broken.is_some() || self.answer.is_end_stream();
+        if !is_over && self.answer.size_hint().exact() != Some(0) {
+            self.watch.note_unfinished();
         }
     }
 }
@@ -68,7 +80,10 @@ impl Body for Watched {
                     .poll(cx)
                     .map(|()| Some(Err(BodyError::from("the answer ended early"))))
             }
-            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(None) => {
+                this.has_ended = true;
+                Poll::Ready(None)
+            }
             Poll::Pending => Poll::Pending,
         }
     }

@@ -37,7 +37,7 @@ pub fn check_announced(body: &RequestBody, max_bytes: usize) -> Result<(), Rejec
     Err(too_large(max_bytes).noting(format!("Content-Length {announced}, at most {max_bytes}")))
 }
 
-/// Reads the whole body; `room` is asked for each piece of it, by its size.
+/// Reads the whole body; `room` is asked for each piece of it, by its size, and `taken` counts their bytes, whatever comes of it.
 ///
 /// # Errors
 /// [`Reason::BodyTooLarge`], [`Reason::BodyTimedOut`] when it is not complete after `within`,
@@ -46,9 +46,10 @@ pub async fn read(
     body: &mut RequestBody,
     max_bytes: usize,
     within: Duration,
+    taken: &mut u64,
     room: impl FnMut(usize) -> Result<(), Rejection>,
 ) -> Result<Bytes, ReadError> {
-    let mut reading = std::pin::pin!(read_frames(body, max_bytes, room));
+    let mut reading = std::pin::pin!(read_frames(body, max_bytes, taken, room));
     // Most bodies are there with their head: a timer is for those that are not.
     let there = std::future::poll_fn(|cx| match reading.as_mut().poll(cx) {
         Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
@@ -68,6 +69,7 @@ pub async fn read(
 async fn read_frames(
     body: &mut RequestBody,
     max_bytes: usize,
+    taken: &mut u64,
     mut room: impl FnMut(usize) -> Result<(), Rejection>,
 ) -> Result<Bytes, ReadError> {
     let announced = usize::try_from(body.size_hint().lower())
@@ -79,6 +81,7 @@ async fn read_frames(
         let Ok(data) = frame.map_err(|error| fault(&error))?.into_data() else {
             continue;
         };
+        *taken = taken.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX));
         let so_far = first
             .as_ref()
             .map_or(0, Bytes::len)

@@ -1,7 +1,7 @@
 //! What stream and service of an HTTP/2 connection tell each other.
 
 use super::frame_watch::Flood;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// Shared by a connection's stream and the requests on it.
@@ -20,6 +20,8 @@ struct Shared {
     entered: AtomicUsize,
     /// What ended the connection.
     flood: OnceLock<Flood>,
+    /// The client took what it was given too slowly.
+    is_too_slow: AtomicBool,
     /// Requests that h2 refused by itself.
     malformed: AtomicU64,
 }
@@ -87,6 +89,15 @@ impl Busy {
     /// Whether the client flooded the connection, and with what.
     pub(super) fn flood(&self) -> Option<Flood> {
         self.0.flood.get().copied()
+    }
+
+    pub(super) fn set_too_slow(&self) {
+        self.0.is_too_slow.store(true, Ordering::Release);
+    }
+
+    /// Whether the connection was ended because the client took what it was given too slowly.
+    pub(super) fn is_too_slow(&self) -> bool {
+        self.0.is_too_slow.load(Ordering::Acquire)
     }
 
     pub(super) fn set_malformed(&self, count: u64) {

@@ -3,6 +3,7 @@
 use super::busy::{Busy, Serving};
 use super::gate::Caps;
 use super::handshake::{self, ACME_TLS, Handshakes};
+use super::lingering::Lingering;
 use super::listener::{Door, Event};
 use super::paced::{Paced, Patience};
 use super::pressure::{Crowd, STALL};
@@ -37,9 +38,13 @@ pub(super) struct Connection<D> {
     pub(super) drain: CancellationToken,
     /// Cancelled a moment later: what is idle by then is closed.
     pub(super) closing: CancellationToken,
+    /// Taken when idle connections were closed already: one answer is all it gets.
+    pub(super) is_late: bool,
     pub(super) address: SocketAddr,
     /// Of all connections.
     pub(super) crowd: Crowd,
+    /// Of all connections, too.
+    pub(super) lingering: Lingering,
 }
 
 impl<D: Door> Connection<D> {

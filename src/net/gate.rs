@@ -2,6 +2,7 @@
 
 use super::Network;
 use super::headers::is_trusted;
+use super::lingering::Lingering;
 use super::pressure::Crowd;
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
@@ -65,6 +66,8 @@ pub struct Gate {
     size: Mutex<Size>,
     /// The slow readers among them.
     pub(super) crowd: Crowd,
+    /// Those whose last answer was written.
+    pub lingering: Lingering,
     per_ip: Mutex<HashMap<Network, usize>>,
 }
 
@@ -85,6 +88,7 @@ impl Gate {
             open: Arc::new(Semaphore::new(most)),
             size: Mutex::new(Size { most, surplus: 0 }),
             crowd: Crowd::default(),
+            lingering: Lingering::default(),
             per_ip: Mutex::default(),
         })
     }

@@ -11,7 +11,7 @@ mod output;
 mod request;
 
 use super::connection::Connection;
-use super::listener::Door;
+use super::listener::{Door, Event};
 use super::request_body::{BrokenBody, Pipe, RequestBody};
 use super::wire::{Flaw, Limits};
 use super::{Body, Peer, clock};
@@ -52,6 +52,8 @@ impl<D: Door> Connection<D> {
     ) {
         let mut client = Client::new(stream, self.caps, first, self.crowd.clone());
         let mut closing = pin!(self.closing.cancelled());
+        // From here on the end wakes this task, whatever it waits for: what is asked here may want to know.
+        poll_fn(|cx| Poll::Ready(closing.as_mut().poll(cx).is_ready())).await;
         let mut turn = next_turn(&mut client, closing.as_mut()).await;
         loop {
             turn = match turn {
@@ -64,14 +66,21 @@ impl<D: Door> Connection<D> {
                     }
                 }
                 Some(Turn::Rests) => next_turn(&mut client, closing.as_mut()).await,
-                Some(Turn::Ends) => return client.linger().await,
+                Some(Turn::Ends) => return self.linger(&mut client).await,
                 Some(Turn::Breaks) => return,
-                None => {
+                // Where TLS is between, the client hears that this is the end (RFC 8446 6.1).
+                Some(Turn::Expires) | None => {
                     client.close().await;
                     return;
                 }
             }
         }
+    }
+
+    /// Nothing more is to be answered.
+    async fn linger<S: AsyncRead + AsyncWrite + Unpin>(&self, client: &mut Client<S>) {
+        let _lingers = self.lingering.enter();
+        client.linger().await;
     }
 
     /// Answers requests as long as one follows the other. Says what the client does then, unless the connection has ended.
@@ -100,7 +109,7 @@ impl<D: Door> Connection<D> {
             };
             drop(pipe);
             let Some(response) = answered else {
-                client.linger().await;
+                self.linger(client).await;
                 return ControlFlow::Break(());
             };
             if !waits_for_continue {
@@ -112,16 +121,22 @@ impl<D: Door> Connection<D> {
                 is_last: refused.is_some()
                     || !terms.keeps_alive
                     || !client.can_go_on()
+                    || self.is_late
                     || self.drain.is_cancelled(),
                 date: date.at(clock::now()),
             };
             match send(response, saying, client).await {
                 Ok(false) => client.answered(),
                 Ok(true) => {
-                    client.linger().await;
+                    self.linger(client).await;
                     return ControlFlow::Break(());
                 }
-                Err(_) => return ControlFlow::Break(()),
+                Err(error) => {
+                    if error.kind() == io::ErrorKind::TimedOut {
+                        self.door.heard(Event::TooSlow);
+                    }
+                    return ControlFlow::Break(());
+                }
             }
             if client.has_begun() {
                 // Whoever sends requests without waiting for answers shares the processor with all others.

@@ -101,6 +101,9 @@ impl<D: Door> Connection<D> {
 
     /// What ended the connection, if it was the client's fault, and what h2 refused on it without a word to anybody.
     fn tell(&self, busy: &Busy, error: Option<hyper::Error>) {
+        if busy.is_too_slow() && busy.flood().is_none() {
+            self.door.heard(Event::TooSlow);
+        }
         let why = match busy.flood() {
             Some(flood) => Some(flood.as_str()),
             None => error.and_then(|error| broken_rule(&error)),

@@ -1,5 +1,6 @@
 //! Accepts, limits, drains.
 
+use super::accept_errors::{AcceptError, Told};
 use super::connection::Connection;
 use super::gate::{Gate, Place};
 use super::handshake::Handshakes;
@@ -51,6 +52,8 @@ pub enum Event<'a> {
     HandshakeDone(TlsVersion),
     /// A TLS handshake failed or took too long.
     HandshakeFailed(SocketAddr, &'a io::Error),
+    /// A connection was ended because its client took what it was given too slowly.
+    TooSlow,
     /// What a client of HTTP/2 did wrong on a connection that has ended.
     Http2Ended {
         /// The client's.
@@ -60,8 +63,15 @@ pub enum Event<'a> {
         /// How many requests were reset because they were malformed.
         malformed: u64,
     },
-    /// `accept` failed; it is tried again after a pause.
-    AcceptFailed(&'a io::Error),
+    /// `accept` failed; it is tried again, after a pause where that is not the connection's own matter.
+    AcceptFailed {
+        /// What the system said.
+        error: &'a io::Error,
+        /// Why, in short.
+        why: AcceptError,
+        /// Whether it is worth a line: the first one of a minute.
+        is_due: bool,
+    },
 }
 
 /// One listening socket and what it serves.
@@ -86,6 +96,7 @@ impl<D: Door> Listener<D> {
     /// Accepts until `drain`, takes what the kernel has accepted by then, and lets go of the socket; connections end by themselves
     /// in `tasks`.
     pub async fn run(self) {
+        let told = Told::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -95,8 +106,13 @@ impl<D: Door> Listener<D> {
             match accepted {
                 Ok((stream, address)) => self.admit(stream, address).await,
                 Err(error) => {
-                    self.door.heard(Event::AcceptFailed(&error));
-                    pause_after(&error).await;
+                    let why = AcceptError::of(&error);
+                    self.door.heard(Event::AcceptFailed {
+                        error: &error,
+                        why,
+                        is_due: told.is_due(why),
+                    });
+                    pause_after(why).await;
                 }
             }
         }
@@ -117,7 +133,7 @@ impl<D: Door> Listener<D> {
         loop {
             let (stream, address) = match queue.accept() {
                 Ok(accepted) => accepted,
-                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) if AcceptError::of(&error) == AcceptError::Gone => continue,
                 Err(_empty) => return,
             };
             let stream = stream
@@ -144,25 +160,35 @@ impl<D: Door> Listener<D> {
             };
             Some(entered)
         };
-        // At the cap this connection waits unserved, and the next ones in the kernel's queue.
+        // At the cap this connection waits unserved, and the next ones in the kernel's queue. At the end they wait no longer: each
+        // may have sent a request, which is refused then.
         let place = tokio::select! {
             biased;
-            () = self.closing.cancelled() => return,
-            place = self.gate.place() => place,
+            () = self.closing.cancelled() => None,
+            place = self.gate.place() => Some(place),
         };
+        let is_late = place.is_none();
+        // Those of a late one are cancelled when it has had the time to ask.
+        let [drain, closing] = [&self.drain, &self.closing].map(|token| match is_late {
+            false => token.child_token(),
+            true => CancellationToken::new(),
+        });
+        let end = is_late.then(|| end_later([drain.clone(), closing.clone()]));
         let connection = Connection {
             door: Arc::clone(&self.door),
             caps: rules.caps,
             // Its own, as the next one.
-            drain: self.drain.child_token(),
+            drain,
             // Its own: it is looked at whenever anything happens here, and looking takes a lock.
-            closing: self.closing.child_token(),
+            closing,
+            is_late,
             address,
             crowd: self.gate.crowd.clone(),
+            lingering: self.gate.lingering.clone(),
         };
         let tls = self.tls.clone();
         let gate = Arc::clone(&self.gate);
-        self.tasks.spawn(async move {
+        let serving = async move {
             connection.door.heard(Event::Opened);
             let door = Arc::clone(&connection.door);
             match entered {
@@ -173,16 +199,36 @@ impl<D: Door> Listener<D> {
                 None => serve_proxied(connection, stream, tls, (gate, place)).await,
             }
             door.heard(Event::Closed);
-        });
+        };
+        match end {
+            None => self.tasks.spawn(serving),
+            Some(end) => self.tasks.spawn(async move {
+                tokio::select! {
+                    () = Box::pin(serving) => {}
+                    () = end => {}
+                }
+            }),
+        };
     }
 }
+
+/// Lets a connection that was taken at the end know of it, when it has had the time to ask. Never ready.
+async fn end_later(tokens: [CancellationToken; 2]) {
+    tokio::time::sleep(LATE).await;
+    tokens.iter().for_each(CancellationToken::cancel);
+    std::future::pending().await
+}
+
+/// How long a connection has to ask that is taken when the gateway closes idle ones: for a handshake and a head, which mostly wait in
+/// it already.
+const LATE: Duration = Duration::from_secs(1);
 
 /// Serves a connection for the client that its PROXY protocol header names, and counts it for that one.
 async fn serve_proxied<D: Door>(
     mut connection: Connection<D>,
     mut stream: TcpStream,
     tls: Option<Arc<dyn Handshakes>>,
-    (gate, _place): (Arc<Gate>, Place),
+    (gate, _place): (Arc<Gate>, Option<Place>),
 ) {
     let (proxy, caps) = (connection.address, connection.caps);
     // The time for a handshake, which this is.
@@ -209,17 +255,8 @@ async fn serve_proxied<D: Door>(
 }
 
 /// Errors of one connection are its own; running out of descriptors needs a pause, or the loop spins.
-async fn pause_after(error: &io::Error) {
-    if !is_of_one_connection(error) {
+async fn pause_after(why: AcceptError) {
+    if why != AcceptError::Gone {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-    )
 }

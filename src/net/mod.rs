@@ -1,5 +1,6 @@
 //! Moves bytes and holds no opinion: listener, client, bodies, headers, replies.
 
+pub mod accept_errors;
 pub mod answer_stream;
 mod answer_watch;
 pub mod body;
@@ -23,6 +24,7 @@ mod http1;
 mod http2;
 mod http2_side;
 pub mod line;
+pub mod lingering;
 pub mod listener;
 pub mod otlp;
 mod paced;

@@ -89,9 +89,20 @@ impl<S> Paced<S> {
         let is_too_slow = self.pressure.poll(cx, self.is_blocked).is_ready()
             || self.http2.poll_too_slow(cx).is_ready();
         if is_too_slow && !matches!(outcome, Poll::Ready(Err(_))) {
+            self.busy.set_too_slow();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         outcome
+    }
+
+    /// Ends a connection whose client's time is over: it hears so, where that takes no waiting (RFC 8446 6.1). h2 would let go of the
+    /// stream without a word.
+    fn expire(&mut self, cx: &mut Context<'_>) -> io::Error
+    where
+        S: AsyncWrite + Unpin,
+    {
+        let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+        io::ErrorKind::TimedOut.into()
     }
 
     fn enter(&mut self, phase: Phase) {
@@ -106,7 +117,7 @@ impl<S> Paced<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Paced<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -130,15 +141,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
             this.http2.note_read(buf, before);
             return Poll::Ready(outcome);
         }
-        if this.http2.poll_block(cx).is_ready() || this.http2.poll_too_slow(cx).is_ready() {
+        if this.http2.poll_too_slow(cx).is_ready() {
+            this.busy.set_too_slow();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        if this.http2.poll_block(cx).is_ready() {
+            return Poll::Ready(Err(this.expire(cx)));
         }
         loop {
             ready!(this.deadline.poll(cx));
             match (this.is_idle(), this.phase) {
-                (true, Phase::Idle | Phase::Head) => {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
+                (true, Phase::Idle | Phase::Head) => return Poll::Ready(Err(this.expire(cx))),
                 (true, Phase::Serving) => this.enter(Phase::Idle),
                 // A request may have come into service since the deadline was set; then it no longer counts.
                 (false, _) => this.enter(Phase::Serving),

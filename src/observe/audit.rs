@@ -8,7 +8,7 @@ use super::redact::capped;
 use super::texts::{Text, Texts};
 use super::{Verdict, json_line, stamp};
 use crate::config::TlsVersion;
-use crate::judge::{Fault, Rejection, TenantId, TokenKind};
+use crate::judge::{Fault, Reason, Rejection, TenantId, TokenKind};
 use http::Version;
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -114,6 +114,8 @@ pub(super) struct Entry<'a> {
     pub(super) verdict: &'a Verdict,
     /// Of the verdict, or of an answer that broke midway.
     pub(super) rejection: Option<&'a Rejection>,
+    /// What is to be said where no rejection says it.
+    pub(super) remark: Option<&'static str>,
     pub(super) bytes_out: u64,
     pub(super) until_verdict: Duration,
     pub(super) duration: Duration,
@@ -130,7 +132,7 @@ macro_rules! request_event {
             verdict = $entry.verdict.word(),
             status = $entry.verdict.status(),
             reason = $entry.rejection.map(|rejection| rejection.reason().code()),
-            note = $entry.rejection.and_then(Rejection::note).map(|note| capped(note, MAX_LONG_CHARS)).as_deref(),
+            note = $entry.note().map(|note| capped(note, MAX_LONG_CHARS)).as_deref(),
             request_id = &*capped(line.request_id(), MAX_CHARS),
             trace_id = short(line, Text::TraceId).as_deref(),
             bot = Some($entry.bot).filter(|name| !name.is_empty()),
@@ -167,6 +169,11 @@ fn short(line: &RequestLine, kind: Text) -> Option<Cow<'_, str>> {
 }
 
 impl Entry<'_> {
+    /// For the operator alone.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.rejection.and_then(Rejection::note).or(self.remark)
+    }
+
     /// Of whoever has to act.
     pub(super) fn level(&self) -> Level {
         match self
@@ -209,7 +216,7 @@ impl Entry<'_> {
             verdict: self.verdict.word(),
             reason: self.rejection.map_or("", |one| one.reason().code()),
             status: self.verdict.status(),
-            note: self.rejection.and_then(Rejection::note).map(long),
+            note: self.note().map(long),
             request_id: capped(line.request_id(), MAX_CHARS).into_owned(),
             bot: self.bot.to_owned(),
             client_ip: line.client_ip.to_string(),
@@ -233,7 +240,8 @@ pub(super) fn write_suppressed(suppressed: &Suppressed) {
         target: TARGET,
         event = "suppressed",
         client_ip = suppressed.client_ip.map(tracing::field::display),
-        reason = suppressed.reason.code(),
+        verdict = suppressed.reason.is_none().then(|| Verdict::Abandoned.word()),
+        reason = suppressed.reason.map(Reason::code),
         count = suppressed.count,
     );
 }

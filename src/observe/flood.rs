@@ -1,4 +1,4 @@
-//! Bounds the log while requests are refused by the thousand: after so many equal lines a second, the rest are counted.
+//! Bounds the log while requests are refused by the thousand, or left by clients that have proven nothing: after so many equal lines a second, the rest are counted.
 
 use crate::judge::Reason;
 use std::collections::HashMap;
@@ -11,23 +11,23 @@ use tokio::time::Instant;
 pub(super) struct Suppressed {
     /// Whose; `None` for many addresses together.
     pub(super) client_ip: Option<IpAddr>,
-    /// Of which reason.
-    pub(super) reason: Reason,
+    /// Of which reason; `None` where clients left that had proven nothing.
+    pub(super) reason: Option<Reason>,
     /// How many.
     pub(super) count: u64,
 }
 
-/// Counts the lines of refused requests of the current second.
+/// Counts the lines of refused requests of the current second, and of those that strangers did not wait for.
 ///
-/// Two budgets: one for equal lines (same address, same reason), and one for all, because an attacker with many addresses
+/// Two budgets: one for equal lines (same address, same reason or none), and one for all, because an attacker with many addresses
 /// would otherwise have many budgets. Memory is bounded too: pairs beyond [`MAX_PAIRS`] share one budget.
 pub(super) struct Flood {
     second_began: Instant,
-    pairs: HashMap<(IpAddr, Reason), Lines>,
+    pairs: HashMap<(IpAddr, Option<Reason>), Lines>,
     other_pairs: Lines,
     /// Suppressed for the overall budget or among [`Self::other_pairs`]: told by reason only, or the lines that tell of a
     /// flood would be one.
-    unattributed: HashMap<Reason, u64>,
+    unattributed: HashMap<Option<Reason>, u64>,
     written: u64,
 }
 
@@ -53,7 +53,7 @@ impl Flood {
     pub(super) fn take(
         &mut self,
         client_ip: IpAddr,
-        reason: Reason,
+        reason: Option<Reason>,
         now: Instant,
     ) -> (bool, Vec<Suppressed>) {
         let closed = self.tick(now);
@@ -113,7 +113,7 @@ impl Flood {
 const SECOND: Duration = Duration::from_secs(1);
 /// Equal lines written per second.
 const LINES_PER_PAIR: u64 = 250;
-/// Lines of refused requests written per second, of all addresses.
+/// Lines written per second, of all addresses.
 const LINES_IN_ALL: u64 = 5_000;
 /// Pairs of address and reason told apart.
 const MAX_PAIRS: usize = 10_000;
@@ -132,21 +132,25 @@ mod tests {
         let start = Instant::now();
         let mut flood = Flood::new(start);
         let written = (0..1000)
-            .filter(|_| flood.take(ip(1), Reason::TokenMissing, start).0)
+            .filter(|_| flood.take(ip(1), Some(Reason::TokenMissing), start).0)
             .count();
         assert_eq!(written, 250);
         assert!(
-            flood.take(ip(1), Reason::TokenExpired, start).0,
+            flood.take(ip(1), Some(Reason::TokenExpired), start).0,
             "another reason has its own budget"
         );
         assert!(
-            flood.take(ip(2), Reason::TokenMissing, start).0,
+            flood.take(ip(1), None, start).0,
+            "so have requests that it did not wait for"
+        );
+        assert!(
+            flood.take(ip(2), Some(Reason::TokenMissing), start).0,
             "another address has its own budget"
         );
         assert_eq!(flood.tick(start + Duration::from_millis(999)), []);
         let told = Suppressed {
             client_ip: Some(ip(1)),
-            reason: Reason::TokenMissing,
+            reason: Some(Reason::TokenMissing),
             count: 750,
         };
         assert_eq!(flood.tick(start + SECOND), [told]);
@@ -158,15 +162,15 @@ mod tests {
         let start = Instant::now();
         let mut flood = Flood::new(start);
         for _ in 0..251 {
-            flood.take(ip(1), Reason::TokenMissing, start);
+            flood.take(ip(1), Some(Reason::TokenMissing), start);
         }
-        let (is_written, closed) = flood.take(ip(1), Reason::TokenMissing, start + SECOND);
+        let (is_written, closed) = flood.take(ip(1), Some(Reason::TokenMissing), start + SECOND);
         assert!(is_written);
         assert_eq!(
             closed,
             [Suppressed {
                 client_ip: Some(ip(1)),
-                reason: Reason::TokenMissing,
+                reason: Some(Reason::TokenMissing),
                 count: 1
             }]
         );
@@ -177,12 +181,12 @@ mod tests {
         let start = Instant::now();
         let mut flood = Flood::new(start);
         let written = (0..8000)
-            .filter(|n| flood.take(ip(*n), Reason::TokenMissing, start).0)
+            .filter(|n| flood.take(ip(*n), Some(Reason::TokenMissing), start).0)
             .count();
         assert_eq!(written, 5000);
         let told = Suppressed {
             client_ip: None,
-            reason: Reason::TokenMissing,
+            reason: Some(Reason::TokenMissing),
             count: 3000,
         };
         assert_eq!(flood.tick(start + SECOND), [told]);
@@ -194,8 +198,8 @@ mod tests {
         let mut flood = Flood::new(start);
         let mut written = 0;
         for n in 0..30_000 {
-            written += u64::from(flood.take(ip(n), Reason::TokenMissing, start).0);
-            written += u64::from(flood.take(ip(n % 7), Reason::TokenExpired, start).0);
+            written += u64::from(flood.take(ip(n), Some(Reason::TokenMissing), start).0);
+            written += u64::from(flood.take(ip(n % 7), Some(Reason::TokenExpired), start).0);
         }
         assert!(flood.pairs.len() <= MAX_PAIRS);
         let told: u64 = flood.flush(start).iter().map(|one| one.count).sum();

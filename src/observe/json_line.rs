@@ -11,7 +11,7 @@ use super::identifiers::{IdentifierWriter, Written};
 use super::redact::{MORE, cut};
 use super::stamp::Stamp;
 use super::texts::Text;
-use crate::judge::{Rejection, TokenKind};
+use crate::judge::TokenKind;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::Write as _;
@@ -70,7 +70,7 @@ pub(super) fn write(
     fields.number(name!("status"), entry.verdict.status().map(u64::from));
     let reason = entry.rejection.map(|rejection| rejection.reason().code());
     fields.word(quoted!("reason"), reason);
-    fields.long(quoted!("note"), entry.rejection.and_then(Rejection::note));
+    fields.long(quoted!("note"), entry.note());
     fields.short(quoted!("request_id"), Some(line.request_id()));
     fields.short(quoted!("trace_id"), line.text(Text::TraceId));
     fields.text(

@@ -18,6 +18,7 @@ mod log;
 mod log_buffer;
 mod log_file;
 mod metrics;
+mod proof;
 mod recent;
 mod redact;
 mod stamp;
@@ -32,6 +33,7 @@ pub use metrics::{
     CertificateReload, Ending, Metrics, Order, Reload, Repeat, Sample, TokenGiven,
     lacks_client_certificate,
 };
+pub use proof::Proof;
 pub use texts::Text;
 pub use trace::BackendSpan;
 
@@ -45,12 +47,21 @@ use log::WatchedLog;
 use recent::Recent;
 
 use crate::config::Settings;
-use crate::judge::Rejection;
+use crate::judge::{Reason, Rejection};
 use aws_lc_rs::rand::SystemRandom;
 use http::{HeaderMap, HeaderName};
 use opentelemetry_sdk::trace::SpanExporter;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::time::Instant;
+
+/// Said of a request whose client was told nothing.
+const CUT_OFF: &str =
+    "cut off without an answer: the gateway ended, by server.drain_timeout or a second signal";
+
+/// Said of an answer that its client did not get to its end.
+const LEFT_EARLY: &str = "the client left, or took it too slowly, before the end of the answer";
+const CUT_SHORT: &str = "cut short: the gateway ended before the answer did, by server.drain_timeout or a second signal";
 
 /// How a request ended. Every request ends in exactly one verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,6 +150,8 @@ pub struct Observer {
     log: OnceLock<WatchedLog>,
     history: History,
     recent: Mutex<Recent>,
+    /// Whether the gateway ends what has not ended by itself.
+    cuts_off: AtomicBool,
 }
 
 impl Observer {
@@ -157,6 +170,7 @@ impl Observer {
             log: OnceLock::new(),
             history: History::new(),
             recent: Mutex::new(Recent::default()),
+            cuts_off: AtomicBool::new(false),
         }))
     }
 
@@ -175,6 +189,8 @@ impl Observer {
             bot,
             verdict: None,
             broken: None,
+            proof: Proof::Wanting,
+            is_unfinished: false,
             span: None,
             bytes_out: 0,
             started: Instant::now(),
@@ -226,16 +242,44 @@ impl Observer {
         self.write_suppressed(self.flood().flush(Instant::now()));
     }
 
+    /// From now on what ends without an answer was cut off by this gateway, and not left by its client.
+    pub fn cut_off(&self) {
+        self.cuts_off.store(true, Ordering::Release);
+    }
+
+    fn cuts_off(&self) -> bool {
+        self.cuts_off.load(Ordering::Acquire)
+    }
+
+    /// The verdict of a request that ends without one.
+    fn unanswered(&self) -> Verdict {
+        if !self.cuts_off() {
+            return Verdict::Abandoned;
+        }
+        let rejection = Rejection::from(Reason::Draining).noting(CUT_OFF);
+        Verdict::Rejected {
+            status: rejection.reason().status(),
+            rejection,
+        }
+    }
+
     /// Writes the line of a request that ended, and counts it.
     fn conclude(&self, ended: &Watch, span: Option<RequestSpan>) {
         let now = Instant::now();
-        let abandoned = (Verdict::Abandoned, now);
-        let (verdict, concluded) = ended.verdict.as_ref().unwrap_or(&abandoned);
+        let unanswered;
+        let (verdict, concluded) = match &ended.verdict {
+            Some(concluded) => concluded,
+            None => {
+                unanswered = (self.unanswered(), now);
+                &unanswered
+            }
+        };
         let entry = audit::Entry {
             line: &ended.line,
             bot: ended.bot.name(),
             verdict,
             rejection: verdict.rejection().or(ended.broken.as_ref()),
+            remark: ended.remark(verdict),
             bytes_out: ended.bytes_out,
             until_verdict: concluded.saturating_duration_since(ended.started),
             duration: now.saturating_duration_since(ended.started),
@@ -245,13 +289,13 @@ impl Observer {
             span.end(&entry);
         }
         self.history.count(verdict);
-        if let Verdict::Rejected { rejection, .. } = verdict {
-            let (is_written, closed) =
-                self.flood()
-                    .take(ended.line.client_ip, rejection.reason(), now);
+        // What the end cuts off is not many, and comes at once.
+        let is_cut = ended.verdict.is_none() && self.cuts_off();
+        if let Some(reason) = ended.proof.bounded(verdict).filter(|_| !is_cut) {
+            let (is_written, closed) = self.flood().take(ended.line.client_ip, reason, now);
             self.write_suppressed(closed);
             if !is_written {
-                self.metrics.log_suppressed(rejection.reason());
+                self.metrics.log_suppressed(reason);
                 return;
             }
         }
@@ -296,6 +340,8 @@ pub struct Watch {
     bot: Arc<metrics::BotMetrics>,
     verdict: Option<(Verdict, Instant)>,
     broken: Option<Rejection>,
+    proof: Proof,
+    is_unfinished: bool,
     /// Boxed, because it is seldom wanted.
     span: Option<Box<RequestSpan>>,
     bytes_out: u64,
@@ -345,6 +391,16 @@ impl Watch {
         self.bot.request_started();
     }
 
+    /// How far the client's token is.
+    pub const fn set_proof(&mut self, proof: Proof) {
+        self.proof = proof;
+    }
+
+    /// Whether the client's token was verified.
+    pub fn is_proven(&self) -> bool {
+        self.proof == Proof::Given
+    }
+
     /// Sets the verdict. To be called once, before the answer is streamed; the first verdict stays.
     pub fn conclude(&mut self, verdict: Verdict) {
         self.verdict
@@ -354,6 +410,11 @@ impl Watch {
     /// The bot's answer broke after its head was passed on: the verdict stays, and the line says why.
     pub fn note_broken(&mut self, rejection: Rejection) {
         self.broken.get_or_insert(rejection);
+    }
+
+    /// Nobody took the bot's answer to its end: the verdict stays, and the line says so.
+    pub const fn note_unfinished(&mut self) {
+        self.is_unfinished = true;
     }
 
     /// Counts bytes of the answer's body.
@@ -369,6 +430,23 @@ impl Watch {
     /// Since the request was first seen.
     pub fn elapsed(&self) -> std::time::Duration {
         self.started.elapsed()
+    }
+
+    fn remark(&self, verdict: &Verdict) -> Option<&'static str> {
+        match (verdict, self.line.door) {
+            (Verdict::Abandoned, Door::Ingress) => self.proof.missing(),
+            (Verdict::Forwarded { .. } | Verdict::WouldReject { .. }, _) if self.is_unfinished => {
+                let is_cut = self.observer.cuts_off();
+                Some(if is_cut { CUT_SHORT } else { LEFT_EARLY })
+            }
+            (
+                Verdict::Abandoned
+                | Verdict::Forwarded { .. }
+                | Verdict::WouldReject { .. }
+                | Verdict::Rejected { .. },
+                _,
+            ) => None,
+        }
     }
 
     /// The request is over: writes the line. Dropping does the same; this only says it aloud.

@@ -63,7 +63,7 @@ impl Certificates {
     pub fn start(tls: &Tls, observer: &Arc<Observer>) -> Result<Option<Arc<Self>>, TlsProblem> {
         let now = clock::now();
         let tried = Tried {
-            fingerprint: Fingerprint::of(tls),
+            fingerprint: Fingerprint::of(tls).unwrap_or_default(),
             is_in_use: true,
         };
         let (acme, ordered) = match &tls.source {
@@ -93,7 +93,7 @@ impl Certificates {
     pub fn reload(&self) -> Reloaded {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         // First: what changes while the files are read is noticed the next time.
-        let fingerprint = Fingerprint::of(&self.tls);
+        let fingerprint = Fingerprint::of(&self.tls).unwrap_or_default();
         let before = self.current.load_full();
         let metrics = self.observer.metrics();
         if fingerprint == tried.fingerprint && tried.is_in_use {
@@ -140,7 +140,7 @@ impl Certificates {
 
     /// Whether the files hold what nobody has tried yet; and what that is.
     pub(super) fn untried(&self) -> Option<Fingerprint> {
-        let now = Fingerprint::of(&self.tls);
+        let now = Fingerprint::of(&self.tls)?;
         let tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         (now != tried.fingerprint).then_some(now)
     }

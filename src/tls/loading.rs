@@ -4,7 +4,7 @@ use super::certificate::is_ending;
 use super::names::ByName;
 use super::protocol::{self, ClientVerifier};
 use super::{Certificate, TlsProblem, acme, files, self_signed};
-use crate::config::{NamedCertificate, Tls, TlsSource};
+use crate::config::{NamedCertificate, Tls, TlsSource, lacks_descriptors};
 use crate::judge::UnixSeconds;
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls::ServerConfig;
@@ -163,12 +163,13 @@ fn covers(certificate: &Certificate, name: &str) -> bool {
 }
 
 /// What is in the files, in short: equal as long as nothing in them changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of everything that an operator puts there, following links to where they lead now.
-    pub(super) fn of(tls: &Tls) -> Self {
+    /// Of everything that an operator puts there, following links to where they lead now; nothing where no file descriptor is left
+    /// to look with.
+    pub(super) fn of(tls: &Tls) -> Option<Self> {
         let mut digest = Context::new(&SHA256);
         for path in files_of(tls) {
             // What cannot be read is different from what can; how it fails may differ each time.
@@ -177,12 +178,13 @@ impl Fingerprint {
                     digest.update(&content.len().to_be_bytes());
                     digest.update(&content);
                 }
+                Err(error) if lacks_descriptors(&error) => return None,
                 Err(_) => digest.update(&usize::MAX.to_be_bytes()),
             }
         }
         let mut short = [0; 32];
         short.copy_from_slice(digest.finish().as_ref());
-        Self(short)
+        Some(Self(short))
     }
 }
 

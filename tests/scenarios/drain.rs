@@ -2,7 +2,7 @@
 
 use crate::support::frames::{Fate, FrameWire, GOAWAY, HEADERS, fields, request};
 use crate::support::wire::{LateRequest, Wire};
-use crate::support::{Gateway, PATIENCE, PROTOCOLS};
+use crate::support::{Gateway, PATIENCE, PROTOCOLS, eventually};
 use botgate::cli::demo::client::Protocol;
 use http_body_util::BodyExt as _;
 use nix::sys::signal::Signal;
@@ -164,6 +164,54 @@ async fn a_connection_that_nobody_has_accepted_yet_is_served() {
         assert_eq!(reply.expect("it is served").status, 200);
     }
     assert_eq!(gateway.ended().await.code(), Some(0));
+}
+
+/// It goes on sending, so that the gateway waits for it, and closing would take the answer from it.
+#[tokio::test]
+async fn a_client_that_has_its_last_answer_is_not_cut_off() {
+    let gateway = Gateway::with("[server]\ndrain_timeout = \"1s\"")
+        .start()
+        .await;
+    let mut late = LateRequest::begin(&gateway).await;
+    gateway.signal(Signal::SIGTERM);
+    gateway.event("drain_closing", |_| true).await;
+    assert_eq!(late.finish().await.status, 503);
+    // Half a second is left, and the gateway would wait for two.
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    let stopped = gateway.event("stopped", |_| true).await;
+    assert_eq!(stopped["connections_cut"], 0, "{stopped}");
+    let log = gateway.output().log;
+    assert!(log.iter().all(|line| line["event"] != "drain_cut_off"));
+    drop(late);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_place_at_the_end_is_told_to_come_again() {
+    for protocol in PROTOCOLS {
+        let gateway = Gateway::with("[server.limits]\nconnections = 2")
+            .start()
+            .await;
+        let mut late = LateRequest::begin(&gateway).await;
+        let other = TcpStream::connect(gateway.client().address()).await;
+        eventually("both places are taken", async || {
+            gateway.metric("botgate_connections{state=\"open\"}").await > 1.5
+        })
+        .await;
+        // One is accepted and waits, the others are known to the kernel only.
+        let waiting: Vec<_> = (0..3)
+            .map(|_| tokio::spawn(gateway.teams_message().over(protocol).try_send()))
+            .collect();
+        let queued = TcpStream::connect(gateway.client().address()).await;
+        gateway.signal(Signal::SIGTERM);
+        gateway.event("drain_closing", |_| true).await;
+        drop((other, queued));
+        for reply in waiting {
+            let reply = timeout(PATIENCE, reply).await.unwrap().unwrap();
+            assert_eq!(reply.expect("it is answered").status, 503);
+        }
+        assert_eq!(late.finish().await.status, 503);
+        assert_eq!(gateway.ended().await.code(), Some(0));
+    }
 }
 
 #[tokio::test]

@@ -89,7 +89,13 @@ async fn a_client_that_sends_a_large_body_gets_to_read_the_refusal() {
     wire.write(&head).await;
     wire.write(&chunked(&body, 100_000)).await;
     let reply = wire.answer().await.expect("an answer");
-    reply.refused_after_proof(Reason::BodyTooLarge).await;
+    let reply = reply.refused_after_proof(Reason::BodyTooLarge).await;
+    let line = reply.only_request_line().await;
+    let read = line["bytes_in"].as_u64().unwrap();
+    assert!(
+        (65_537..3 << 20).contains(&read),
+        "as far as it went: {line}"
+    );
     // The very size is still fine.
     let exact = gateway
         .teams_message()
@@ -332,9 +338,9 @@ async fn a_sender_that_stops_in_the_middle_of_its_body_is_not_told_that_it_was_h
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_its_body_is_written_down_as_that() {
     let gateway = Gateway::start().await;
-    for (id, framing) in [
-        ("left-1", "content-length: 2000"),
-        ("left-2", "transfer-encoding: chunked"),
+    for (id, framing, bytes_in) in [
+        ("left-1", "content-length: 2000", 5),
+        ("left-2", "transfer-encoding: chunked", 1),
     ] {
         let message = gateway.teams_message().header("x-request-id", id);
         let [head, _] = message.into_pieces(framing);
@@ -344,8 +350,21 @@ async fn a_client_that_leaves_in_the_middle_of_its_body_is_written_down_as_that(
         drop(wire);
         let line = gateway.request_line_for(id).await;
         assert_eq!(line["verdict"], "abandoned", "{line}");
+        assert_eq!(line["bytes_in"], bytes_in, "{line}");
     }
     assert_eq!(gateway.bot().seen().len(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_sent_is_not_counted() {
+    let gateway = Gateway::start().await;
+    let bytes = gateway.teams_message().header("x-request-id", "head");
+    let bytes = [b"HEAD", &bytes.into_bytes()[4..]].concat();
+    let mut wire = Wire::open(&gateway).await;
+    wire.write(&bytes).await;
+    let line = gateway.request_line_for("head").await;
+    assert_eq!(line["reason"], Reason::MethodNotAllowed.code(), "{line}");
+    assert_eq!(line["bytes_out"], 0, "{line}");
 }
 
 // Words

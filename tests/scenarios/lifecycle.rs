@@ -94,15 +94,39 @@ async fn the_drain_timeout_cuts_off_what_does_not_finish() {
         .start()
         .await;
     gateway.bot().answer_with(|_| Answer::hang());
-    let hanging = start_sending(&gateway).await;
+    let hanging = start_sending(&gateway, Protocol::Http2).await;
     gateway.signal(Signal::SIGTERM);
     let status = gateway.ended().await;
     assert_eq!(status.code(), Some(0), "{}", gateway.output());
     assert!(hanging.await.unwrap().is_err(), "the connection was cut");
     let stopped = gateway.event("stopped", |_| true).await;
     assert_eq!(stopped["connections_cut"], 1, "{stopped}");
-    let line = gateway.request_line_for("hanging").await;
-    assert_eq!(line["verdict"], "abandoned", "{line}");
+    is_cut_off(&gateway.request_line_for("hanging").await);
+}
+
+/// Over HTTP/1, where its connection has only that to do.
+#[tokio::test]
+async fn just_before_the_drain_timeout_what_does_not_finish_is_told_to_come_again() {
+    let gateway = Gateway::with("[server]\ndrain_timeout = \"2s\"")
+        .start()
+        .await;
+    gateway.bot().answer_with(|_| Answer::hang());
+    let hanging = start_sending(&gateway, Protocol::Http1).await;
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(hanging.await.unwrap().unwrap(), 503);
+    assert_eq!(gateway.ended().await.code(), Some(0));
+    is_cut_off(&gateway.request_line_for("hanging").await);
+    let stopped = gateway.event("stopped", |_| true).await;
+    assert_eq!(stopped["connections_cut"], 0, "{stopped}");
+}
+
+/// The gateway did not answer: that is not the client's doing.
+fn is_cut_off(line: &serde_json::Value) {
+    let told = ["verdict", "reason"].map(|field| line[field].as_str().unwrap_or_default());
+    assert_eq!(told, ["rejected", Reason::Draining.code()], "{line}");
+    assert_eq!(line["status"], 503, "{line}");
+    let note = line["note"].as_str().unwrap_or_default();
+    assert!(note.contains("drain_timeout"), "{line}");
 }
 
 #[tokio::test]
@@ -113,7 +137,7 @@ async fn a_second_signal_ends_at_once() {
             .start()
             .await;
         gateway.bot().answer_with(|_| Answer::hang());
-        let hanging = start_sending(&gateway).await;
+        let hanging = start_sending(&gateway, Protocol::Http1).await;
         gateway.signal(Signal::SIGTERM);
         gateway.event("draining", |_| true).await;
         gateway.signal(second);
@@ -121,7 +145,7 @@ async fn a_second_signal_ends_at_once() {
         assert_eq!(status.code(), Some(0), "{}", gateway.output());
         assert!(hanging.await.unwrap().is_err());
         let line = gateway.request_line_for("hanging").await;
-        assert_eq!(line["verdict"], "abandoned", "{line}");
+        is_cut_off(&line);
     }
 }
 
@@ -297,10 +321,13 @@ async fn usage_errors_and_help_have_exit_codes_of_their_own() {
 // Words
 
 /// Sends a message called `hanging` and waits until the bot has it.
-async fn start_sending(gateway: &Gateway) -> tokio::task::JoinHandle<std::io::Result<()>> {
+async fn start_sending(
+    gateway: &Gateway,
+    protocol: Protocol,
+) -> tokio::task::JoinHandle<std::io::Result<u16>> {
     let request = gateway.teams_message().header("x-request-id", "hanging");
-    let sending = request.try_send();
-    let task = tokio::spawn(async move { sending.await.map(|_| ()) });
+    let sending = request.over(protocol).try_send();
+    let task = tokio::spawn(async move { sending.await.map(|reply| reply.status) });
     assert_eq!(gateway.bot().wait_until_seen(1, PATIENCE).await.len(), 1);
     task
 }

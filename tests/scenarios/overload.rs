@@ -1,25 +1,21 @@
 //! How much at once, and what a flood of forged tokens does to valid ones.
 
+mod flood;
+
 use crate::support::client::{Post, both};
 use crate::support::wire::Wire;
 use crate::support::{APP_ID, Gateway, PATIENCE, eventually};
 use botgate::cli::demo::bot::{Answer, EchoBot};
 use botgate::cli::demo::channel::{TEAMS_SERVICE_URL, now};
-use botgate::cli::demo::client::{Protocol, SERVER_NAME};
+use botgate::cli::demo::client::Protocol;
 use botgate::cli::demo::token::TokenSpec;
 use botgate::judge::Reason;
-use bytes::Bytes;
-use http::{Request, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http2::{SendRequest, handshake};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use std::sync::Arc;
+use flood::Flood;
+use http::StatusCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 const NO_LIMIT: &str = "server.limits.requests_per_ip = { rate = '100000/s', burst = 100000 }";
 /// More than the budget of an address, also where the machine is slow and some are forgotten meanwhile.
@@ -318,6 +314,27 @@ async fn a_flood_of_forged_tokens_locks_nobody_out_who_shares_its_address() {
     gateway.teams_message().send().await.forwarded().await;
 }
 
+#[tokio::test]
+async fn whoever_leaves_while_its_token_waits_is_told_of() {
+    let gateway = Gateway::with(NO_LIMIT).start().await;
+    fail(&gateway, Forgery::signature(&gateway)).await;
+    let before = waited(&gateway).await;
+    let mut wire = Wire::open(&gateway).await;
+    wire.write(&Forgery::signature(&gateway).post(&gateway).into_bytes())
+        .await;
+    eventually("it waits", async || waited(&gateway).await > before).await;
+    drop(wire);
+    let line = gateway
+        .event("request", |line| line["verdict"] == "abandoned")
+        .await;
+    let note = line["note"].as_str().unwrap();
+    assert!(
+        note.contains("before its token was proven, while it waited"),
+        "{line}"
+    );
+    assert!(line.get("reason").is_none(), "{line}");
+}
+
 // Words
 
 /// Sends a valid message, and waits until the bot has that many.
@@ -412,80 +429,5 @@ impl Forgery {
             .teams_message()
             .with("/serviceUrl", TEAMS_SERVICE_URL);
         post.authorization(&[&value])
-    }
-}
-
-/// Forged tokens from one address, so many at once, each followed by the next as soon as it is answered.
-struct Flood {
-    answered: Arc<AtomicUsize>,
-    stop: CancellationToken,
-    clients: Vec<AbortOnDropHandle<Vec<StatusCode>>>,
-}
-
-impl Flood {
-    async fn start(gateway: &Gateway, connections: usize, streams: usize) -> Self {
-        let forgery = Arc::new(Forgery::signature(gateway));
-        let mut flood = Self {
-            answered: Arc::default(),
-            stop: CancellationToken::new(),
-            clients: vec![],
-        };
-        let body = forgery.post(gateway).into_request().into_body();
-        for _ in 0..connections {
-            let stream = gateway.client().handshake(Protocol::Http2).await.unwrap();
-            let (sender, driver) = handshake(TokioExecutor::new(), TokioIo::new(stream))
-                .await
-                .unwrap();
-            tokio::spawn(driver);
-            for _ in 0..streams {
-                let client = flood.client(sender.clone(), Arc::clone(&forgery), body.clone());
-                flood
-                    .clients
-                    .push(AbortOnDropHandle::new(tokio::spawn(client)));
-            }
-        }
-        flood
-    }
-
-    fn client(
-        &self,
-        mut sender: SendRequest<Full<Bytes>>,
-        forgery: Arc<Forgery>,
-        body: Bytes,
-    ) -> impl Future<Output = Vec<StatusCode>> + Send + 'static {
-        let (answered, stop) = (Arc::clone(&self.answered), self.stop.clone());
-        async move {
-            let mut statuses = vec![];
-            while !stop.is_cancelled() {
-                let request = Request::post(format!("https://{SERVER_NAME}/api/messages"))
-                    .header(header::CONTENT_TYPE, "application/json")
-                    .header(header::AUTHORIZATION, format!("Bearer {}", forgery.token()))
-                    .body(Full::new(body.clone()))
-                    .unwrap();
-                let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-                body.collect().await.unwrap();
-                answered.fetch_add(1, Ordering::Relaxed);
-                if !statuses.contains(&head.status) {
-                    statuses.push(head.status);
-                }
-            }
-            statuses
-        }
-    }
-
-    fn answered(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
-    }
-
-    /// Every status that came back.
-    async fn stop(self) -> Vec<StatusCode> {
-        self.stop.cancel();
-        let mut all = vec![];
-        for client in self.clients {
-            all.extend(client.await.unwrap());
-        }
-        all.sort();
-        all.dedup();
-        all
     }
 }

@@ -107,7 +107,15 @@ async fn the_body_deadline_is_for_the_whole_body() {
             break reply.expect("it is told");
         }
     };
-    reply.refused_after_proof(Reason::BodyTimedOut).await;
+    let reply = reply.refused_after_proof(Reason::BodyTimedOut).await;
+    let line = reply.only_request_line().await;
+    // The last one may be on its way.
+    let sent = u64::try_from(body.len() - pieces.len()).unwrap();
+    let read = line["bytes_in"].as_u64().unwrap();
+    assert!(
+        read > 0 && (sent - 1..=sent).contains(&read),
+        "{sent}: {line}"
+    );
 
     let (fields, body) = fields(post());
     let mut wire = FrameWire::open(&gateway).await;
@@ -142,6 +150,40 @@ async fn silence_ends_at_every_stage() {
     // None of them is closed by its client, nor reads what the gateway says at the end.
     until_nobody_is_left(&gateway).await;
     drop((tcp, http1, http2, used1, used2));
+}
+
+/// An end without it could be anybody's (RFC 8446 6.1): clients of TLS may take it for an attack.
+#[tokio::test]
+async fn whoever_is_too_late_is_told_by_tls_that_this_is_the_end() {
+    let gateway = Gateway::with(SHORT).start().await;
+    let (fields, body) = fields(gateway.teams_message());
+    let bytes = gateway.teams_message().into_bytes();
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    let half_a_head = frame(HEADERS, 0, 1, &block(&fields)[..4]);
+    for (protocol, start) in [
+        (Protocol::Http1, vec![]),
+        (Protocol::Http1, bytes[..30].to_vec()),
+        (Protocol::Http1, bytes),
+        (Protocol::Http2, vec![]),
+        (Protocol::Http2, [PREFACE, &settings].concat()),
+        (Protocol::Http2, [PREFACE, &settings, &half_a_head].concat()),
+        (
+            Protocol::Http2,
+            [PREFACE, &settings, &request(1, &fields, &body)].concat(),
+        ),
+    ] {
+        let mut stream = gateway.client().handshake(protocol).await.unwrap();
+        stream.write_all(&start).await.unwrap();
+        stream.flush().await.unwrap();
+        // rustls says UnexpectedEof where no close_notify came.
+        let ended = timeout(PATIENCE, stream.read_to_end(&mut vec![])).await;
+        let ended = ended.expect("it is closed");
+        assert!(
+            ended.is_ok(),
+            "{protocol:?}, {} bytes: {ended:?}",
+            start.len()
+        );
+    }
 }
 
 #[tokio::test]
@@ -204,6 +246,13 @@ async fn who_does_not_read_an_answer_is_cut() {
     }
     gateway.bot().wait_until_seen(3, PATIENCE).await;
     until_nobody_is_left(&gateway).await;
+    let cut = gateway.metric("botgate_slow_readers_cut_total").await;
+    assert!((cut - 3.0).abs() < f64::EPSILON, "{cut}");
+    for line in gateway.request_lines() {
+        assert_eq!(line["verdict"], "forwarded", "{line}");
+        let note = line["note"].as_str().unwrap_or_default();
+        assert!(note.contains("before the end of the answer"), "{line}");
+    }
     drop((http1, http2, closed_window));
 }
 

@@ -39,11 +39,14 @@ pub(super) enum Outcome {
     Refused(Vec<Problem>),
     /// What it names cannot be used.
     Unusable(String),
+    /// Not all of it could be looked at, for want of a file descriptor. It is looked at again.
+    PutOff,
 }
 
 impl Outcome {
-    pub(super) const fn word(&self) -> Reload {
-        match self {
+    /// Nothing where there was none yet.
+    pub(super) const fn word(&self) -> Option<Reload> {
+        Some(match self {
             Self::InForce {
                 changes,
                 needs_restart,
@@ -54,7 +57,8 @@ impl Outcome {
                 (true, true) => Reload::Unchanged,
             },
             Self::Refused(_) | Self::Unusable(_) => Reload::Refused,
-        }
+            Self::PutOff => return None,
+        })
     }
 
     pub(super) fn tell(&self, path: &Path, why: Why) {
@@ -84,6 +88,9 @@ impl Outcome {
                     })
                     .collect();
                 refused(first.len(), &listed(first.iter()));
+            }
+            Self::PutOff => {
+                tracing::debug!(file, "no file descriptor is left to look at files with");
             }
             Self::Unusable(problem) => refused(1, &listed([format!("{file}: {problem}")].iter())),
             Self::InForce {

@@ -198,7 +198,7 @@ async fn served(bytes: &Bytes, limits: &Limits) -> Result<One, Rejection> {
     let service = service_fn(|request: Request<Incoming>| async {
         let (head, mut body) = request.map(RequestBody::of_hyper).into_parts();
         let announced = body::check_announced(&body, limits.body_bytes);
-        let read = body::read(&mut body, limits.body_bytes, WITHIN, |_| Ok(())).await;
+        let read = body::read(&mut body, limits.body_bytes, WITHIN, &mut 0, |_| Ok(())).await;
         *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, announced, read));
         done.notify_one();
         // Nobody reads an answer.

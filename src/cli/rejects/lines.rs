@@ -41,9 +41,9 @@ impl Line<'_> {
         self.verdict == "would_reject"
     }
 
-    /// A line that stands for refusals that were counted in a flood.
+    /// A line that stands for refusals that were counted in a flood. Others stand for requests that strangers did not wait for.
     pub(super) fn is_suppressed(&self) -> bool {
-        self.event == "suppressed"
+        self.event == "suppressed" && self.verdict != "abandoned"
     }
 }
 

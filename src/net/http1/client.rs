@@ -59,7 +59,9 @@ pub(super) enum Turn {
     Rests,
     /// It ended.
     Ends,
-    /// The connection broke, or the client's time is over.
+    /// The client's time is over.
+    Expires,
+    /// The connection broke.
     Breaks,
 }
 
@@ -149,7 +151,7 @@ impl<S: AsyncRead + Unpin> Client<S> {
                 self.deadline.set(until);
                 Turn::Rests
             }
-            Wait::Idle(_) | Wait::Head => Turn::Breaks,
+            Wait::Idle(_) | Wait::Head => Turn::Expires,
         })
     }
 

@@ -80,9 +80,11 @@ fn piece(head: &Bytes, place: Range<usize>) -> Result<Bytes, Flaw> {
     Ok(head.slice(place))
 }
 
+/// Also among other expectations, which nobody knows, and which are ignored (RFC 9110 10.1.1 lets a server do so): whoever waits for
+/// 100 would else send no body.
 fn is_continue(expected: &HeaderValue) -> bool {
-    let expected = expected.as_bytes();
-    expected.eq_ignore_ascii_case(b"100-continue")
+    let mut expected = expected.as_bytes().split(|byte| *byte == b',');
+    expected.any(|one| one.trim_ascii().eq_ignore_ascii_case(b"100-continue"))
 }
 
 #[cfg(test)]
@@ -116,6 +118,23 @@ mod tests {
         ] {
             let outcome = taken_apart(head.as_bytes()).unwrap();
             assert!(matches!(outcome, Err(Flaw::TooLarge(_))), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_may_expect_more_than_one_thing() {
+        for (expected, is_told) in [
+            ("100-continue", true),
+            ("100-Continue, foo", true),
+            ("foo=\"a\" ,\t100-CONTINUE", true),
+            ("foo", false),
+            ("100-continue-not", false),
+            ("100-continue foo", false),
+            ("", false),
+        ] {
+            let head = format!("POST / HTTP/1.1\r\nexpect: {expected}\r\n\r\n");
+            let (_, terms) = taken_apart(head.as_bytes()).unwrap().unwrap();
+            assert_eq!(terms.expects_continue, is_told, "{expected}");
         }
     }
 

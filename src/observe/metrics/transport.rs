@@ -3,6 +3,7 @@
 use super::Metrics;
 use super::describe::Describe;
 use crate::config::TlsVersion;
+use crate::observe::Door;
 use crate::observe::audit::tls_version;
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use std::io;
@@ -15,9 +16,14 @@ pub(super) struct Transport {
     /// not_a_trusted_proxy; of trusted ones proxy_header_missing, proxy_header_malformed, proxy_header_too_long,
     /// proxy_header_broken (no whole header came).
     refused: IntCounterVec,
+    /// `botgate_accept_errors_total{door,reason}`: times that a connection could not be accepted. door: ingress, admin; reason:
+    /// no_descriptors, no_memory, gone (before it was accepted), other.
+    accept_errors: IntCounterVec,
     /// `botgate_tls_handshakes_total{result,version}`. result: ok, failed, timed_out,
     /// no_client_certificate (none, or none that counts); version: 1.2, 1.3, empty unless ok.
     handshakes: IntCounterVec,
+    /// `botgate_slow_readers_cut_total`: connections ended because the client took its answers too slowly.
+    slow_readers: IntCounter,
     /// `botgate_http2_connections_broken_total{reason}`: HTTP/2 connections ended for what the client sent. reason:
     /// rapid_reset, reset_flood, settings_flood, ping_flood, priority_flood, data_flood, window_update_flood, frame_flood,
     /// header_block, pseudo_trailers; or the error code of RFC 9113 7: protocol_error, flow_control_error, frame_size_error,
@@ -38,7 +44,16 @@ impl Transport {
         let this = Self {
             open: connections.with_label_values(&["open"]),
             refused: describe.counters(refused, &["reason"], "Connections closed unserved.")?,
+            accept_errors: describe.counters(
+                "botgate_accept_errors_total",
+                &["door", "reason"],
+                "Times that a connection could not be accepted.",
+            )?,
             handshakes: describe.counters(handshakes, &["result", "version"], "TLS handshakes.")?,
+            slow_readers: describe.counter(
+                "botgate_slow_readers_cut_total",
+                "Connections ended because the client took its answers too slowly.",
+            )?,
             http2_broken: describe.counters(
                 broken,
                 &["reason"],
@@ -49,6 +64,10 @@ impl Transport {
                 "HTTP/2 requests reset because they were malformed.",
             )?,
         };
+        for door in [Door::Ingress, Door::Admin] {
+            let labels = [door.word(), "no_descriptors"];
+            this.accept_errors.with_label_values(&labels);
+        }
         for labels in [
             ["ok", "1.2"],
             ["ok", "1.3"],
@@ -76,6 +95,17 @@ impl Metrics {
     /// A connection was closed unserved; a word of our own says why.
     pub fn connection_refused(&self, reason: &'static str) {
         self.transport.refused.with_label_values(&[reason]).inc();
+    }
+
+    /// A connection was ended because its client took its answers too slowly.
+    pub fn cut_for_slowness(&self) {
+        self.transport.slow_readers.inc();
+    }
+
+    /// A connection could not be accepted; a word of our own says why.
+    pub fn accept_failed(&self, door: Door, why: &'static str) {
+        let errors = &self.transport.accept_errors;
+        errors.with_label_values(&[door.word(), why]).inc();
     }
 
     /// An HTTP/2 connection ended: for this, if the client broke the rules, and after so many malformed requests.

@@ -58,10 +58,12 @@ pub(super) struct Upkeep {
     rate_limit_store_errors: IntCounter,
     /// `botgate_rate_limit_store_up`: 1, or 0 while it is away, or where there is none.
     rate_limit_store_up: IntGauge,
-    /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table.
+    /// `botgate_log_suppressed_total{reason}`: request lines counted instead of written. reason: codes of the table; empty for
+    /// clients that left before their token was proven.
     log_suppressed: IntCounterVec,
     /// Its series: a flood is when they are counted in.
     suppressed_by_reason: ByReason<IntCounter>,
+    suppressed_without: IntCounter,
     /// `botgate_log_lines_lost_total`: log lines dropped because whatever reads the log was too slow, or the file could not be written.
     log_lines_lost: IntCounter,
     /// `botgate_log_file_errors_total`: failed attempts to open, write, rename or delete log files.
@@ -70,6 +72,11 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     pub(super) fn new(describe: &Describe<'_>) -> Result<Self, prometheus::Error> {
+        let log_suppressed = describe.counters(
+            "botgate_log_suppressed_total",
+            &["reason"],
+            "Request lines counted instead of written.",
+        )?;
         let this = Self {
             config_reloads: describe.counters(
                 "botgate_config_reloads_total",
@@ -99,11 +106,8 @@ impl Upkeep {
                 "botgate_rate_limit_store_up",
                 "Whether the shared limit store answers; 0 where there is none.",
             )?,
-            log_suppressed: describe.counters(
-                "botgate_log_suppressed_total",
-                &["reason"],
-                "Request lines counted instead of written.",
-            )?,
+            suppressed_without: log_suppressed.with_label_values(&[""]),
+            log_suppressed,
             suppressed_by_reason: ByReason::default(),
             log_lines_lost: describe.counter(
                 "botgate_log_lines_lost_total",
@@ -190,8 +194,11 @@ impl Metrics {
     }
 
     /// A request line was counted instead of written.
-    pub(in crate::observe) fn log_suppressed(&self, reason: Reason) {
+    pub(in crate::observe) fn log_suppressed(&self, reason: Option<Reason>) {
         let counters = &self.upkeep.log_suppressed;
+        let Some(reason) = reason else {
+            return self.upkeep.suppressed_without.inc();
+        };
         let make = || counters.with_label_values(&[reason.code()]);
         if let Some(counter) = self.upkeep.suppressed_by_reason.get(reason, make) {
             counter.inc();

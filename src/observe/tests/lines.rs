@@ -112,7 +112,11 @@ fn a_full_line_says_everything_in_the_words_of_the_contract() {
 #[test]
 fn what_is_not_known_is_not_there() {
     let observer = observer();
-    let line = json(|| drop(observer.watch(line(), None))).only_line();
+    let line = json(|| {
+        let mut watch = observer.watch(line(), None);
+        watch.set_proof(Proof::Given);
+    })
+    .only_line();
     let fields: Vec<&str> = line
         .as_object()
         .unwrap()
@@ -248,6 +252,7 @@ struct Any {
     bot: String,
     verdict: Verdict,
     broken: Option<Rejection>,
+    remark: Option<&'static str>,
     bytes_out: u64,
     duration: Duration,
 }
@@ -266,6 +271,7 @@ impl Any {
                 bot: &self.bot,
                 verdict: &self.verdict,
                 rejection: self.verdict.rejection().or(self.broken.as_ref()),
+                remark: self.remark,
                 bytes_out: self.bytes_out,
                 until_verdict: Duration::ZERO,
                 duration: self.duration,
@@ -370,18 +376,19 @@ proptest! {
         bot in prop_oneof![Just(String::new()), words()],
         verdict in verdicts(),
         is_broken: bool,
+        remark in prop::option::of(Just("the client left")),
         bytes_out: u64,
         duration in durations(),
     ) {
         let broken = is_broken.then(|| Rejection::from(Reason::UpstreamBroken));
-        Any { line, bot, verdict, broken, bytes_out, duration }.is_the_same_both_ways();
+        Any { line, bot, verdict, broken, remark, bytes_out, duration }.is_the_same_both_ways();
     }
 
     #[test]
     fn any_duration_is_written_as_the_same_number(duration in durations()) {
         let line = RequestLine { upstream: Some(duration), ..line() };
         let (bot, verdict) = (String::new(), Verdict::Abandoned);
-        Any { line, bot, verdict, broken: None, bytes_out: 0, duration }.is_the_same_both_ways();
+        Any { line, bot, verdict, broken: None, remark: None, bytes_out: 0, duration }.is_the_same_both_ways();
     }
 }
 

@@ -7,7 +7,7 @@ mod log_file;
 mod requests;
 
 use super::log::layer;
-use super::{Door, Observer, RequestLine, Verdict, Watch};
+use super::{Door, Observer, Proof, RequestLine, Verdict, Watch};
 use crate::config::{self, LogFormat, Settings, StartFlags};
 use crate::judge::{Reason, Rejection};
 use serde_json::Value;

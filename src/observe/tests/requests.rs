@@ -158,6 +158,59 @@ fn a_flood_of_refusals_is_told_in_few_lines_and_counted_in_full() {
 }
 
 #[test]
+fn strangers_who_do_not_wait_fill_the_log_no_more_than_those_who_do() {
+    let observer = observer();
+    let left = |proof: Proof| {
+        let mut watch = observer.watch(line(), Some("helpdesk"));
+        watch.set_proof(proof);
+    };
+    let written = json(|| {
+        (0..1000).for_each(|_| left(Proof::Waiting));
+        (0..1000).for_each(|_| left(Proof::Wanting));
+        // What the bot may have: every one has its line.
+        (0..300).for_each(|_| left(Proof::Given));
+        observer.flush();
+    });
+    let lines = written.lines();
+    let noted = |note: Option<&str>| {
+        let of = |line: &&Value| {
+            line["event"] == "request"
+                && line["verdict"] == "abandoned"
+                && line["note"].as_str() == note
+        };
+        lines.iter().filter(of).count()
+    };
+    assert_eq!(noted(None), 300);
+    let (early, waiting) = (
+        noted(Proof::Wanting.missing()),
+        noted(Proof::Waiting.missing()),
+    );
+    assert!(waiting > 0);
+    let suppressed: Vec<_> = lines
+        .iter()
+        .filter(|line| line["event"] == "suppressed")
+        .collect();
+    let counts = suppressed
+        .iter()
+        .map(|line| line["count"].as_u64().unwrap());
+    let told = counts.sum::<u64>();
+    assert!(told > 0, "two thousand requests took eight seconds?");
+    assert_eq!(u64::try_from(early + waiting).unwrap() + told, 2000);
+    let one = suppressed[0];
+    assert_eq!(one["client_ip"], "192.0.2.1");
+    assert_eq!(one["verdict"], "abandoned");
+    assert!(one.get("reason").is_none(), "{one}");
+    assert_eq!(
+        value(&observer, "botgate_log_suppressed_total{reason=\"\"}"),
+        told as f64
+    );
+    assert_eq!(
+        value(&observer, &requests("helpdesk", "abandoned", "")),
+        2300.0
+    );
+}
+
+#[test]
 fn every_metric_of_the_contract_is_there() {
     use crate::config::TlsVersion;
     use crate::judge::UnixSeconds;

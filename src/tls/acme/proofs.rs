@@ -109,8 +109,18 @@ impl Door for Proofs {
     }
 
     fn heard(&self, event: Event<'_>) {
-        if let Event::AcceptFailed(error) = event {
-            tracing::error!(%error, "cannot accept connections of the certificate authority");
+        if let Event::AcceptFailed {
+            error,
+            why,
+            is_due: true,
+        } = event
+        {
+            tracing::error!(
+                event = "accept_failed",
+                why = why.word(),
+                %error,
+                "cannot accept connections of the certificate authority; further failures of this minute are not told"
+            );
         }
     }
 }
