@@ -89,9 +89,9 @@ impl Fleet {
         let mut now = started;
         loop {
             match self.choose(&tries.round, now) {
-                Ok((target, lease)) => {
+                Ok((target, mut lease)) => {
                     message.sent.goes_to(lease.position());
-                    match self.try_once(target, message, now).await {
+                    match self.try_once(target, message, &mut lease, now).await {
                         Ok(response) => return Ok((response, lease)),
                         Err(failure) => tries.note(failure, &lease, message.sent)?,
                     }
@@ -115,9 +115,11 @@ impl Fleet {
         &self,
         target: &Target,
         message: &Message<'_>,
+        lease: &mut Lease,
         now: Instant,
     ) -> Result<Response<FromBot>, Failure> {
         let mut link = target.connect(now).await?;
+        lease.goes_over(link.made().at);
         let request_target = target.target(message.path, message.query);
         let head = RequestHead {
             method: &message.method,

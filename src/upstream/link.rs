@@ -7,7 +7,7 @@
 //! of that was sent (see [`NothingSent`]).
 
 use super::head::{AnswerHead, Framing, RequestHead, Unreadable};
-use super::pool::Pool;
+use super::pool::{Made, Pool};
 use super::sent::Sent;
 use crate::net::answer_stream::{AnswerState, NothingSent};
 use crate::net::deadline::Deadline;
@@ -33,6 +33,7 @@ const USUAL_HEAD: usize = 8 * 1024;
 /// See the module.
 pub(super) struct Link {
     line: Line,
+    made: Made,
     state: AnswerState,
     writing: Writing,
     /// What was read and not yet taken.
@@ -149,16 +150,22 @@ impl Patience {
 
 impl Link {
     /// Around a connected stream.
-    pub(super) fn new(line: Line) -> Self {
+    pub(super) fn new(line: Line, made: Made) -> Self {
         Self {
             state: line.state(),
             line,
+            made,
             writing: Writing::default(),
             input: BytesMut::new(),
             reading: Reading::Over,
             keeps_alive: true,
             deadline: None,
         }
+    }
+
+    /// When it began to be made, and what it belongs to.
+    pub(super) const fn made(&self) -> Made {
+        self.made
     }
 
     /// Sends a request and waits for the head of its answer, `within` so much time, or what `sent` allows meanwhile.

@@ -1,6 +1,6 @@
 //! One server of a bot: its address and its connection pool.
 
-use super::failure::Failure;
+use super::failure::{Failure, Stage};
 use super::link::Link;
 use super::pool::Pool;
 use crate::config::Endpoint;
@@ -64,9 +64,16 @@ impl Target {
     }
 
     async fn dial(&self) -> Result<Box<Link>, Failure> {
+        let made = self.pool.making();
         let line = self.dialer.clone().call(self.uri.clone()).await;
-        let line = line.map_err(|error| Failure::to_connect(&error))?;
-        Ok(Box::new(Link::new(line.into_inner())))
+        let line = line.map_err(|error| {
+            let failure = Failure::to_connect(&error);
+            if failure.stage == Stage::Refused {
+                self.pool.retire();
+            }
+            failure
+        })?;
+        Ok(Box::new(Link::new(line.into_inner(), made)))
     }
 
     /// Another path and query on the server.

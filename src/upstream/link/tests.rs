@@ -11,7 +11,8 @@ use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 /// A link, and the bot's end of it, between which so many bytes may be on their way.
 fn connected(room: usize) -> (Box<Link>, DuplexStream) {
     let (ours, bot) = duplex(room);
-    (Box::new(Link::new(Line::new(ours))), bot)
+    let made = Pool::default().making();
+    (Box::new(Link::new(Line::new(ours), made)), bot)
 }
 
 const WITHIN: Duration = Duration::from_secs(30);
