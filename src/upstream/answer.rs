@@ -3,7 +3,7 @@
 
 use super::failure::broken;
 use super::fleet::Lease;
-use super::link::FromBot;
+use super::from_bot::FromBot;
 use super::pieces::Pieces;
 use super::sent::Sent;
 use crate::judge::{Reason, Rejection};

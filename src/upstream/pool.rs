@@ -1,10 +1,11 @@
-//! The connections to one server of a bot that rest until the next request.
+//! The connections to one server of a bot that rest until the next request, and those that take several at once.
 //!
 //! A bot that ends takes no more connections, and ends with the last one it has: so nothing is kept of what it had, whether it
 //! rests here or is on its way back, once it is known that nobody listens. Such an end begins another *generation*.
 
+use super::lane::{Lane, Ride};
 use super::link::Link;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ pub(super) struct Pool(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     resting: Vec<Resting>,
+    lanes: Vec<Arc<Lane>>,
     generation: Generation,
 }
 
@@ -60,6 +62,22 @@ impl Pool {
         }
     }
 
+    /// A place on a connection over which HTTP/2 is spoken, if there is one.
+    pub(super) fn ride(&self) -> Option<Ride> {
+        let mut kept = self.kept();
+        // Those that go have nothing to do here, and end with the last request on them.
+        kept.lanes.retain(|lane| !lane.is_closed());
+        kept.lanes.iter().find_map(Lane::ride)
+    }
+
+    /// Keeps a connection over which HTTP/2 is spoken, unless it is of an older generation.
+    pub(super) fn share(&self, lane: &Arc<Lane>) {
+        let mut kept = self.kept();
+        if lane.made().generation == kept.generation {
+            kept.lanes.push(Arc::clone(lane));
+        }
+    }
+
     /// What a connection that is made from now on belongs to.
     pub(super) fn making(&self) -> Made {
         let generation = self.kept().generation;
@@ -72,7 +90,10 @@ impl Pool {
         let mut kept = self.kept();
         let next = kept.generation.0.wrapping_add(1);
         kept.generation = Generation(next);
-        let all = std::mem::take(&mut kept.resting);
+        let all = (
+            std::mem::take(&mut kept.resting),
+            std::mem::take(&mut kept.lanes),
+        );
         drop(kept);
         drop(all);
     }
@@ -87,7 +108,9 @@ impl Pool {
             if resting.is_empty() {
                 *resting = Vec::new();
             }
-            old
+            let has_gone = |lane: &Arc<Lane>| lane.is_closed() || lane.has_rested_for(IDLE);
+            let gone: Vec<_> = kept.lanes.extract_if(.., |lane| has_gone(lane)).collect();
+            (old, gone)
         };
         drop(old);
     }

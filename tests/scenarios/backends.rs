@@ -266,7 +266,7 @@ async fn a_bot_behind_a_unix_socket_is_reached_and_may_restart() {
 async fn a_bot_that_wants_a_certificate_gets_the_configured_one() {
     for (protocols, version) in [
         (&["http/1.1"][..], Version::HTTP_11),
-        (&["h2", "http/1.1"], Version::HTTP_11),
+        (&["h2", "http/1.1"], Version::HTTP_2),
     ] {
         let (bot, chain, key) = TlsBot::asking_for_a_certificate("bot.internal", protocols).await;
         let tls = format!(
