@@ -26,7 +26,7 @@
 //! recalled: from here on the caller is *proven*), `net::body`, `judge::activity` (one strict reading; for a skill's callback `judge::callback`),
 //! `judge::policy` (the rules), `ingress::redelivery` (a repeat is answered as the first one was), `limit` (the place at the bot, the proven caller's
 //! budgets; where gateways are a fleet, `shared` counts both for all of them, by one command),
-//! `upstream` (the very bytes that were judged; `net::wire` reads the answer) → back through `ingress`, and through `net::reply` only if refused → `observe`,
+//! `upstream` (the very bytes that were judged; `net::wire` reads the answer, over HTTP/2 `h2`) → back through `ingress`, and through `net::reply` only if refused → `observe`,
 //! which writes exactly one line.
 //!
 //! A request for the path of a broker goes to [`directline`] in place of [`ingress`] (`app` has both behind one listener), which asks: `judge::head`, `judge::direct_line`

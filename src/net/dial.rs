@@ -1,11 +1,12 @@
-//! Connects to one server of a bot: DNS and TCP or a Unix socket, then TLS, all within one deadline.
+//! Connects to one server of a bot: DNS and TCP or a Unix socket, then TLS, all within one deadline. Over TLS the bot chooses between
+//! HTTP/2 and HTTP/1.1; all else is HTTP/1.1.
 
 use super::client::{ClientProblem, TlsTrust, tcp, tls_config};
-use super::line::Line;
+use super::line::{Line, Stream};
 use super::socket::Socket;
 use crate::config::{Backend, BackendTls, Endpoint};
 use http::Uri;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tower_service::Service;
@@ -34,6 +36,69 @@ struct Inner {
 enum To {
     Tcp(HttpConnector, Uri),
     Unix(PathBuf),
+}
+
+/// A connection, by what is spoken on it.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and is not boxed for the sake of the other"
+)]
+pub enum Dialed {
+    /// HTTP/1.1, whose answers are read strictly.
+    Http1(Line),
+    /// HTTP/2.
+    Http2(Box<dyn Stream>),
+}
+
+/// For hyper's client, which asks about health.
+impl Connection for Dialed {
+    fn connected(&self) -> Connected {
+        match self {
+            Self::Http1(line) => line.connected(),
+            Self::Http2(_) => Connected::new().negotiated_h2(),
+        }
+    }
+}
+
+impl AsyncRead for Dialed {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Http1(line) => Pin::new(line).poll_read(cx, buffer),
+            Self::Http2(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Dialed {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Http1(line) => Pin::new(line).poll_write(cx, bytes),
+            Self::Http2(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Http1(line) => Pin::new(line).poll_flush(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Http1(line) => Pin::new(line).poll_shutdown(cx),
+            Self::Http2(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
 }
 
 struct Tls {
@@ -66,6 +131,11 @@ impl Dialer {
             Self::new(endpoint, backend, config)
         };
         backend.endpoints.iter().map(dialer).collect()
+    }
+
+    /// Whether the server may choose HTTP/2.
+    pub fn may_speak_http2(&self) -> bool {
+        self.0.tls.is_some()
     }
 
     fn new(
@@ -102,6 +172,9 @@ impl Dialer {
     }
 }
 
+/// Its name in ALPN.
+const HTTP2: &[u8] = b"h2";
+
 fn client_config(tls: &BackendTls) -> Result<ClientConfig, ClientProblem> {
     let identity = tls.client_identity.as_ref();
     let mut config = tls_config(&TlsTrust {
@@ -109,12 +182,12 @@ fn client_config(tls: &BackendTls) -> Result<ClientConfig, ClientProblem> {
         identity: identity.map(|(chain, key)| (chain.as_slice(), key.expose().as_slice())),
         ..TlsTrust::default()
     })?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
 
 impl Service<Uri> for Dialer {
-    type Response = TokioIo<Line>;
+    type Response = TokioIo<Dialed>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -137,18 +210,18 @@ impl Service<Uri> for Dialer {
 }
 
 impl Inner {
-    async fn dial(&self) -> io::Result<Line> {
+    async fn dial(&self) -> io::Result<Dialed> {
         match &self.to {
             To::Unix(socket) => {
                 let stream = UnixStream::connect(socket).await;
                 let stream = stream.map_err(|error| explained("Unix socket", &error))?;
-                Ok(Line::new(Socket::new(stream)))
+                Ok(Dialed::Http1(Line::new(Socket::new(stream))))
             }
             To::Tcp(connector, uri) => {
                 let stream = connector.clone().call(uri.clone()).await;
                 let stream = stream.map_err(io::Error::other)?.into_inner();
                 match &self.tls {
-                    None => Ok(Line::new(Socket::new(stream))),
+                    None => Ok(Dialed::Http1(Line::new(Socket::new(stream)))),
                     Some(tls) => tls.handshake(stream).await,
                 }
             }
@@ -157,13 +230,16 @@ impl Inner {
 }
 
 impl Tls {
-    async fn handshake(&self, stream: TcpStream) -> io::Result<Line> {
+    async fn handshake(&self, stream: TcpStream) -> io::Result<Dialed> {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let stream = connector
             .connect(self.name.clone(), Socket::new(stream))
             .await
             .map_err(|error| explained("TLS", &error))?;
-        Ok(Line::new(stream))
+        Ok(match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP2) => Dialed::Http2(Box::new(stream)),
+            _ => Dialed::Http1(Line::new(stream)),
+        })
     }
 }
 

@@ -21,6 +21,15 @@ impl Fields {
         &self.0
     }
 
+    /// Name and value of each, without white space around it.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        lines(&self.0).map(|line| {
+            let name = name_of(line);
+            let value = line.get(name.len().saturating_add(1)..).unwrap_or_default();
+            (name, value.trim_ascii())
+        })
+    }
+
     /// Adds a field behind all others, of a name that none of them has but perhaps the last.
     pub fn append(&mut self, name: &HeaderName, value: &HeaderValue) {
         self.begin(name);

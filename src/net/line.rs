@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, Take};
 
 /// A connection to a server of a bot.
 ///
-/// HTTP/1.1 is spoken on it, and nothing else: what a bot may answer is read strictly there, and one answer is on a connection at a
+/// HTTP/1.1 is spoken on it, and nothing else (for HTTP/2 see [`http2_line`](super::http2_line)): what a bot may answer is read strictly there, and one answer is on a connection at a
 /// time. It hands out `AT_ONCE` bytes at a time, so that an answer which nobody reads costs little memory.
 #[derive(Debug)]
 pub struct Line(Take<AnswerStream<Box<dyn Stream>>>);

@@ -22,6 +22,7 @@ pub mod headers;
 mod held;
 mod http1;
 mod http2;
+pub mod http2_line;
 mod http2_side;
 pub mod line;
 pub mod lingering;

@@ -3,7 +3,7 @@
 
 use super::failure::broken;
 use super::fleet::Lease;
-use super::link::FromBot;
+use super::from_bot::FromBot;
 use super::pieces::Pieces;
 use super::sent::Sent;
 use crate::judge::{Reason, Rejection};
@@ -100,7 +100,11 @@ impl Answer {
             started.get_or_init(Instant::now);
             sent.time_is_over(within).await
         });
-        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let announced = body.size_hint().lower();
+        if announced > LONGEST {
+            return Err(too_long());
+        }
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
         let mut early = Pieces::of(announced.min(ahead));
         // What is longer cannot be read whole in any case.
         let ahead = if announced > ahead { 1 } else { ahead };
@@ -265,9 +269,7 @@ impl Rest {
             };
             if let Some(room) = &mut self.room {
                 let Some(left) = room.checked_sub(length(&data)) else {
-                    let note = format!("the bot's answer is longer than {LONGEST} bytes");
-                    let rejection = Rejection::from(Reason::UpstreamBroken).noting(note);
-                    return Poll::Ready(Some(Err(rejection)));
+                    return Poll::Ready(Some(Err(too_long())));
                 };
                 *room = left;
             }
@@ -335,6 +337,11 @@ impl Clock {
 fn too_slow(within: Duration) -> Rejection {
     let note = format!("the bot's answer was not complete {within:?} after it began");
     Rejection::from(Reason::UpstreamTimedOut).noting(note)
+}
+
+fn too_long() -> Rejection {
+    let note = format!("the bot's answer is longer than {LONGEST} bytes");
+    Rejection::from(Reason::UpstreamBroken).noting(note)
 }
 
 fn length(bytes: &Bytes) -> u64 {

@@ -8,7 +8,7 @@ use std::error::Error as StdError;
 use std::io;
 
 /// Why one try to send a request came to nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) rejection: Rejection,
     pub(super) stage: Stage,
@@ -22,7 +22,7 @@ pub(super) enum Stage {
     Refused,
     /// No connection, for another reason.
     NotConnected,
-    /// The connection was gone before the request was on it.
+    /// The connection was gone before the request was on it, or the bot says that it has not looked at it.
     NothingSent,
     /// The bot may have the request, or part of it.
     Sent,
@@ -60,7 +60,7 @@ impl From<&Trouble> for Failure {
                 stage: Stage::Sent,
             };
         }
-        let is_unsent = NothingSent::is_cause_of(error);
+        let is_unsent = matches!(error, Trouble::NotTaken(_)) || NothingSent::is_cause_of(error);
         Self {
             rejection: broken(error),
             stage: if is_unsent {

@@ -1,7 +1,8 @@
 //! The servers of one bot: the roster with a lock around it, and whoever is told of its changes.
 
-use super::roster::{Change, Nobody, Roster};
+use super::roster::{Change, Nobody, Place, Roster};
 use super::target::Target;
+use super::told::Told;
 use crate::config::Bot;
 use crate::judge::Rejection;
 use crate::net::client::ClientProblem;
@@ -17,6 +18,8 @@ pub(super) struct Fleet {
     pub(super) bot: Arc<Bot>,
     targets: Vec<Arc<Target>>,
     roster: Mutex<Roster>,
+    /// Of each server. Taken before the roster, where both are.
+    told: Mutex<Vec<Told>>,
     observer: Arc<Observer>,
     /// Another one has taken over, and speaks for the servers.
     is_retired: AtomicBool,
@@ -42,6 +45,7 @@ impl Fleet {
         Ok(Self {
             bot: Arc::clone(bot),
             roster: Mutex::new(Roster::new(targets.len())),
+            told: Mutex::new(vec![Told::default(); targets.len()]),
             targets,
             observer: Arc::clone(observer),
             is_retired: AtomicBool::new(false),
@@ -64,6 +68,14 @@ impl Fleet {
         }
         let roster = self.roster().renewed(&same, was.health == is.health);
         fleet.roster = Mutex::new(roster);
+        let told = {
+            let before = self.told();
+            let told = |same: &Option<usize>| same.and_then(|position| before.get(position));
+            same.iter()
+                .map(|same| told(same).cloned().unwrap_or_default())
+                .collect()
+        };
+        fleet.told = Mutex::new(told);
         Ok(fleet)
     }
 
@@ -75,6 +87,8 @@ impl Fleet {
     /// Tells how every server is.
     pub(super) fn introduce(&self) {
         let metrics = self.observer.metrics();
+        // So that no change comes between the question and the gauge.
+        let _told = self.told();
         for (position, target) in self.targets.iter().enumerate() {
             let is_up = self.roster().is_up(position);
             metrics.backend_is_up(&self.bot.name, &target.name, is_up);
@@ -91,12 +105,13 @@ impl Fleet {
         tried: &[usize],
         now: Instant,
     ) -> Result<(&Target, Lease), Nobody> {
-        let position = self.roster().choose(tried, now)?;
+        let place = self.roster().choose(tried, now)?;
         let lease = Lease {
             fleet: Arc::clone(self),
-            position,
+            place,
+            made: None,
         };
-        let target = self.targets.get(position).ok_or(Nobody::IsLeft)?;
+        let target = self.targets.get(place.position).ok_or(Nobody::IsLeft)?;
         Ok((target, lease))
     }
 
@@ -116,18 +131,35 @@ impl Fleet {
         self.tell(position, change, why);
     }
 
+    /// Closes connections that have rested for long, and tells what it was too early for. To be called every second or so.
+    pub(super) fn sweep(&self) {
+        for (position, target) in self.targets.iter().enumerate() {
+            target.pool.sweep();
+            let mut told = self.told();
+            let owed = told.get_mut(position);
+            if let Some(why) = owed.and_then(|told| told.owed(Instant::now())) {
+                self.tell_down(target, &why);
+            }
+        }
+    }
+
     fn tell(&self, position: usize, change: Option<Change>, why: &str) {
         let (Some(change), Some(target)) = (change, self.targets.get(position)) else {
             return;
         };
-        if self.is_retired.load(Ordering::Relaxed) {
+        let mut told = self.told();
+        let Some(told) = told.get_mut(position) else {
+            return;
+        };
+        let is_up = self.roster().is_up(position);
+        // Else it has changed again meanwhile, and whoever met with that tells it.
+        if is_up != (change == Change::Up) || self.is_retired.load(Ordering::Relaxed) {
             return;
         }
         let (bot, backend) = (self.bot.name.as_str(), target.name.as_str());
-        let metrics = self.observer.metrics();
+        self.observer.metrics().backend_is_up(bot, backend, is_up);
         match change {
-            Change::Up => {
-                metrics.backend_is_up(bot, backend, true);
+            Change::Up if told.is_back() => {
                 tracing::info!(
                     event = "backend_up",
                     bot,
@@ -136,17 +168,24 @@ impl Fleet {
                     "the backend is back"
                 );
             }
-            Change::Down => {
-                metrics.backend_is_up(bot, backend, false);
-                tracing::warn!(
-                    event = "backend_down",
-                    bot,
-                    backend,
-                    why,
-                    "the backend is down: requests go to others, if there are any"
-                );
-            }
+            Change::Down if told.has_gone(why, Instant::now()) => self.tell_down(target, why),
+            Change::Up | Change::Down => {}
         }
+    }
+
+    fn tell_down(&self, target: &Target, why: &str) {
+        tracing::warn!(
+            event = "backend_down",
+            bot = self.bot.name.as_str(),
+            backend = target.name.as_str(),
+            why,
+            "the backend is down: requests go to others, if there are any"
+        );
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<Told>> {
+        // As below.
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn roster(&self) -> MutexGuard<'_, Roster> {
@@ -159,31 +198,45 @@ impl Fleet {
 #[derive(Debug)]
 pub(super) struct Lease {
     fleet: Arc<Fleet>,
-    position: usize,
+    place: Place,
+    /// When the connection that it goes over began to be made.
+    made: Option<Instant>,
 }
 
 impl Lease {
     /// Which server.
     pub(super) const fn position(&self) -> usize {
-        self.position
+        self.place.position
+    }
+
+    /// It goes over a connection that began to be made then.
+    pub(super) const fn goes_over(&mut self, made: Instant) {
+        self.made = Some(made);
     }
 
     /// It answered.
     pub(super) fn succeeded(&self) {
-        let change = self.fleet.roster().succeeded(self.position);
-        self.fleet.tell(self.position, change, "it has answered");
+        let change = self.fleet.roster().succeeded(self.place, self.made);
+        self.fleet.tell(self.position(), change, "it has answered");
     }
 
     /// It did not, or not well.
     pub(super) fn failed(&self, why: &Rejection) {
-        let change = self.fleet.roster().failed(self.position, Instant::now());
+        let position = self.position();
+        let change = self.fleet.roster().failed(position, Instant::now());
+        if change == Some(Change::Down)
+            && let Some(target) = self.fleet.targets.get(position)
+        {
+            // What it had of connections is not to be what shows that it is back.
+            target.pool.retire();
+        }
         let why = why.note().unwrap_or_else(|| why.reason().code());
-        self.fleet.tell(self.position, change, why);
+        self.fleet.tell(position, change, why);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.fleet.roster().left(self.position);
+        self.fleet.roster().left(self.place);
     }
 }

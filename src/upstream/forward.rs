@@ -3,11 +3,11 @@
 use super::answer::{Answer, Kind};
 use super::failure::{Failure, Stage};
 use super::fleet::{Fleet, Lease};
+use super::from_bot::FromBot;
 use super::head::RequestHead;
-use super::link::FromBot;
 use super::roster::Nobody;
 use super::sent::Sent;
-use super::target::Target;
+use super::target::{Target, Way};
 use crate::judge::{Admitted, Content, Reason, Rejection};
 use crate::net::fields::Fields;
 use bytes::Bytes;
@@ -89,9 +89,9 @@ impl Fleet {
         let mut now = started;
         loop {
             match self.choose(&tries.round, now) {
-                Ok((target, lease)) => {
+                Ok((target, mut lease)) => {
                     message.sent.goes_to(lease.position());
-                    match self.try_once(target, message, now).await {
+                    match self.try_once(target, message, &mut lease, now).await {
                         Ok(response) => return Ok((response, lease)),
                         Err(failure) => tries.note(failure, &lease, message.sent)?,
                     }
@@ -115,9 +115,11 @@ impl Fleet {
         &self,
         target: &Target,
         message: &Message<'_>,
+        lease: &mut Lease,
         now: Instant,
     ) -> Result<Response<FromBot>, Failure> {
-        let mut link = target.connect(now).await?;
+        let way = target.connect(now).await?;
+        lease.goes_over(way.made().at);
         let request_target = target.target(message.path, message.query);
         let head = RequestHead {
             method: &message.method,
@@ -127,8 +129,17 @@ impl Fleet {
         };
         let within = self.bot.backend.response_timeout;
         let (body, sent) = (message.body.clone(), message.sent.clone());
+        let mut link = match way {
+            Way::Link(link) => link,
+            Way::Lane(ride) => {
+                // Boxed, so that requests over HTTP/1.1 carry no room for it.
+                let answer = Box::pin(ride.ask(head, body, sent, within)).await;
+                let answer = answer.map_err(|error| Failure::from(&error))?;
+                return Ok(answer.map(|body| FromBot::of_lane(body, Arc::clone(&target.pool))));
+            }
+        };
         match link.ask(head, body, sent, within).await {
-            Ok(response) => Ok(response.map(|()| FromBot::new(link, Arc::clone(&target.pool)))),
+            Ok(response) => Ok(response.map(|()| FromBot::of_link(link, Arc::clone(&target.pool)))),
             Err(error) => {
                 let failure = Failure::from(&error);
                 if failure.stage == Stage::NothingSent {

@@ -1,4 +1,4 @@
-//! One connection to a server of a bot, driven by the request that is on it.
+//! One connection to a server of a bot over which HTTP/1.1 is spoken, driven by the request that is on it.
 //!
 //! HTTP clients are made for bodies of any kind in both directions, and for requests that do not wait for a connection: channels,
 //! tasks and locks between the two ends of each. Here a request is two pieces of memory, and whoever waits for its answer moves the
@@ -7,7 +7,7 @@
 //! of that was sent (see [`NothingSent`]).
 
 use super::head::{AnswerHead, Framing, RequestHead, Unreadable};
-use super::pool::Pool;
+use super::pool::Made;
 use super::sent::Sent;
 use crate::net::answer_stream::{AnswerState, NothingSent};
 use crate::net::deadline::Deadline;
@@ -15,11 +15,10 @@ use crate::net::line::Line;
 use crate::net::wire::{ChunkStep, Unchunked};
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::Response;
-use http_body::{Body, Frame, SizeHint};
+use http_body::SizeHint;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
@@ -33,6 +32,7 @@ const USUAL_HEAD: usize = 8 * 1024;
 /// See the module.
 pub(super) struct Link {
     line: Line,
+    made: Made,
     state: AnswerState,
     writing: Writing,
     /// What was read and not yet taken.
@@ -96,6 +96,8 @@ pub(super) enum Trouble {
     Body(io::Error),
     /// There was no head of an answer in so much time.
     TooLate(Duration),
+    /// The bot says that it has not looked at the request, which is only said over HTTP/2.
+    NotTaken(h2::Error),
 }
 
 impl std::fmt::Display for Trouble {
@@ -106,6 +108,7 @@ impl std::fmt::Display for Trouble {
             Self::Reading(_) => "connection error",
             Self::Body(_) => "error reading a body from connection",
             Self::TooLate(_) => "no answer in time",
+            Self::NotTaken(_) => "the bot did not take the request",
         })
     }
 }
@@ -115,6 +118,7 @@ impl std::error::Error for Trouble {
         match self {
             Self::Ended | Self::TooLate(_) => None,
             Self::Writing(error) | Self::Reading(error) | Self::Body(error) => Some(error),
+            Self::NotTaken(error) => Some(error),
         }
     }
 }
@@ -149,16 +153,22 @@ impl Patience {
 
 impl Link {
     /// Around a connected stream.
-    pub(super) fn new(line: Line) -> Self {
+    pub(super) fn new(line: Line, made: Made) -> Self {
         Self {
             state: line.state(),
             line,
+            made,
             writing: Writing::default(),
             input: BytesMut::new(),
             reading: Reading::Over,
             keeps_alive: true,
             deadline: None,
         }
+    }
+
+    /// When it began to be made, and what it belongs to.
+    pub(super) const fn made(&self) -> Made {
+        self.made
     }
 
     /// Sends a request and waits for the head of its answer, `within` so much time, or what `sent` allows meanwhile.
@@ -284,7 +294,10 @@ impl Link {
         pin!(self.line.read_buf(&mut self.input)).poll(cx)
     }
 
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Trouble>>> {
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Trouble>>> {
         // Some bots answer before they have the whole request.
         if let Err(trouble) = self.write(cx) {
             return Poll::Ready(Some(Err(trouble)));
@@ -351,12 +364,21 @@ impl Link {
         }
     }
 
-    const fn is_over(&self) -> bool {
+    pub(super) const fn is_over(&self) -> bool {
         matches!(self.reading, Reading::Over)
     }
 
+    /// How much is to come of the answer.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match &self.reading {
+            Reading::Length(left) => SizeHint::with_exact(*left),
+            Reading::Head | Reading::Chunks(_) | Reading::UntilClosed => SizeHint::default(),
+            Reading::Over => SizeHint::with_exact(0),
+        }
+    }
+
     /// Whether it may carry another request. To be asked once an answer has been read to its end.
-    fn is_reusable(&self) -> bool {
+    pub(super) fn is_reusable(&self) -> bool {
         self.is_over()
             && self.keeps_alive
             && self.writing.sent.is_none()
@@ -365,7 +387,7 @@ impl Link {
     }
 
     /// Gives back what a request took that was larger than most.
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         if self.writing.head.capacity() > USUAL_HEAD {
             self.writing.head = Vec::new();
         }
@@ -378,66 +400,6 @@ impl Link {
 fn unreadable() -> Trouble {
     let what = "a head that cannot be read";
     Trouble::Reading(io::Error::new(io::ErrorKind::InvalidData, what))
-}
-
-/// The body of an answer with the connection that it comes over, which is free for another request once it has ended.
-#[derive(Debug)]
-pub(super) struct FromBot {
-    /// Nothing once the body has ended.
-    link: Option<Box<Link>>,
-    pool: Arc<Pool>,
-}
-
-impl FromBot {
-    pub(super) const fn new(link: Box<Link>, pool: Arc<Pool>) -> Self {
-        Self {
-            link: Some(link),
-            pool,
-        }
-    }
-
-    fn give_back(&mut self) {
-        if let Some(mut link) = self.link.take()
-            && link.is_reusable()
-        {
-            link.rest();
-            self.pool.put(link);
-        }
-    }
-}
-
-impl Body for FromBot {
-    type Data = Bytes;
-    type Error = Trouble;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
-        let this = self.get_mut();
-        let Some(link) = &mut this.link else {
-            return Poll::Ready(None);
-        };
-        let piece = ready!(link.poll_piece(cx));
-        if matches!(piece, Some(Err(_))) {
-            this.link = None;
-        } else if link.is_over() {
-            this.give_back();
-        }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.link.as_ref().is_none_or(|link| link.is_over())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self.link.as_ref().map(|link| &link.reading) {
-            Some(Reading::Length(left)) => SizeHint::with_exact(*left),
-            Some(Reading::Head | Reading::Chunks(_) | Reading::UntilClosed) => SizeHint::default(),
-            Some(Reading::Over) | None => SizeHint::with_exact(0),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ mod answer;
 mod failure;
 mod fleet;
 mod forward;
+mod from_bot;
 mod head;
+mod lane;
 mod link;
 mod pieces;
 mod pool;
@@ -12,6 +14,7 @@ mod probe;
 mod roster;
 mod sent;
 mod target;
+mod told;
 
 pub use answer::{Answer, READ_AHEAD};
 pub use forward::is_event_stream;
@@ -111,10 +114,9 @@ impl Upstreams {
         }
     }
 
-    /// Closes connections that have rested for long. To be called every second or so.
+    /// Closes connections that have rested for long, and tells what it was too early for. To be called every second or so.
     pub fn sweep(&self) {
-        let targets = self.fleets.iter().flat_map(|fleet| fleet.targets());
-        targets.for_each(|target| target.pool.sweep());
+        self.fleets.iter().for_each(|fleet| fleet.sweep());
     }
 
     /// The names of the bots of which every backend fails its health check.

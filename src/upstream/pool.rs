@@ -1,7 +1,11 @@
-//! The connections to one server of a bot that rest until the next request.
+//! The connections to one server of a bot that rest until the next request, and those that take several at once.
+//!
+//! A bot that ends takes no more connections, and ends with the last one it has: so nothing is kept of what it had, whether it
+//! rests here or is on its way back, once it is known that nobody listens. Such an end begins another *generation*.
 
+use super::lane::{Lane, Ride};
 use super::link::Link;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,7 +15,25 @@ const MOST_IDLE: usize = 256;
 
 /// See the module. The connection that was used last is used next, so that those which a peak has left over end soon.
 #[derive(Debug, Default)]
-pub(super) struct Pool(Mutex<Vec<Resting>>);
+pub(super) struct Pool(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    resting: Vec<Resting>,
+    lanes: Vec<Arc<Lane>>,
+    generation: Generation,
+}
+
+/// Counts how often the server was known to have gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Generation(u64);
+
+/// When a connection began to be made, and what it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Made {
+    pub(super) generation: Generation,
+    pub(super) at: Instant,
+}
 
 #[derive(Debug)]
 struct Resting {
@@ -22,7 +44,7 @@ struct Resting {
 impl Pool {
     /// A connection that rests, if there is one.
     pub(super) fn take(&self, now: Instant) -> Option<Box<Link>> {
-        let resting = self.resting().pop()?;
+        let resting = self.kept().resting.pop()?;
         if now.saturating_duration_since(resting.since) >= IDLE {
             // All others rest for longer.
             self.clear();
@@ -31,36 +53,75 @@ impl Pool {
         Some(resting.link)
     }
 
-    /// Keeps a connection for the next request.
+    /// Keeps a connection for the next request, unless it is of an older generation.
     pub(super) fn put(&self, link: Box<Link>) {
         let since = Instant::now();
-        let mut resting = self.resting();
-        if resting.len() < MOST_IDLE {
-            resting.push(Resting { since, link });
+        let mut kept = self.kept();
+        if kept.resting.len() < MOST_IDLE && link.made().generation == kept.generation {
+            kept.resting.push(Resting { since, link });
         }
+    }
+
+    /// A place on a connection over which HTTP/2 is spoken, if there is one.
+    pub(super) fn ride(&self) -> Option<Ride> {
+        let mut kept = self.kept();
+        // Those that go have nothing to do here, and end with the last request on them.
+        kept.lanes.retain(|lane| !lane.is_closed());
+        kept.lanes.iter().find_map(Lane::ride)
+    }
+
+    /// Keeps a connection over which HTTP/2 is spoken, unless it is of an older generation.
+    pub(super) fn share(&self, lane: &Arc<Lane>) {
+        let mut kept = self.kept();
+        if lane.made().generation == kept.generation {
+            kept.lanes.push(Arc::clone(lane));
+        }
+    }
+
+    /// What a connection that is made from now on belongs to.
+    pub(super) fn making(&self) -> Made {
+        let generation = self.kept().generation;
+        let at = Instant::now();
+        Made { generation, at }
+    }
+
+    /// Nobody listens there, or the server is left out: what there is of connections ends, now or with the request that is on it.
+    pub(super) fn retire(&self) {
+        let mut kept = self.kept();
+        let next = kept.generation.0.wrapping_add(1);
+        kept.generation = Generation(next);
+        let all = (
+            std::mem::take(&mut kept.resting),
+            std::mem::take(&mut kept.lanes),
+        );
+        drop(kept);
+        drop(all);
     }
 
     /// Closes the connections that have rested for long. To be called every second or so.
     pub(super) fn sweep(&self) {
         let old = {
-            let mut resting = self.resting();
+            let mut kept = self.kept();
+            let resting = &mut kept.resting;
             let young = resting.partition_point(|one| one.since.elapsed() >= IDLE);
             let old: Vec<_> = resting.drain(..young).collect();
             if resting.is_empty() {
                 *resting = Vec::new();
             }
-            old
+            let has_gone = |lane: &Arc<Lane>| lane.is_closed() || lane.has_rested_for(IDLE);
+            let gone: Vec<_> = kept.lanes.extract_if(.., |lane| has_gone(lane)).collect();
+            (old, gone)
         };
         drop(old);
     }
 
     /// Closes all of them: one turned out to have been closed by the bot, which then has most likely closed the others, too.
     pub(super) fn clear(&self) {
-        let all = std::mem::take(&mut *self.resting());
+        let all = std::mem::take(&mut self.kept().resting);
         drop(all);
     }
 
-    fn resting(&self) -> MutexGuard<'_, Vec<Resting>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         // Poison only says that another thread panicked; a list of connections has no broken state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(3);
 /// More of an answer is not looked at.
 const MOST_BYTES: usize = 64 * 1024;
+const MOST_HEAD_BYTES: u32 = 64 * 1024;
 
 /// A task per server, for bots whose health is to be asked for.
 pub(super) fn probes(
@@ -76,6 +77,7 @@ async fn ask(target: &Target, health: &Health) -> Result<(), String> {
         .timer(TokioTimer::new())
         .pool_max_idle_per_host(0)
         .http1_max_buf_size(MOST_BYTES)
+        .http2_max_header_list_size(MOST_HEAD_BYTES)
         .build(target.dialer.clone());
     let request = Request::get(target.origin_uri(&health.path_and_query))
         .header(USER_AGENT, concat!("botgate/", env!("CARGO_PKG_VERSION")))

@@ -2,7 +2,8 @@
 //!
 //! A server is left out while it is *ejected*, after three failures in a row and for a time that doubles, and while it is
 //! *unwell*, after two failed health checks in a row. Ejection is a guess from what requests met with, so it never refuses a
-//! request; health checks are what the operator asked for, so they do.
+//! request; health checks are what the operator asked for, so they do. What ends an ejection is an answer that shows that the server
+//! is there again: to the trial, or over a connection that was made since. One that was still at work before shows nothing.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -43,10 +44,19 @@ struct Row {
 
 #[derive(Clone, Copy, Debug)]
 struct Ejection {
+    since: Instant,
     until: Instant,
     lasts: Duration,
     /// The one request that finds out whether it is over is on its way.
     is_on_trial: bool,
+}
+
+/// A request's place on a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) position: usize,
+    /// When the ejection began of which this request finds out whether it is over.
+    trial_of: Option<Instant>,
 }
 
 /// What a change of a server's state is to those who watch.
@@ -97,7 +107,7 @@ impl Roster {
 
     /// The server for a request, which is in flight there from now on: the one with the fewest, in turn among equals. When all
     /// are ejected, the one whose time is over first. `tried` are those that the request was at already.
-    pub(super) fn choose(&mut self, tried: &[usize], now: Instant) -> Result<usize, Nobody> {
+    pub(super) fn choose(&mut self, tried: &[usize], now: Instant) -> Result<Place, Nobody> {
         if self.servers.iter().all(|server| server.is_unwell) {
             return Err(Nobody::IsWell);
         }
@@ -117,30 +127,43 @@ impl Roster {
             .map(|(position, _)| position)
             .ok_or(Nobody::IsLeft)?;
         self.turn = chosen.saturating_add(1);
+        let mut place = Place {
+            position: chosen,
+            trial_of: None,
+        };
         if let Some(server) = self.servers.get_mut(chosen) {
             server.in_flight = server.in_flight.saturating_add(1);
             if let Some(ejection) = &mut server.ejection {
                 ejection.is_on_trial = true;
+                place.trial_of = Some(ejection.since);
             }
         }
-        Ok(chosen)
+        Ok(place)
     }
 
     /// A request is no longer in flight, whatever came of it.
-    pub(super) fn left(&mut self, position: usize) {
-        if let Some(server) = self.servers.get_mut(position) {
+    pub(super) fn left(&mut self, place: Place) {
+        if let Some(server) = self.servers.get_mut(place.position) {
             server.in_flight = server.in_flight.saturating_sub(1);
-            if let Some(ejection) = &mut server.ejection {
+            if let Some(ejection) = &mut server.ejection
+                && place.trial_of == Some(ejection.since)
+            {
                 ejection.is_on_trial = false;
             }
         }
     }
 
-    /// A request was answered as HTTP wants it, with whatever status.
-    pub(super) fn succeeded(&mut self, position: usize) -> Option<Change> {
-        self.changed(position, |server| {
-            server.row = None;
-            server.ejection = None;
+    /// A request was answered as HTTP wants it, with whatever status, over a connection that began to be made then.
+    pub(super) fn succeeded(&mut self, place: Place, made: Option<Instant>) -> Option<Change> {
+        self.changed(place.position, |server| {
+            let shows_nothing = server.ejection.is_some_and(|ejection| {
+                let is_trial = place.trial_of == Some(ejection.since);
+                !is_trial && made.is_none_or(|made| made < ejection.since)
+            });
+            if !shows_nothing {
+                server.row = None;
+                server.ejection = None;
+            }
         })
     }
 
@@ -258,6 +281,7 @@ impl Row {
 impl Ejection {
     fn new(lasts: Duration, now: Instant) -> Self {
         Self {
+            since: now,
             until: now.checked_add(lasts).unwrap_or(now),
             lasts,
             is_on_trial: false,

@@ -72,6 +72,14 @@ fn no_answer() -> Vec<Row> {
         row("resets after the request", Broken, [Act::Reset]),
         row("hangs after the request", Late, [Act::Hang]),
         row("half-closes instead of an answer", Broken, [Act::HalfClose]),
+        row(
+            "announces more than an answer may have",
+            Broken,
+            [
+                say("HTTP/1.1 200 OK\r\ncontent-length: 70000000\r\n\r\n"),
+                Act::Flood(vec![b'x'; 10_000]),
+            ],
+        ),
     ]
 }
 

@@ -84,6 +84,54 @@ async fn no_request_is_lost_when_a_backend_dies_and_it_is_used_again_when_it_is_
     assert_eq!(downs.count(), 1, "once per change");
 }
 
+/// So does Node's `server.close()`: it ends with the last connection that it has.
+#[tokio::test]
+async fn a_bot_that_takes_no_more_connections_is_let_go_and_told_of_once() {
+    let bots = [RawBot::start().await, RawBot::start().await];
+    let ok = say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+    for bot in &bots {
+        // So that several are at it at once, and more of them need more connections.
+        bot.play(Script::new([
+            Act::Think(Duration::from_millis(20)),
+            ok.clone(),
+        ]));
+    }
+    let urls = bots.each_ref().map(|bot| &bot.url);
+    let gateway = Gateway::with(&format!("[bots]\nbackend = {urls:?}"))
+        .start()
+        .await;
+    let all_arrive = async |count: usize| {
+        let sending: Vec<_> = (0..count)
+            .map(|_| tokio::spawn(gateway.teams_message().send()))
+            .collect();
+        for reply in sending {
+            assert_eq!(reply.await.unwrap().status, 200, "{}", gateway.output());
+        }
+    };
+    all_arrive(4).await;
+    bots[0].stop_listening();
+    let place = bots[0].url.replace("http://", "");
+    let place = place.replace("/api/messages", "");
+    let up = format!("botgate_backend_up{{backend=\"{place}\",bot=\"echo\"}}");
+    eventually("it is left out, with no connection left", async || {
+        all_arrive(24).await;
+        gateway.metric(&up).await < 0.5 && bots[0].seen().open == 0
+    })
+    .await;
+    let (before, rounds) = (bots[0].seen().requests.len(), 5);
+    for _ in 0..rounds {
+        all_arrive(24).await;
+    }
+    assert_eq!(bots[0].seen().requests.len(), before);
+    assert!(gateway.metric(&up).await < 0.5);
+    let output = gateway.output();
+    let told = |event: &str| {
+        let lines = output.stdout.iter();
+        lines.filter(|line| line.contains(event)).count()
+    };
+    assert_eq!((told("backend_down"), told("backend_up")), (1, 0));
+}
+
 #[tokio::test]
 async fn what_was_sent_to_one_backend_is_not_sent_to_another() {
     let bots = three().await;
@@ -218,7 +266,7 @@ async fn a_bot_behind_a_unix_socket_is_reached_and_may_restart() {
 async fn a_bot_that_wants_a_certificate_gets_the_configured_one() {
     for (protocols, version) in [
         (&["http/1.1"][..], Version::HTTP_11),
-        (&["h2", "http/1.1"], Version::HTTP_11),
+        (&["h2", "http/1.1"], Version::HTTP_2),
     ] {
         let (bot, chain, key) = TlsBot::asking_for_a_certificate("bot.internal", protocols).await;
         let tls = format!(

@@ -160,7 +160,7 @@ async fn what_is_not_so_is_told_with_its_line_and_what_to_do() {
     let channel = new_channel().await;
     channel.publish_raw(serde_json::json!({ "kty": "EC", "kid": "elliptic" }));
     let away = EchoBot::start().await.unwrap();
-    let private = TlsBot::start("inside.example", &["http/1.1"]).await;
+    let private = TlsBot::start("inside.example", &["h2", "http/1.1"]).await;
     let rest = FILES.to_owned()
         + &bot(
             "away",

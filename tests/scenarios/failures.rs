@@ -258,7 +258,8 @@ async fn connections_to_the_bot_are_used_again() {
 async fn a_bot_behind_tls_is_believed_with_its_own_authority_only() {
     for (protocols, version) in [
         (&["http/1.1"][..], Version::HTTP_11),
-        (&["h2", "http/1.1"], Version::HTTP_11),
+        (&["h2", "http/1.1"], Version::HTTP_2),
+        (&["h2"], Version::HTTP_2),
         (&[], Version::HTTP_11),
     ] {
         let bot = TlsBot::start("bot.internal", protocols).await;

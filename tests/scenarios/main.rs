@@ -7,6 +7,7 @@
 //! | `admin` | What operators see: health, readiness, metrics, and a log that a flood cannot fill. |
 //! | `backend_faults` | Every way a bot can answer wrongly, and what the caller gets instead. |
 //! | `backends` | Several backends of one bot, their health, Unix sockets, TLS to them. |
+//! | `backends_http2` | Over HTTP/2 a bot gets and answers what it does over HTTP/1.1, many requests on one connection. |
 //! | `callbacks` | Skills call their parent bot back, and nobody else does. |
 //! | `certificates` | Certificates are replaced while the gateway runs, chosen by name, and asked of clients. |
 //! | `certificates_acme` | Certificates are ordered from a real ACME server, renewed, and survive its failures. |
@@ -70,6 +71,7 @@ mod activities;
 mod admin;
 mod backend_faults;
 mod backends;
+mod backends_http2;
 mod callbacks;
 mod certificates;
 mod certificates_acme;

@@ -1,17 +1,22 @@
 #![allow(clippy::disallowed_methods, reason = "bodies come from the test")]
 
+use super::super::from_bot::FromBot;
+use super::super::pool::Pool;
 use super::*;
 use crate::net::client::chain;
 use crate::net::fields::Fields;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use std::sync::Arc;
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 
 /// A link, and the bot's end of it, between which so many bytes may be on their way.
 fn connected(room: usize) -> (Box<Link>, DuplexStream) {
     let (ours, bot) = duplex(room);
-    (Box::new(Link::new(Line::new(ours))), bot)
+    let made = Pool::default().making();
+    (Box::new(Link::new(Line::new(ours), made)), bot)
 }
 
 const WITHIN: Duration = Duration::from_secs(30);
@@ -42,7 +47,7 @@ async fn asked(
         Err(trouble) => return (Err(chain(&trouble)), None),
     };
     let status = response.status().as_u16();
-    let body = FromBot::new(link, Arc::clone(&pool)).collect().await;
+    let body = FromBot::of_link(link, Arc::clone(&pool)).collect().await;
     let answer = body.map(|body| (status, body.to_bytes()));
     (
         answer.map_err(|trouble| chain(&trouble)),
@@ -270,7 +275,7 @@ async fn a_link_whose_answer_was_not_read_to_its_end_is_not_kept() {
         let (mut link, mut bot) = connected(1024);
         bot_answers_after_a_request(&mut link, &mut bot, answer).await;
         let pool = Arc::new(Pool::default());
-        let mut body = FromBot::new(link, Arc::clone(&pool));
+        let mut body = FromBot::of_link(link, Arc::clone(&pool));
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(piece, "ok");
         assert!(!body.is_end_stream());
@@ -362,7 +367,7 @@ async fn a_request_of_which_the_bot_refused_the_rest_was_not_sent() {
         assert_eq!(outcome.is_ok(), !answer.is_empty());
         if outcome.is_ok() {
             let pool = Arc::new(Pool::default());
-            let body = FromBot::new(link, Arc::clone(&pool)).collect().await;
+            let body = FromBot::of_link(link, Arc::clone(&pool)).collect().await;
             assert_eq!(body.unwrap().to_bytes(), "no");
             assert!(pool.take(Instant::now()).is_none());
         }

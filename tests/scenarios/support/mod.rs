@@ -14,6 +14,7 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod held_bot;
 pub(crate) mod hostile;
+pub(crate) mod http2_bot;
 pub(crate) mod metrics;
 pub(crate) mod pebble;
 pub(crate) mod plain;

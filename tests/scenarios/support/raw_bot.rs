@@ -19,6 +19,8 @@ pub(crate) enum Act {
     Flood(Vec<u8>),
     /// Says these bytes one at a time, over and over, until nobody takes them.
     Drip(Vec<u8>),
+    /// Takes so long to think.
+    Think(Duration),
     /// Says nothing until the gateway has closed the connection.
     Hang,
     /// Closes its sending half, and reads on until the gateway has closed its own.
@@ -77,7 +79,7 @@ pub(crate) struct RawBot {
     pub(crate) url: String,
     script: Arc<Mutex<Script>>,
     seen: watch::Sender<Seen>,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl RawBot {
@@ -98,7 +100,7 @@ impl RawBot {
             url: format!("http://{address}/api/messages"),
             script,
             seen,
-            _task: AbortOnDropHandle::new(task),
+            task: AbortOnDropHandle::new(task),
         }
     }
 
@@ -119,13 +121,18 @@ impl RawBot {
             url: format!("unix:{}:/api/messages", path.display()),
             script,
             seen,
-            _task: AbortOnDropHandle::new(task),
+            task: AbortOnDropHandle::new(task),
         }
     }
 
     /// What it does with every request from now on.
     pub(crate) fn play(&self, script: Script) {
         *self.script.lock().expect("nobody panicked") = script;
+    }
+
+    /// Takes no more connections, and goes on with those that it has.
+    pub(crate) fn stop_listening(&self) {
+        self.task.abort();
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -230,6 +237,10 @@ async fn play(line: &mut impl Line, act: Act) -> bool {
     const PAUSE: Duration = Duration::from_millis(10);
     match act {
         Act::Say(bytes) => line.write_all(&bytes).await.is_ok(),
+        Act::Think(time) => {
+            tokio::time::sleep(time).await;
+            true
+        }
         Act::Flood(bytes) => {
             while line.write_all(&bytes).await.is_ok() {}
             false
