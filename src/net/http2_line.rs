@@ -1,7 +1,7 @@
 //! A connection to a server of a bot on which HTTP/2 is spoken: h2 decides what goes over it, and here is seen how far that went.
 //!
 //! h2 takes a request and writes it when it can. What may be sent again, and what the bot may be at work on, depends on what was
-//! written.
+//! written. And where the bot takes no more, what it said before it closed is still read: a GOAWAY among that says what it left out.
 
 use super::frames::{Frame, Frames, Kind};
 use super::line::Stream;
@@ -23,6 +23,8 @@ pub trait Heard {
 pub struct Http2Line<H> {
     stream: Box<dyn Stream>,
     written: Written<H>,
+    /// The bot takes no more. What is left is thrown away.
+    refuses: bool,
 }
 
 #[derive(Debug)]
@@ -31,6 +33,8 @@ struct Written<H> {
     /// The stream of a header block that ends its request, as long as the block goes on.
     ending: Option<u32>,
     heard: H,
+    /// Nobody knows whether what is noted arrives.
+    is_doubtful: bool,
 }
 
 impl<H: Heard> Http2Line<H> {
@@ -40,8 +44,13 @@ impl<H: Heard> Http2Line<H> {
             frames: Frames::of_client(),
             ending: None,
             heard,
+            is_doubtful: false,
         };
-        Self { stream, written }
+        Self {
+            stream,
+            written,
+            refuses: false,
+        }
     }
 }
 
@@ -70,7 +79,9 @@ impl<H: Heard> Written<H> {
             Kind::Headers | Kind::Data => Some(frame.stream).filter(|_| frame.ends_stream()),
             _ => None,
         };
-        if let Some(stream) = ended {
+        if let Some(stream) = ended
+            && !self.is_doubtful
+        {
             self.heard.ended(stream);
         }
     }
@@ -93,13 +104,26 @@ impl<H: Heard + Unpin> AsyncWrite for Http2Line<H> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let count = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
+        if this.refuses {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let count = match ready!(Pin::new(&mut this.stream).poll_write(cx, bytes)) {
+            Ok(count) => count,
+            // Part of it may have gone: these requests have begun.
+            Err(_) => {
+                (this.refuses, this.written.is_doubtful) = (true, true);
+                bytes.len()
+            }
+        };
         this.written.note(bytes.get(..count).unwrap_or(bytes));
         Poll::Ready(Ok(count))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        if !self.refuses && ready!(Pin::new(&mut self.stream).poll_flush(cx)).is_err() {
+            self.refuses = true;
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -148,6 +172,7 @@ mod tests {
                 frames: Frames::of_client(),
                 ending: None,
                 heard: &told,
+                is_doubtful: false,
             };
             bytes.chunks(size).for_each(|piece| written.note(piece));
             let told = told.0.into_inner();
