@@ -45,6 +45,9 @@ const STREAM_ERRORS: usize = 100;
 /// A connection that is dead without a word is found out by a ping.
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PONG_WITHIN: Duration = Duration::from_secs(5);
+/// How long a new connection waits for the bot's settings, which begin it (RFC 9113 3.4): then requests go on it that may be more
+/// than the bot takes, and wait.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -79,13 +82,26 @@ impl Lane {
             .enable_push(false)
             .handshake::<_, Bytes>(line)
             .await?;
-        let is_closed = Arc::<AtomicBool>::default();
-        let (pings, told) = (connection.ping_pong(), Arc::clone(&is_closed));
-        // It ends when nobody holds the lane any more, and needs nobody to wait for it.
-        tasks.spawn(async move {
-            drive(connection, pings).await;
-            told.store(true, Ordering::Release);
-        });
+        let mut pings = connection.ping_pong();
+        let mut has_ended = false;
+        if let Some(pings) = &mut pings {
+            // What the bot takes at most stands in its first frame, which is here before its first answer.
+            let answered = timeout(SETTINGS_WITHIN, pings.ping(Ping::opaque()));
+            tokio::select! {
+                _ = &mut connection => has_ended = true,
+                _ = answered => {}
+            }
+        }
+        let is_closed = Arc::new(AtomicBool::new(has_ended));
+        // Where it has ended already, the first request on it finds that nothing was sent, as on one that rested.
+        if !has_ended {
+            let told = Arc::clone(&is_closed);
+            // It ends when nobody holds the lane any more, and needs nobody to wait for it.
+            tasks.spawn(async move {
+                drive(connection, pings).await;
+                told.store(true, Ordering::Release);
+            });
+        }
         Ok(Self {
             sender,
             made,
@@ -99,6 +115,12 @@ impl Lane {
     /// When it began to be made, and what it belongs to.
     pub(super) const fn made(&self) -> Made {
         self.made
+    }
+
+    /// The place of the request for which it was opened.
+    pub(super) fn first_ride(self: &Arc<Self>) -> Ride {
+        self.riders.fetch_add(1, Ordering::AcqRel);
+        Ride(Arc::clone(self))
     }
 
     /// A place for one more request, if there is one. To be asked by one at a time.

@@ -2,6 +2,9 @@
 //!
 //! A bot that ends takes no more connections, and ends with the last one it has: so nothing is kept of what it had, whether it
 //! rests here or is on its way back, once it is known that nobody listens. Such an end begins another *generation*.
+//!
+//! While as many connections are there as are needed, none is made, and nobody would learn that: so now and then one is not kept
+//! although it could be.
 
 use super::lane::{Lane, Ride};
 use super::link::Link;
@@ -12,6 +15,8 @@ use tokio::time::Instant;
 /// Node and several Python servers close an idle connection after 5 s; leaving first avoids sending a request into a closing one.
 const IDLE: Duration = Duration::from_secs(4);
 const MOST_IDLE: usize = 256;
+/// How old a connection has to be to be closed for the sake of a new one. What ends bots gives them 10 s mostly.
+const OLD: Duration = Duration::from_secs(4);
 
 /// See the module. The connection that was used last is used next, so that those which a peak has left over end soon.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ struct Kept {
     resting: Vec<Resting>,
     lanes: Vec<Arc<Lane>>,
     generation: Generation,
+    /// The next old connection that comes back is closed, so that another one is made.
+    renews_one: bool,
 }
 
 /// Counts how often the server was known to have gone.
@@ -56,8 +63,14 @@ impl Pool {
     /// Keeps a connection for the next request, unless it is of an older generation.
     pub(super) fn put(&self, link: Box<Link>) {
         let since = Instant::now();
+        let made = link.made();
         let mut kept = self.kept();
-        if kept.resting.len() < MOST_IDLE && link.made().generation == kept.generation {
+        if kept.renews_one && since.saturating_duration_since(made.at) >= OLD {
+            kept.renews_one = false;
+            drop(kept);
+            return;
+        }
+        if kept.resting.len() < MOST_IDLE && made.generation == kept.generation {
             kept.resting.push(Resting { since, link });
         }
     }
@@ -98,10 +111,11 @@ impl Pool {
         drop(all);
     }
 
-    /// Closes the connections that have rested for long. To be called every second or so.
+    /// Closes the connections that have rested for long, and lets one of those at work be made anew. To be called every second or so.
     pub(super) fn sweep(&self) {
         let old = {
             let mut kept = self.kept();
+            kept.renews_one = true;
             let resting = &mut kept.resting;
             let young = resting.partition_point(|one| one.since.elapsed() >= IDLE);
             let old: Vec<_> = resting.drain(..young).collect();
@@ -124,5 +138,50 @@ impl Pool {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Poison only says that another thread panicked; a list of connections has no broken state.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::line::Line;
+    use tokio::io::duplex;
+    use tokio::time::advance;
+
+    fn link(pool: &Pool) -> Box<Link> {
+        let (ours, _) = duplex(1);
+        Box::new(Link::new(Line::new(ours), pool.making()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_those_at_work_one_that_is_old_is_made_anew_after_each_sweep() {
+        let pool = Pool::default();
+        let mut links: Vec<_> = (0..3).map(|_| link(&pool)).collect();
+        let comes_back = |link: Box<Link>| {
+            pool.put(link);
+            pool.take(Instant::now())
+        };
+        for (waited, kept) in [(0, 3), (3, 3), (1, 2), (1, 1), (1, 0)] {
+            advance(Duration::from_secs(waited)).await;
+            pool.sweep();
+            links = links.into_iter().filter_map(comes_back).collect();
+            assert_eq!(links.len(), kept, "{waited}");
+        }
+        // A young one stays.
+        pool.sweep();
+        assert!(comes_back(link(&pool)).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_belongs_to_a_server_that_has_gone_does_not_come_back() {
+        let pool = Pool::default();
+        let [resting, at_work] = [(); 2].map(|()| link(&pool));
+        pool.put(resting);
+        pool.retire();
+        assert!(pool.take(Instant::now()).is_none());
+        pool.put(at_work);
+        assert!(pool.take(Instant::now()).is_none());
+        pool.put(link(&pool));
+        assert!(pool.take(Instant::now()).is_some());
     }
 }

@@ -143,9 +143,7 @@ impl Target {
                 let lane = Lane::open(stream, made, &self.tasks).await;
                 let lane = lane.map_err(|error| self.not_connected(&io::Error::other(error)))?;
                 let lane = Arc::new(lane);
-                let ride = lane.ride().ok_or_else(|| {
-                    self.not_connected(&io::Error::other("a connection that takes no request"))
-                })?;
+                let ride = lane.first_ride();
                 self.pool.share(&lane);
                 Ok(Way::Lane(ride))
             }

@@ -132,6 +132,35 @@ async fn a_bot_that_takes_no_more_connections_is_let_go_and_told_of_once() {
     assert_eq!((told("backend_down"), told("backend_up")), (1, 0));
 }
 
+/// Nothing else would tell: as long as its connections suffice, none is made.
+#[tokio::test]
+async fn such_a_bot_is_let_go_where_no_more_connections_are_needed() {
+    let bots = [RawBot::start().await, RawBot::start().await];
+    let urls = bots.each_ref().map(|bot| &bot.url);
+    let gateway = Gateway::with(&format!("[bots]\nbackend = {urls:?}"))
+        .start()
+        .await;
+    let one_arrives = async || {
+        let reply = gateway.teams_message().send().await;
+        assert_eq!(reply.status, 200, "{}", gateway.output());
+    };
+    for _ in 0..4 {
+        one_arrives().await;
+    }
+    bots[0].stop_listening();
+    assert_eq!(bots[0].seen().open, 1);
+    eventually("it has no connection left", async || {
+        one_arrives().await;
+        bots[0].seen().open == 0
+    })
+    .await;
+    let before = bots[0].seen().requests.len();
+    for _ in 0..8 {
+        one_arrives().await;
+    }
+    assert_eq!(bots[0].seen().requests.len(), before);
+}
+
 #[tokio::test]
 async fn what_was_sent_to_one_backend_is_not_sent_to_another() {
     let bots = three().await;
