@@ -149,7 +149,8 @@ impl Lane {
         self.riders.load(Ordering::Acquire) == 0 && self.rests_since().elapsed() >= this_long
     }
 
-    fn close(&self) {
+    /// No more requests go on it; those on it go on.
+    pub(super) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
     }
 

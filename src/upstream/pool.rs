@@ -122,6 +122,12 @@ impl Pool {
             if resting.is_empty() {
                 *resting = Vec::new();
             }
+            // Not every bot that ends says GOAWAY.
+            let old_lane = kept
+                .lanes
+                .iter()
+                .find(|lane| !lane.is_closed() && lane.made().at.elapsed() >= OLD);
+            old_lane.inspect(|lane| lane.close());
             let has_gone = |lane: &Arc<Lane>| lane.is_closed() || lane.has_rested_for(IDLE);
             let gone: Vec<_> = kept.lanes.extract_if(.., |lane| has_gone(lane)).collect();
             (old, gone)
